@@ -1,0 +1,93 @@
+"""The daemon's configuration: its defaults, and the file that changes them."""
+
+from __future__ import annotations
+
+import dataclasses
+import tomllib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from transom.errors import InvalidParameter
+
+__all__ = ["DEFAULT_CONFIG_FILE", "DEFAULT_HOST", "Config"]
+
+DEFAULT_HOST = "unix:///run/transom.sock"
+DEFAULT_CONFIG_FILE = Path("/etc/transom/daemon.toml")
+
+
+@dataclass(frozen=True)
+class Config:
+    """How one engine is set up. `load` reads the same names, with hyphens, from a TOML file."""
+
+    #: Where everything that lasts is kept: database, content, layers, containers, volumes.
+    data_root: Path = Path("/var/lib/transom")
+    #: Where everything that a reboot ends is kept: sockets, shims, mounts.
+    exec_root: Path = Path("/run/transom")
+    #: The sockets that the API listens on: `unix:///path`.
+    hosts: tuple[str, ...] = (DEFAULT_HOST,)
+    #: The graph driver for containers that name none; empty means the best one that works here.
+    graphdriver: str = ""
+    #: The exec driver for containers that name none; empty means the best one that works here.
+    execdriver: str = ""
+    #: The network of containers that name none.
+    network: str = "none"
+    #: The log driver of containers that name none.
+    log_driver: str = "json-file"
+    #: The parent cgroup of all containers, below each hierarchy's root.
+    cgroup_parent: str = "transom"
+    #: Base addresses of mirrors that are asked before docker.io.
+    registry_mirrors: tuple[str, ...] = ()
+    #: Registries (`host:port`) that are spoken to in plain HTTP, or HTTPS without verification. Loopback
+    #: addresses always are.
+    insecure_registries: tuple[str, ...] = ()
+    #: How many layers of one pull are downloaded at the same time.
+    max_concurrent_downloads: int = 3
+    #: How often a download is tried again after a failure that may pass.
+    max_download_attempts: int = 5
+    #: The bound of the engine's thread pool.
+    threads: int = 256
+    #: Seconds without a client and without a running container after which the daemon ends; None is never.
+    idle_exit: float | None = None
+    #: Labels that `info` shows, as `key=value`.
+    labels: tuple[str, ...] = ()
+
+    @classmethod
+    def load(cls, path: Path | None = None, **overrides: Any) -> Config:
+        """Return the configuration from a TOML file, with what the command line says on top.
+
+        Without a path the default file is read if it exists. `overrides` whose value is None or () are
+        left out. Raises `InvalidParameter` for a file that cannot be read, an unknown name or a wrong type.
+        """
+        values: dict[str, Any] = {}
+        source = path or DEFAULT_CONFIG_FILE
+        if path is not None or source.exists():
+            try:
+                values = tomllib.loads(source.read_text())
+            except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+                raise InvalidParameter(f"cannot read the configuration file {source}: {error}") from error
+        fields = {field.name: field for field in dataclasses.fields(cls)}
+        known: dict[str, Any] = {}
+        for key, value in values.items():
+            name = key.replace("-", "_")
+            if name not in fields:
+                raise InvalidParameter(f"the configuration file {source} has the unknown key {key!r}")
+            known[name] = _checked(source, key, value, fields[name].default)
+        known.update({key: value for key, value in overrides.items() if value is not None and value != ()})
+        return cls(**known)
+
+
+def _checked(source: Path, key: str, value: Any, default: Any) -> Any:
+    """Return a value of the configuration file as the type of its field, or raise `InvalidParameter`."""
+    wanted = "a number" if default is None else {Path: "a path", tuple: "a list of strings"}.get(
+        type(default), "a path" if isinstance(default, Path) else f"of type {type(default).__name__}"
+    )
+    if isinstance(default, Path) and isinstance(value, str):
+        return Path(value)
+    if isinstance(default, tuple) and isinstance(value, list) and all(isinstance(item, str) for item in value):
+        return tuple(value)
+    if default is None and isinstance(value, (int, float)) and not isinstance(value, bool):
+        return value
+    if isinstance(default, (str, int)) and type(value) is type(default):
+        return value
+    raise InvalidParameter(f"the configuration file {source} has {key} = {value!r}, which should be {wanted}")

@@ -1,0 +1,205 @@
+"""What a container is: what was asked for, what was chosen for it, and the state that it is in."""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+
+from transom.graph.digest import Digest
+from transom.graph.model import RunConfig
+
+__all__ = [
+    "Container",
+    "ContainerConfig",
+    "ExecConfig",
+    "HostConfig",
+    "Mount",
+    "MountKind",
+    "RestartPolicy",
+    "State",
+    "Status",
+    "Tmpfs",
+    "Ulimit",
+]
+
+
+class Status(enum.Enum):
+    """The states of a container, named as Docker's API names them."""
+
+    CREATED = "created"
+    RUNNING = "running"
+    PAUSED = "paused"
+    RESTARTING = "restarting"
+    REMOVING = "removing"
+    EXITED = "exited"
+    DEAD = "dead"
+
+
+class MountKind(enum.Enum):
+    """What is mounted into a container."""
+
+    BIND = "bind"
+    VOLUME = "volume"
+    TMPFS = "tmpfs"
+
+
+@dataclass(frozen=True)
+class Tmpfs:
+    """Options of a tmpfs mount: bytes (0 is the kernel's default), octal mode, and mount options by name."""
+
+    size: int = 0
+    mode: int = 0o1777
+    options: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Mount:
+    """Something mounted at `destination`, an absolute path in the container.
+
+    `source` is a path of the machine for a bind and a volume's name for a volume. `copy` says whether a new volume
+    starts with the image's content, `create_source` whether a bind's source is made if it is not there (`-v`) or
+    must be there (`--mount`), `anonymous` that the volume was made for this container.
+    """
+
+    kind: MountKind
+    destination: str
+    source: str = ""
+    driver: str = ""
+    driver_options: Mapping[str, str] = field(default_factory=dict)
+    labels: Mapping[str, str] = field(default_factory=dict)
+    read_only: bool = False
+    propagation: str = ""
+    recursive: bool = True
+    copy: bool = True
+    create_source: bool = False
+    anonymous: bool = False
+    mode: str = ""
+    tmpfs: Tmpfs = field(default_factory=Tmpfs)
+    #: Where the driver has its content, while a container uses it; empty before the first start.
+    mountpoint: str = ""
+
+
+@dataclass(frozen=True)
+class RestartPolicy:
+    """When a container is started again by itself: `no`, `always`, `unless-stopped`, `on-failure`."""
+
+    name: str = "no"
+    maximum_retries: int = 0
+
+
+@dataclass(frozen=True)
+class Ulimit:
+    """A resource limit, by the name that Docker gives it (`nofile`)."""
+
+    name: str
+    soft: int
+    hard: int
+
+
+@dataclass(frozen=True)
+class ContainerConfig:
+    """What a client asked for that an image could also say, and how its streams are connected."""
+
+    image: str
+    run: RunConfig = field(default_factory=RunConfig)
+    hostname: str = ""
+    domainname: str = ""
+    tty: bool = False
+    open_stdin: bool = False
+    stdin_once: bool = False
+    attach_stdin: bool = False
+    attach_stdout: bool = False
+    attach_stderr: bool = False
+    stop_timeout: int | None = None
+
+
+@dataclass(frozen=True)
+class HostConfig:
+    """What a client asked for that depends on the machine. Empty strings mean the engine's default."""
+
+    graphdriver: str = ""
+    execdriver: str = ""
+    network: str = ""
+    auto_remove: bool = False
+    read_only: bool = False
+    init: bool = False
+    mounts: tuple[Mount, ...] = ()
+    binds: tuple[str, ...] = ()
+    group_add: tuple[str, ...] = ()
+    ulimits: tuple[Ulimit, ...] = ()
+    shm_size: int = 64 << 20
+    restart: RestartPolicy = field(default_factory=RestartPolicy)
+    log_driver: str = ""
+    log_options: Mapping[str, str] = field(default_factory=dict)
+    console_size: tuple[int, int] = (0, 0)
+    oom_score_adj: int = 0
+    annotations: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class State:
+    """The state of a container. Times are nanoseconds since the epoch; 0 means not yet."""
+
+    status: Status = Status.CREATED
+    pid: int = 0
+    exit_code: int = 0
+    error: str = ""
+    started: int = 0
+    finished: int = 0
+    oom_killed: bool = False
+    #: A client asked it to stop, so it is not started again by its restart policy.
+    stopped_by_user: bool = False
+    restarts: int = 0
+
+    @property
+    def running(self) -> bool:
+        """Whether it has a process."""
+        return self.status in (Status.RUNNING, Status.PAUSED)
+
+
+@dataclass(frozen=True)
+class ExecConfig:
+    """A process that a client wants to run in a running container."""
+
+    cmd: tuple[str, ...]
+    env: tuple[str, ...] = ()
+    user: str = ""
+    working_dir: str = ""
+    tty: bool = False
+    attach_stdin: bool = False
+    attach_stdout: bool = False
+    attach_stderr: bool = False
+    detach_keys: str = ""
+    privileged: bool = False
+
+
+@dataclass(frozen=True)
+class Container:
+    """One container. The value is replaced as a whole when something changes (`with_state`).
+
+    `config.run` is complete: the image's defaults with the client's choice on top. `mounts` are all mounts: the
+    client's, and a volume for each path that the image declares. The drivers are the chosen ones, by name.
+    """
+
+    id: str
+    name: str
+    created: int
+    image: Digest
+    config: ContainerConfig
+    host: HostConfig
+    graphdriver: str
+    execdriver: str
+    network: str
+    log_driver: str
+    mounts: tuple[Mount, ...] = ()
+    state: State = field(default_factory=State)
+
+    @property
+    def command(self) -> tuple[str, ...]:
+        """The program that it runs, with its arguments."""
+        return (*(self.config.run.entrypoint or ()), *(self.config.run.cmd or ()))
+
+    def with_state(self, **changes: object) -> Container:
+        """Return the container in another state."""
+        return replace(self, state=replace(self.state, **changes))  # type: ignore[arg-type]

@@ -1,0 +1,218 @@
+"""The engine: it loads the plugins, opens the stores, and runs jobs. It owns everything; nothing is global."""
+
+from __future__ import annotations
+
+import fcntl
+import inspect
+import logging
+import os
+import threading
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import ExitStack
+from pathlib import Path
+from typing import IO, Any, TypeVar
+
+from transom.catalog import Catalog, DriverInfo
+from transom.config import Config
+from transom.containers.store import ContainerStore
+from transom.containers.supervisor import Supervisor
+from transom.errors import Conflict, InvalidParameter, NotFound, Unavailable
+from transom.events import Event, Events
+from transom.graph.content import ContentStore
+from transom.graph.db import GraphDB
+from transom.graph.images import ImageStore
+from transom.graph.layers import LayerStore
+from transom.hookspecs import hookimpl
+from transom.job import Handler, Job, Progress
+from transom.volumes import VolumeStore
+
+__all__ = ["Engine"]
+
+log = logging.getLogger(__name__)
+
+T = TypeVar("T")
+
+
+class Engine:
+    """One engine on one data root. Two of them, on two roots, live in one process.
+
+    `with Engine(config) as engine:` opens it and recovers what an earlier one left; leaving the block closes it,
+    while containers run on. Raises `Conflict` if another engine has one of its roots.
+    """
+
+    def __init__(self, config: Config, plugins: Sequence[Any] | None = None) -> None:
+        self.config = config
+        self.started = time.time_ns()
+        #: Set when the daemon should end; frontends wait for it.
+        self.stopping = threading.Event()
+        self._close = ExitStack()
+        try:
+            self._open(plugins)
+        except BaseException:
+            self._close.close()
+            raise
+
+    def _open(self, plugins: Sequence[Any] | None) -> None:
+        config = self.config
+        for root in (config.data_root, config.exec_root):
+            self._own(root)
+        self.catalog = Catalog(config.data_root, plugins)
+        self.catalog.manager.register(_Core(), name="transom.engine")
+        self._handlers = self._gather_handlers()
+        self.pool = ThreadPoolExecutor(config.threads, thread_name_prefix="transom")
+        self._close.callback(self.pool.shutdown, wait=True, cancel_futures=True)
+        self.events = Events(self._announce)
+        self.db = GraphDB(config.data_root / "graph.db")
+        self._close.callback(self.db.close)
+        self.content = ContentStore(config.data_root / "content")
+        self.layers = LayerStore(self.db, self.content, self.catalog.graph, config.exec_root / "mounts")
+        self.images = ImageStore(self.db, self.content, self.layers)
+        self.volumes = VolumeStore(self.db, self.catalog.volume)
+        self.containers = ContainerStore(self.db)
+        self.supervisor = Supervisor(self)
+        self._close.callback(self.supervisor.close)
+        self._recover()
+
+    def _own(self, root: Path) -> None:
+        """Make a root directory and lock it for as long as the engine is open."""
+        try:
+            root.mkdir(mode=0o711, parents=True, exist_ok=True)
+            lock = os.open(root / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        except OSError as error:
+            raise InvalidParameter(f"cannot use {root}: {error.strerror}") from error
+        self._close.callback(os.close, lock)
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            owner = os.pread(lock, 20, 0).decode(errors="replace").strip()
+            raise Conflict(
+                f"another daemon (process {owner or 'unknown'}) uses {root}: stop it, or choose other directories"
+                " with --data-root and --exec-root"
+            ) from None
+        os.ftruncate(lock, 0)
+        os.pwrite(lock, b"%d\n" % os.getpid(), 0)
+
+    def _gather_handlers(self) -> dict[str, Handler]:
+        handlers: dict[str, Handler] = {}
+        origin: dict[str, str] = {}
+        for implementation in self.catalog.manager.hook.transom_jobs.get_hookimpls():
+            for name, handler in implementation.function().items():
+                if name in handlers:
+                    raise InvalidParameter(
+                        f"two plugins claim the job {name!r}: {origin[name]} and {implementation.plugin_name};"
+                        " uninstall one of them, or wrap transom_call_job"
+                    )
+                handlers[name] = handler
+                origin[name] = implementation.plugin_name
+        return handlers
+
+    def _recover(self) -> None:
+        """Find what an earlier engine left: finish it or take it away."""
+        self.content.recover()
+        self.layers.recover()
+        self.images.collect_garbage()
+        self.volumes.recover()
+        self.supervisor.recover()
+
+    def close(self) -> None:
+        """Stop: no new jobs, subscribers are let go, containers run on."""
+        self.stopping.set()
+        self._close.close()
+
+    def __enter__(self) -> Engine:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    # Jobs
+
+    def job(
+        self,
+        name: str,
+        /,
+        *,
+        input: IO[bytes] | None = None,  # noqa: A002
+        report: Callable[[Progress], None] = lambda _: None,
+        **parameters: Any,
+    ) -> Job:
+        """Make a job. Raises `NotFound` for an unknown name, `InvalidParameter` for wrong parameters."""
+        handler = self._handlers.get(name)
+        if handler is None:
+            raise NotFound(f"no plugin gives the job {name!r}")
+        job = Job(self, name, parameters, input, report)
+        try:
+            inspect.signature(handler).bind(self, job, **parameters)
+        except TypeError as error:
+            raise InvalidParameter(f"the job {name} {error}") from None
+        return job
+
+    def run(self, name: str, /, **parameters: Any) -> Any:
+        """Make a job, run it in this thread and return its result."""
+        return self.job(name, **parameters).run()
+
+    def call(self, job: Job) -> Any:
+        """Hand a job to `transom_call_job`. For `Job.run`."""
+        if self.stopping.is_set():
+            raise Unavailable("the daemon is stopping")
+        return self.catalog.manager.hook.transom_call_job(engine=self, job=job)
+
+    def handle(self, job: Job) -> Any:
+        """Call the handler that is registered under the job's name."""
+        return self._handlers[job.name](self, job, **job.parameters)
+
+    def submit(self, work: Callable[..., T], /, *arguments: Any, **named: Any) -> Future[T]:
+        """Do work in the engine's pool."""
+        return self.pool.submit(work, *arguments, **named)
+
+    # Drivers
+
+    def graphdriver(self, name: str = "") -> str:
+        """Return the graph driver to use where `name` is asked for: it, the configured one, or the best."""
+        return self._choose(name or self.config.graphdriver, self.catalog.graph)
+
+    def execdriver(self, name: str = "") -> str:
+        """Return the exec driver to use where `name` is asked for: it, the configured one, or the best."""
+        return self._choose(name or self.config.execdriver, self.catalog.exec)
+
+    def drivers(self) -> list[DriverInfo]:
+        """Return all drivers of all kinds."""
+        catalog, config = self.catalog, self.config
+        defaults = {
+            "graph": config.graphdriver or _default(catalog.graph),
+            "exec": config.execdriver or _default(catalog.exec),
+            "volume": "local",
+            "network": config.network,
+            "log": config.log_driver,
+        }
+        return [info for shelf in catalog.shelves() for info in shelf.describe(defaults[shelf.kind])]
+
+    def _choose(self, name: str, shelf: Any) -> str:
+        if not name:
+            return str(shelf.default())
+        shelf.get(name)
+        return name
+
+    def _announce(self, event: Event) -> None:
+        for implementation in self.catalog.manager.hook.transom_event.get_hookimpls():
+            try:
+                implementation.function(*(event for _ in implementation.argnames))
+            except Exception:
+                log.exception("plugin %s failed on the event %s", implementation.plugin_name, event.action)
+
+
+def _default(shelf: Any) -> str:
+    try:
+        return str(shelf.default())
+    except Exception:  # noqa: BLE001 that no driver works is shown per driver
+        return ""
+
+
+class _Core:
+    """The engine's own implementation of hooks, called after every plugin's."""
+
+    @hookimpl(trylast=True)
+    def transom_call_job(self, engine: Engine, job: Job) -> Any:
+        return engine.handle(job)

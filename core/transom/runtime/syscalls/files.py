@@ -1,0 +1,66 @@
+"""System calls about files: opening beneath a root, cloning, flushing."""
+
+from __future__ import annotations
+
+import ctypes
+import errno
+import fcntl
+import os
+
+from transom.runtime.syscalls._libc import check, libc
+
+__all__ = ["RESOLVE_BENEATH", "RESOLVE_IN_ROOT", "RESOLVE_NO_SYMLINKS", "clone_file", "copy_file", "openat2", "syncfs"]
+
+#: openat2(2): treat the directory as the root of every absolute name and symbolic link.
+RESOLVE_IN_ROOT = 0x10
+#: openat2(2): fail with EXDEV where a name would leave the directory.
+RESOLVE_BENEATH = 0x08
+#: openat2(2): fail with ELOOP at any symbolic link.
+RESOLVE_NO_SYMLINKS = 0x04
+
+_SYS_OPENAT2 = 437
+_FICLONE = 0x40049409
+
+
+class _OpenHow(ctypes.Structure):
+    _fields_ = (("flags", ctypes.c_uint64), ("mode", ctypes.c_uint64), ("resolve", ctypes.c_uint64))
+
+
+def openat2(directory: int, path: str | bytes, flags: int, mode: int = 0, resolve: int = RESOLVE_IN_ROOT) -> int:
+    """Open a path relative to a directory's descriptor, resolved in the way that `resolve` says."""
+    how = _OpenHow(flags | os.O_CLOEXEC, mode, resolve)
+    name = os.fsencode(path)
+    while True:
+        try:
+            return check(
+                libc.syscall(_SYS_OPENAT2, directory, name, ctypes.byref(how), ctypes.sizeof(how)), "openat2", path
+            )
+        except OSError as error:
+            # EAGAIN: something was renamed meanwhile and the kernel could not be sure (openat2(2)).
+            if error.errno not in (errno.EAGAIN, errno.EINTR):
+                raise
+
+
+def clone_file(source: int, target: int) -> None:
+    """Let an empty file share the content of another on the same file system (ioctl FICLONE)."""
+    fcntl.ioctl(target, _FICLONE, source)
+
+
+def copy_file(source: int, target: int, length: int) -> None:
+    """Copy `length` bytes from one descriptor's position to another's, inside the kernel where it can."""
+    left = length
+    while left:
+        try:
+            done = os.copy_file_range(source, target, left)
+        except OSError as error:
+            if error.errno not in (errno.EXDEV, errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP):
+                raise
+            done = os.sendfile(target, source, None, left)  # type: ignore[arg-type]
+        if not done:
+            return
+        left -= done
+
+
+def syncfs(descriptor: int) -> None:
+    """Flush the whole file system that a descriptor is on."""
+    check(libc.syncfs(descriptor), "syncfs")
