@@ -12,7 +12,9 @@ from transom.graph.model import RunConfig
 __all__ = [
     "Container",
     "ContainerConfig",
+    "CreatedContainer",
     "ExecConfig",
+    "ExecRecord",
     "HostConfig",
     "Mount",
     "MountKind",
@@ -21,6 +23,7 @@ __all__ = [
     "Status",
     "Tmpfs",
     "Ulimit",
+    "WaitResult",
 ]
 
 
@@ -171,7 +174,35 @@ class ExecConfig:
     attach_stdout: bool = False
     attach_stderr: bool = False
     detach_keys: str = ""
-    privileged: bool = False
+    console_size: tuple[int, int] = (0, 0)
+
+
+@dataclass(frozen=True)
+class ExecRecord:
+    """A process that was asked for with `exec`; `exit_code` is None until it has ended."""
+
+    id: str
+    container: str
+    config: ExecConfig
+    running: bool = False
+    exit_code: int | None = None
+    pid: int = 0
+
+
+@dataclass(frozen=True)
+class CreatedContainer:
+    """The ID of a new container, and what its creator should know."""
+
+    id: str
+    warnings: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class WaitResult:
+    """How a wait for a container ended; `error` is a sentence if it could not be known."""
+
+    status_code: int
+    error: str = ""
 
 
 @dataclass(frozen=True)

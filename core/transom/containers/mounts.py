@@ -1,0 +1,90 @@
+"""What a container mounts: Docker's short form (`-v`), and how the short, the long and the image's own add up."""
+
+from __future__ import annotations
+
+import posixpath
+import re
+from collections.abc import Iterable
+
+from transom.containers.model import Mount, MountKind
+from transom.containers.names import make_id
+from transom.errors import InvalidParameter
+
+__all__ = ["check_mount", "gather_mounts", "parse_bind"]
+
+_VOLUME_NAME = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9_.-]+\Z")
+_PROPAGATIONS = frozenset(("private", "rprivate", "shared", "rshared", "slave", "rslave"))
+#: Labels of SELinux and consistency hints of other systems: accepted by Docker without effect where there is no use.
+_WITHOUT_EFFECT = frozenset(("z", "Z", "consistent", "cached", "delegated", "default"))
+
+
+def parse_bind(text: str, driver: str = "") -> Mount:
+    """Return the mount that `[SOURCE:]DESTINATION[:OPTIONS]` asks for. Raises `InvalidParameter`."""
+    parts = text.split(":")
+    if len(parts) > 3 or not all(parts):
+        raise InvalidParameter(f"invalid volume specification: '{text}'")
+    if len(parts) == 1:
+        return check_mount(Mount(MountKind.VOLUME, parts[0], make_id(), driver=driver, anonymous=True), text)
+    source, destination = parts[0], parts[1]
+    options = parts[2].split(",") if len(parts) == 3 else []
+    is_path = source.startswith("/")
+    if not is_path and not _VOLUME_NAME.match(source):
+        raise InvalidParameter(
+            f'invalid volume specification: "{source}" includes invalid characters for a local volume name, only'
+            ' "[a-zA-Z0-9][a-zA-Z0-9_.-]" are allowed. If you intended to pass a host directory, use absolute path'
+        )
+    chosen = [option for option in options if option in ("ro", "rw", "readonly")]
+    propagations = [option for option in options if option in _PROPAGATIONS]
+    known = {*chosen, *propagations, *(("nocopy",) if not is_path else ()), *_WITHOUT_EFFECT}
+    if len(chosen) > 1 or len(propagations) > 1 or not set(options) <= known or (propagations and not is_path):
+        raise InvalidParameter(f"invalid mode: {parts[2]}: invalid volume specification: '{text}'")
+    return check_mount(
+        Mount(
+            MountKind.BIND if is_path else MountKind.VOLUME,
+            destination,
+            posixpath.normpath(source) if is_path else source,
+            driver="" if is_path else driver,
+            read_only="ro" in options or "readonly" in options,
+            propagation=propagations[0] if propagations else "",
+            copy="nocopy" not in options,
+            create_source=is_path,
+            mode=parts[2] if len(parts) == 3 else "",
+        ),
+        text,
+    )
+
+
+def check_mount(mount: Mount, text: str = "") -> Mount:
+    """Return a mount with its destination cleaned. Raises `InvalidParameter` for one that cannot be mounted."""
+    what = f"invalid volume specification: '{text}'" if text else "invalid mount config"
+    if not mount.destination.startswith("/"):
+        raise InvalidParameter(f"{what}: invalid mount path: '{mount.destination}' mount path must be absolute")
+    destination = posixpath.normpath(mount.destination)
+    if destination.lstrip("/") == "":
+        raise InvalidParameter(f"{what}: invalid specification: destination can't be '/'")
+    if mount.propagation and mount.propagation not in _PROPAGATIONS:
+        raise InvalidParameter(f"{what}: invalid propagation: {mount.propagation}")
+    if mount.kind is MountKind.BIND and not mount.source.startswith("/"):
+        raise InvalidParameter(f"{what}: invalid mount path: '{mount.source}' mount path must be absolute")
+    values = dict(vars(mount))
+    values["destination"] = "/" + destination.lstrip("/")
+    return Mount(**values)
+
+
+def gather_mounts(asked: Iterable[Mount], image_volumes: Iterable[str]) -> tuple[Mount, ...]:
+    """Return all mounts of a container: what was asked for, and an anonymous volume per path that the image declares.
+
+    Raises `InvalidParameter` for two mounts at one path.
+    """
+    mounts: dict[str, Mount] = {}
+    for mount in asked:
+        if mount.destination in mounts:
+            raise InvalidParameter(f"Duplicate mount point: {mount.destination}")
+        if mount.kind is MountKind.VOLUME and not mount.source:
+            values = {**vars(mount), "source": make_id(), "anonymous": True}
+            mount = Mount(**values)  # noqa: PLW2901
+        mounts[mount.destination] = mount
+    for path in image_volumes:
+        mount = check_mount(Mount(MountKind.VOLUME, path, make_id(), anonymous=True))
+        mounts.setdefault(mount.destination, mount)
+    return tuple(mounts.values())

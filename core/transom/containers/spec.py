@@ -1,0 +1,265 @@
+"""A container as an OCI runtime bundle: the config.json that its exec driver gets.
+
+OCI runtime specification 1.1, config.md and config-linux.md; the defaults are Docker's.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from transom.containers.model import Container, ExecConfig, Mount, MountKind
+from transom.containers.users import User, find_user
+from transom.runtime.capabilities import DEFAULT_CAPABILITIES
+from transom.runtime.program import DEFAULT_PATH
+
+__all__ = ["Surroundings", "build_spec", "exec_process", "merge_environment"]
+
+_MASKED = (
+    "/proc/asound",
+    "/proc/acpi",
+    "/proc/interrupts",
+    "/proc/kcore",
+    "/proc/keys",
+    "/proc/latency_stats",
+    "/proc/timer_list",
+    "/proc/timer_stats",
+    "/proc/sched_debug",
+    "/proc/scsi",
+    "/sys/firmware",
+    "/sys/devices/virtual/powercap",
+)
+_READ_ONLY = ("/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger")
+_NAMESPACES = ("mount", "pid", "ipc", "uts", "cgroup")
+
+
+@dataclass(frozen=True)
+class Surroundings:
+    """What a container gets from the machine: where its root and its own files are, its cgroup, its network.
+
+    `files` are bind-mounted: path in the container → path outside. `private_network` says whether it gets a network
+    namespace of its own.
+    """
+
+    rootfs: Path
+    cgroup: str
+    files: Mapping[str, Path]
+    private_network: bool
+
+
+def build_spec(container: Container, around: Surroundings) -> dict[str, Any]:
+    """Return the config.json of a container. Raises `InvalidParameter` for a user that the image does not have."""
+    run = container.config.run
+    user = find_user(around.rootfs, run.user, container.host.group_add)
+    process = _process(
+        user,
+        args=container.command,
+        env=merge_environment(_environment(container), run.env),
+        cwd=run.working_dir or "/",
+        terminal=container.config.tty,
+        size=container.host.console_size,
+    )
+    if container.host.ulimits:
+        process["rlimits"] = [
+            {"type": f"RLIMIT_{limit.name.upper()}", "soft": _unsigned(limit.soft), "hard": _unsigned(limit.hard)}
+            for limit in container.host.ulimits
+        ]
+    if container.host.oom_score_adj:
+        process["oomScoreAdj"] = container.host.oom_score_adj
+    namespaces = [{"type": kind} for kind in _NAMESPACES]
+    if around.private_network:
+        namespaces.append({"type": "network"})
+    return {
+        "ociVersion": "1.1.0",
+        "process": process,
+        "root": {"path": str(around.rootfs), "readonly": container.host.read_only},
+        "hostname": container.config.hostname,
+        "domainname": container.config.domainname,
+        "mounts": _mounts(container, around),
+        "annotations": dict(container.host.annotations),
+        "linux": {
+            "cgroupsPath": around.cgroup,
+            "namespaces": namespaces,
+            "maskedPaths": list(_MASKED),
+            "readonlyPaths": list(_READ_ONLY),
+            "rootfsPropagation": _root_propagation(container.mounts),
+        },
+    }
+
+
+def exec_process(container: Container, config: ExecConfig, root: Path) -> dict[str, Any]:
+    """Return the `process` object of one more process in a running container, whose root is at `root`.
+
+    Raises `InvalidParameter` for a user that the image does not have.
+    """
+    run = container.config.run
+    own_user = not config.user or config.user == run.user
+    user = find_user(root, config.user or run.user, container.host.group_add if own_user else ())
+    inherited = merge_environment(_environment(container, tty=config.tty), run.env)
+    return _process(
+        user,
+        args=config.cmd,
+        env=merge_environment(inherited, config.env),
+        cwd=config.working_dir or run.working_dir or "/",
+        terminal=config.tty,
+        size=config.console_size,
+    )
+
+
+def merge_environment(base: Sequence[str], changes: Sequence[str]) -> tuple[str, ...]:
+    """Return an environment with changes: `NAME=value` sets, `NAME` alone removes. The order of `base` is kept."""
+    merged = dict(_pair(item) for item in base)
+    for item in changes:
+        name, value = _pair(item)
+        if value is None:
+            merged.pop(name, None)
+        else:
+            merged[name] = value
+    return tuple(f"{name}={value}" for name, value in merged.items() if value is not None)
+
+
+def _pair(item: str) -> tuple[str, str | None]:
+    name, separator, value = item.partition("=")
+    return name, value if separator else None
+
+
+def _environment(container: Container, *, tty: bool | None = None) -> tuple[str, ...]:
+    terminal = container.config.tty if tty is None else tty
+    base = (f"PATH={DEFAULT_PATH}", f"HOSTNAME={container.config.hostname}")
+    return (*base, "TERM=xterm") if terminal else base
+
+
+def _process(
+    user: User,
+    *,
+    args: Sequence[str],
+    env: Sequence[str],
+    cwd: str,
+    terminal: bool,
+    size: tuple[int, int],
+) -> dict[str, Any]:
+    capabilities = list(DEFAULT_CAPABILITIES)
+    # A process that is not root has none but those that a program's file grants (capabilities(7)).
+    held = capabilities if user.uid == 0 else []
+    if not any(item.startswith("HOME=") for item in env):
+        env = (*env, f"HOME={user.home}")
+    process: dict[str, Any] = {
+        "user": {"uid": user.uid, "gid": user.gid, "additionalGids": list(user.groups)},
+        "args": list(args),
+        "env": list(env),
+        "cwd": cwd,
+        "terminal": terminal,
+        "capabilities": {"bounding": capabilities, "effective": held, "permitted": held},
+    }
+    if terminal and all(size):
+        process["consoleSize"] = {"height": size[0], "width": size[1]}
+    return process
+
+
+def _mounts(container: Container, around: Surroundings) -> list[dict[str, Any]]:
+    """Return all mounts, outer ones first; what was asked for takes the place of a default at the same path."""
+    mounts = {item["destination"]: item for item in _default_mounts(container.host.shm_size)}
+    for path, source in around.files.items():
+        mounts[path] = {
+            "destination": path,
+            "type": "bind",
+            "source": str(source),
+            "options": ["rbind", "rprivate"],
+        }
+    for mount in container.mounts:
+        mounts[mount.destination] = _mount(mount)
+    return sorted(mounts.values(), key=lambda item: str(item["destination"]).rstrip("/").count("/"))
+
+
+def _default_mounts(shm_size: int) -> list[dict[str, Any]]:
+    quiet = ["nosuid", "noexec", "nodev"]
+    return [
+        {"destination": "/proc", "type": "proc", "source": "proc", "options": quiet},
+        {
+            "destination": "/dev",
+            "type": "tmpfs",
+            "source": "tmpfs",
+            "options": ["nosuid", "strictatime", "mode=755", "size=65536k"],
+        },
+        {"destination": "/sys", "type": "sysfs", "source": "sysfs", "options": [*quiet, "ro"]},
+        {
+            "destination": "/dev/pts",
+            "type": "devpts",
+            "source": "devpts",
+            "options": ["nosuid", "noexec", "newinstance", "ptmxmode=0666", "mode=0620", "gid=5"],
+        },
+        {"destination": "/dev/mqueue", "type": "mqueue", "source": "mqueue", "options": quiet},
+        {
+            "destination": "/dev/shm",
+            "type": "tmpfs",
+            "source": "shm",
+            "options": [*quiet, "mode=1777", f"size={shm_size}"],
+        },
+        {"destination": "/sys/fs/cgroup", "type": "cgroup", "source": "cgroup", "options": [*quiet, "ro"]},
+    ]
+
+
+def _mount(mount: Mount) -> dict[str, Any]:
+    if mount.kind is MountKind.TMPFS:
+        options = list(mount.tmpfs.options) or ["nosuid", "nodev", "noexec"]
+        if mount.tmpfs.mode:
+            options.append(f"mode={mount.tmpfs.mode:o}")
+        if mount.tmpfs.size:
+            options.append(f"size={mount.tmpfs.size}")
+        return {
+            "destination": mount.destination,
+            "type": "tmpfs",
+            "source": "tmpfs",
+            "options": [*options, *(["ro"] if mount.read_only else [])],
+        }
+    return {
+        "destination": mount.destination,
+        "type": "bind",
+        "source": mount.mountpoint,
+        "options": [
+            "rbind" if mount.recursive else "bind",
+            "ro" if mount.read_only else "rw",
+            mount.propagation or "rprivate",
+        ],
+    }
+
+
+def _root_propagation(mounts: Sequence[Mount]) -> str:
+    """Return how the machine's mounts reach the container: as far as the most open of its binds needs it."""
+    wanted = {mount.propagation for mount in mounts}
+    if wanted & {"shared", "rshared"}:
+        return "shared"
+    return "rslave" if wanted & {"slave", "rslave"} else "rprivate"
+
+
+def _unsigned(value: int) -> int:
+    return value % 2**64
+
+
+def make_directory(root: Path, path: str, owner: tuple[int, int] = (0, 0)) -> None:
+    """Make a directory of the container's file system, with the missing ones above it.
+
+    Names are resolved beneath the root. Raises `NotADirectoryError` where something else is in the way.
+    """
+    from transom.runtime.syscalls.files import openat2
+
+    current = os.open(root, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+    top = os.dup(current)
+    try:
+        walked = ""
+        for part in path.strip("/").split("/"):
+            walked = f"{walked}/{part}"
+            try:
+                following = openat2(top, walked, os.O_PATH | os.O_DIRECTORY)
+            except FileNotFoundError:
+                os.mkdir(part, 0o755, dir_fd=current)
+                os.chown(part, *owner, dir_fd=current)
+                following = openat2(top, walked, os.O_PATH | os.O_DIRECTORY)
+            os.close(current)
+            current = following
+    finally:
+        os.close(current)
+        os.close(top)

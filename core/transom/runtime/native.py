@@ -1,0 +1,175 @@
+"""What exec drivers share that make their containers by system calls from the shim itself.
+
+Such a driver says which namespaces the init is born into, and how a process gets into the container's root; building
+the file system, the terminal, the control group and the hand-over to the user's program are the same for all.
+"""
+
+from __future__ import annotations
+
+import array
+import fcntl
+import json
+import os
+import signal
+import termios
+from abc import abstractmethod
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
+from pathlib import Path
+from typing import Any
+
+from transom.drivers.exec import ExecDriver, Spawned, Stdio
+from transom.errors import DriverUnavailable, StartFailed, Unsupported
+from transom.runtime.cgroups import Cgroup
+from transom.runtime.launch import Gate, Launch
+from transom.runtime.program import execute, open_terminal, take_stdio, take_terminal
+from transom.runtime.rootfs import Rootfs
+from transom.runtime.syscalls import processes
+
+__all__ = ["NativeDriver", "require_namespaces"]
+
+
+def require_namespaces(flags: int, remedy: str) -> None:
+    """Raise `DriverUnavailable` if this process may not make namespaces (CLONE_NEW*)."""
+    pid = os.fork()
+    if pid == 0:
+        try:
+            processes.unshare(flags)
+        except OSError as error:
+            os._exit(error.errno or 255)
+        os._exit(0)
+    code = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+    if code:
+        raise DriverUnavailable(f"making namespaces was refused ({os.strerror(code)})", remedy)
+
+
+class NativeDriver(ExecDriver):
+    """The common part. The methods that start with `child_` run in the new process."""
+
+    def __init__(self, container: str, bundle: Path, state: Path) -> None:
+        super().__init__(container, bundle, state)
+        self.config: dict[str, Any] = json.loads((bundle / "config.json").read_bytes())
+        self._cgroup = Cgroup(self.config["linux"]["cgroupsPath"])
+        self._launch: Launch | None = None
+        self.pid = 0
+
+    @abstractmethod
+    def birth_namespaces(self) -> int:
+        """Return the namespaces (CLONE_NEW*) that the init is born into."""
+
+    @abstractmethod
+    def child_isolate(self) -> None:
+        """Do what is left of isolating the init, before its file system is built."""
+
+    @abstractmethod
+    def child_enter_root(self, rootfs: Rootfs) -> None:
+        """Make the finished file system the init's root."""
+
+    @abstractmethod
+    def joining(self) -> AbstractContextManager[Callable[[], None]]:
+        """Open what leads into the running container; forks of the `with` block call what it gives to enter."""
+
+    def create(self, stdio: Stdio) -> Spawned:
+        """Make the container's init and let it build the container."""
+        birthplace = self._cgroup.create()
+        try:
+            self._launch = Launch(
+                lambda gate: self._build(gate, stdio), namespaces=self.birth_namespaces(), cgroup=birthplace
+            )
+            terminal = self._launch.wait_ready()
+        except BaseException:
+            self._launch = None
+            self._cgroup.remove()
+            raise
+        finally:
+            if birthplace is not None:
+                os.close(birthplace)
+        self.pid = self._launch.pid
+        return Spawned(self.pid, terminal)
+
+    def start(self) -> None:
+        """Let the init execute the user's program."""
+        if self._launch is None:
+            raise StartFailed("unable to start container process: the container was not created")
+        launch, self._launch = self._launch, None
+        launch.release()
+
+    def exec(self, process: dict[str, Any], stdio: Stdio) -> Spawned:
+        """Make a process that joins the container."""
+        birthplace = self._cgroup.open()
+        try:
+            with self.joining() as enter:
+                launch = Launch(lambda gate: self._join(gate, enter, process, stdio), cgroup=birthplace)
+        finally:
+            if birthplace is not None:
+                os.close(birthplace)
+        terminal = launch.wait_ready()
+        launch.release()
+        return Spawned(launch.pid, terminal)
+
+    def kill(self, signal: int) -> None:
+        """Signal the init."""
+        if self.pid:
+            try:
+                os.kill(self.pid, signal)
+            except ProcessLookupError:
+                pass
+
+    def delete(self) -> None:
+        """Kill what is left in the control group and take it away; namespaces go with their last process."""
+        if self._launch is not None:
+            self._launch.abandon()
+            self._launch = None
+        self._cgroup.remove()
+
+    def pause(self) -> None:
+        """Freeze the control group."""
+        self._freeze(True)
+
+    def resume(self) -> None:
+        """Thaw the control group."""
+        self._freeze(False)
+
+    def _freeze(self, frozen: bool) -> None:
+        if not self._cgroup.freeze(frozen):
+            raise Unsupported("this machine has no control group hierarchy that freezes processes")
+
+    def _build(self, gate: Gate, stdio: Stdio) -> None:
+        process = self.config["process"]
+        os.setsid()
+        processes.set_parent_death_signal(signal.SIGKILL)
+        self._cgroup.join()
+        self.child_isolate()
+        rootfs = Rootfs(self.config)
+        rootfs.build()
+        controlling = None
+        if process.get("terminal"):
+            controlling, terminal = open_terminal(rootfs.open("/dev/pts/ptmx", os.O_RDWR | os.O_NOCTTY))
+            _set_size(controlling, process.get("consoleSize"))
+            rootfs.set_console(terminal)
+            take_terminal(terminal)
+        else:
+            take_stdio(stdio)
+        rootfs.protect()
+        self.child_enter_root(rootfs)
+        gate.ready(controlling)
+        execute(process)
+
+    def _join(self, gate: Gate, enter: Callable[[], None], process: Mapping[str, Any], stdio: Stdio) -> None:
+        self._cgroup.join()
+        enter()
+        os.setsid()
+        controlling = None
+        if process.get("terminal"):
+            controlling, terminal = open_terminal(os.open("/dev/pts/ptmx", os.O_RDWR | os.O_NOCTTY | os.O_CLOEXEC))
+            _set_size(controlling, process.get("consoleSize"))
+            take_terminal(terminal)
+        else:
+            take_stdio(stdio)
+        gate.ready(controlling)
+        execute(process)
+
+
+def _set_size(terminal: int, size: Mapping[str, int] | None) -> None:
+    if size and size.get("height") and size.get("width"):
+        fcntl.ioctl(terminal, termios.TIOCSWINSZ, array.array("H", (size["height"], size["width"], 0, 0)))

@@ -1,0 +1,334 @@
+"""The shim: the parent of one container. It outlives the daemon and ends when its container has ended.
+
+It is forked from the spawner with the message that the daemon sent there:
+
+    directory    the shim's own, `<exec-root>/shims/<container>`, which holds the bundle's config.json
+    container    the container's ID
+    exec         the exec driver's class, as "module:qualified name"
+    log          {"driver": "module:qualified name", "directory": …, "options": {…}}
+    terminal     whether the container has a terminal
+    stdin        whether it has a standard input; if not, it reads from /dev/null
+    stdin_once   whether its stdin is closed when the first attached client's input ends
+
+Files that it keeps in its directory: `control.sock` (channels), `pid` (the init's process ID, from the moment that the
+container runs), `exit` (the exit status, from the moment that it and the whole log are on disk), `execs/<id>` and
+`execs/<id>.exit`, `driver/` (the exec driver's notes). All are written by rename.
+
+A request on a channel has `op` and `number`; its answer has the same number, and `error` with `exit_code` if it failed:
+
+    start                               → {"pid": …}
+    attach   streams, detach, leftover  the client's connection as a descriptor
+    exec     exec (its ID; what to run is in execs/<id>), terminal, stdin, streams, detach, leftover; the client's
+             connection, or no descriptor  → {"pid": …}
+    resize   height, width, exec (its ID, or empty for the container)
+    signal   signal
+    pause, resume, update (resources), stats
+
+Without being asked it sends {"event": "exit", "status": …} and {"event": "exec", "exec": …, "exit_code": …}.
+"""
+
+from __future__ import annotations
+
+import base64
+import importlib
+import json
+import os
+import select
+import signal
+import time
+import traceback
+from pathlib import Path
+from typing import Any
+
+from transom.drivers.exec import ExecDriver
+from transom.drivers.log import LogWriter
+from transom.errors import Conflict, NotFound, TransomError
+from transom.runtime.channel import Channel, Message, listen
+from transom.runtime.session import Session
+from transom.runtime.streams import Loop
+from transom.runtime.syscalls.processes import set_child_subreaper, set_name
+
+__all__ = ["exit_code_of", "main", "publish"]
+
+
+def main(message: Message, channel: Channel) -> None:
+    """Be the shim of one container until it has ended. Does not return."""
+    try:
+        Shim(message, channel).run()
+    except BaseException:  # noqa: BLE001 the last frame of the process: say why and end
+        traceback.print_exc()
+        os._exit(1)
+    os._exit(0)
+
+
+def publish(path: Path, content: str) -> None:
+    """Write a small file so that it is there whole or not at all."""
+    temporary = f"{path}.new"
+    with open(temporary, "w") as file:
+        file.write(content)
+    os.rename(temporary, path)
+
+
+def exit_code_of(status: int) -> int:
+    """Return a wait status as a shell's exit code: 128 and the signal's number for a killed process."""
+    return os.WEXITSTATUS(status) if os.WIFEXITED(status) else 128 + os.WTERMSIG(status)
+
+
+def find_class(name: str) -> Any:
+    """Return the class that "module:qualified name" names."""
+    module, _, attribute = name.partition(":")
+    found: Any = importlib.import_module(module)
+    for part in attribute.split("."):
+        found = getattr(found, part)
+    return found
+
+
+class Shim:
+    """The state of one shim: its container's driver, log, init and execs, and its channels to the daemon."""
+
+    def __init__(self, message: Message, channel: Channel) -> None:
+        self._directory = Path(message["directory"])
+        self._become_independent()
+        self._loop = Loop()
+        self._channels: dict[int, Channel] = {}
+        self._listener = listen(self._directory, "control.sock")
+        self._loop.add(self._listener.fileno(), select.EPOLLIN, self._accept)
+        self._watch_children()
+        driver: type[ExecDriver] = find_class(message["exec"])
+        self._driver = driver(message["container"], self._directory, self._directory / "driver")
+        settings = message["log"]
+        self._log: LogWriter = find_class(settings["driver"])(
+            Path(settings["directory"]), settings["options"]
+        ).open()
+        self._init = Session(
+            self._loop,
+            terminal=message["terminal"],
+            stdin=message["stdin"],
+            stdin_once=message["stdin_once"],
+            log=self._write_log,
+            on_drained=self._finish,
+        )
+        self._terminal: bool = message["terminal"]
+        self._pid = 0
+        self._status: int | None = None
+        self._over = False
+        self._execs: dict[str, Session] = {}
+        self._exec_pids: dict[int, str] = {}
+        self._connect(channel)
+
+    def run(self) -> None:
+        """Serve until the container has ended and every client has got its output; or until nobody can start it."""
+        while not (self._over and self._init.idle and all(session.idle for session in self._execs.values())):
+            self._loop.turn()
+            if not self._pid and not self._channels and not self._over:
+                # The daemon ended before it started the container.
+                self._log.close()
+                return
+
+    # The process itself
+
+    def _become_independent(self) -> None:
+        os.setsid()
+        set_name("transom-shim")
+        set_child_subreaper()
+        for number in (signal.SIGINT, signal.SIGHUP, signal.SIGTERM):
+            signal.signal(number, signal.SIG_IGN)
+        complaints = os.open(self._directory / "shim.log", os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
+        os.dup2(complaints, 2)
+        os.close(complaints)
+
+    def _watch_children(self) -> None:
+        reader, writer = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
+        signal.signal(signal.SIGCHLD, lambda _number, _frame: None)
+        signal.set_wakeup_fd(writer, warn_on_full_buffer=False)
+
+        def wake(_: int) -> None:
+            os.read(reader, 512)
+            self._reap()
+
+        self._loop.add(reader, select.EPOLLIN, wake)
+
+    # Channels
+
+    def _accept(self, _: int) -> None:
+        connection, _address = self._listener.accept()
+        self._connect(Channel(connection))
+
+    def _connect(self, channel: Channel) -> None:
+        self._channels[channel.fileno()] = channel
+        self._loop.add(channel.fileno(), select.EPOLLIN, lambda _: self._receive(channel))
+
+    def _disconnect(self, channel: Channel) -> None:
+        if self._channels.pop(channel.fileno(), None) is not None:
+            self._loop.remove(channel.fileno())
+            channel.close()
+
+    def _receive(self, channel: Channel) -> None:
+        received = channel.receive()
+        if received is None:
+            self._disconnect(channel)
+            return
+        message, descriptors = received
+        answer: Message = {"number": message["number"]}
+        try:
+            answer.update(getattr(self, f"_do_{message['op']}")(message, descriptors) or {})
+        except (TransomError, OSError, ValueError) as error:
+            for descriptor in descriptors:
+                os.close(descriptor)
+            answer["error"] = str(error)
+            answer["exit_code"] = getattr(error, "exit_code", 0)
+            answer["status"] = getattr(error, "status", 500)
+        self._send(channel, answer)
+
+    def _send(self, channel: Channel, message: Message) -> None:
+        try:
+            channel.send(message)
+        except OSError:
+            self._disconnect(channel)
+
+    def _announce(self, message: Message) -> None:
+        for channel in tuple(self._channels.values()):
+            self._send(channel, message)
+
+    # Requests
+
+    def _do_start(self, _message: Message, _descriptors: list[int]) -> Message:
+        if self._pid:
+            raise Conflict("the container was started before")
+        try:
+            with self._init.stdio() as stdio:
+                spawned = self._driver.create(stdio)
+            self._pid = spawned.pid
+            if spawned.terminal is not None:
+                self._init.use_terminal(spawned.terminal)
+            # From here on a daemon that finds this file knows that the container was started.
+            publish(self._directory / "pid", str(self._pid))
+            self._driver.start()
+        except BaseException:
+            self._abandon()
+            raise
+        return {"pid": self._pid}
+
+    def _abandon(self) -> None:
+        """The container did not start: undo what was made, let the clients go, and end."""
+        (self._directory / "pid").unlink(missing_ok=True)
+        self._driver.delete()
+        self._over = True
+        self._log.close()
+        self._init.end()
+
+    def _do_attach(self, message: Message, descriptors: list[int]) -> None:
+        self._init.attach(descriptors.pop(), message, base64.b64decode(message["leftover"]))
+
+    def _do_exec(self, message: Message, descriptors: list[int]) -> Message:
+        if not self._pid or self._status is not None:
+            raise Conflict("the container is not running")
+        name: str = message["exec"]
+        process = json.loads((self._directory / "execs" / name).read_bytes())
+        self._forget_ended_execs()
+        session = Session(
+            self._loop,
+            terminal=message["terminal"],
+            stdin=message["stdin"],
+            stdin_once=True,
+        )
+        try:
+            if descriptors:
+                session.attach(descriptors.pop(), message, base64.b64decode(message["leftover"]))
+            with session.stdio(captured=not session.idle) as stdio:
+                spawned = self._driver.exec(process, stdio)
+        except BaseException:
+            session.end()
+            raise
+        self._execs[name] = session
+        if spawned.terminal is not None:
+            session.use_terminal(spawned.terminal)
+            height, width = message["size"]
+            if height and width:
+                session.resize(height, width)
+        self._exec_pids[spawned.pid] = name
+        return {"pid": spawned.pid}
+
+    def _forget_ended_execs(self) -> None:
+        running = set(self._exec_pids.values())
+        self._execs = {
+            name: session
+            for name, session in self._execs.items()
+            if name in running or not (session.idle and session.drained)
+        }
+
+    def _do_resize(self, message: Message, _descriptors: list[int]) -> None:
+        session = self._execs.get(message["exec"]) if message["exec"] else self._init
+        if session is None:
+            raise NotFound(f"no such exec instance: {message['exec']}")
+        session.resize(message["height"], message["width"])
+
+    def _do_signal(self, message: Message, _descriptors: list[int]) -> None:
+        self._driver.kill(message["signal"])
+
+    def _do_pause(self, _message: Message, _descriptors: list[int]) -> None:
+        self._driver.pause()
+
+    def _do_resume(self, _message: Message, _descriptors: list[int]) -> None:
+        self._driver.resume()
+
+    def _do_update(self, message: Message, _descriptors: list[int]) -> None:
+        self._driver.update(message["resources"])
+
+    def _do_stats(self, _message: Message, _descriptors: list[int]) -> Message:
+        return {"stats": self._driver.stats()}
+
+    # What ends
+
+    def _reap(self) -> None:
+        while True:
+            try:
+                pid, status = os.waitpid(-1, os.WNOHANG)
+            except ChildProcessError:
+                return
+            if not pid:
+                return
+            code = exit_code_of(status)
+            if pid == self._pid:
+                self._init_ended(code)
+            elif pid in self._exec_pids:
+                self._exec_ended(pid, code)
+
+    def _init_ended(self, code: int) -> None:
+        if self._over:
+            return
+        self._status = code
+        self._finished = time.time_ns()
+        # Ends what is left of the container, so that its streams end.
+        self._driver.delete()
+        if self._init.drained:
+            self._finish()
+
+    def _finish(self) -> None:
+        """The init has ended and all that it wrote was read: make that last, then tell."""
+        if self._status is None or self._over:
+            return
+        self._over = True
+        self._log.close()
+        status = {"exit_code": self._status, "finished": self._finished}
+        publish(self._directory / "exit", json.dumps(status))
+        self._announce({"event": "exit", "status": status})
+        self._init.end()
+        for session in self._execs.values():
+            session.end()
+
+    def _exec_ended(self, pid: int, code: int) -> None:
+        name = self._exec_pids.pop(pid)
+        session = self._execs[name]
+        session.drain_now()
+        publish(self._directory / "execs" / f"{name}.exit", str(code))
+        self._announce({"event": "exec", "exec": name, "exit_code": code})
+        # Processes that it left behind may hold its streams; their output is still read, for nobody.
+        session.release_clients()
+
+    def _write_log(self, stream: str, data: bytes) -> None:
+        try:
+            self._log.write(stream, data)
+        except OSError:
+            # A full disk must not stop the container; the complaint is in shim.log.
+            traceback.print_exc()
