@@ -1,33 +1,52 @@
 """Leases: they keep from garbage collection what no image refers to yet.
 
 A job that makes an image opens a lease, says what it is about to make, makes it, and publishes the image that
-refers to it all; then the lease goes. If the job fails or the engine is killed, the lease stays for a week, so
-that a second try finds what the first one made.
+refers to it all; then the lease goes. If the job fails or the engine is killed, the lease stays for a week,
+so that a second try finds what the first one made.
 """
 
 from __future__ import annotations
 
+import time
 from typing import Final
 
 from transom.graph.content import Descriptor
 from transom.graph.db import GraphDB, Node
 
-__all__ = ["LEASE_LIFE", "Lease"]
+__all__ = ["Lease", "end_old_leases"]
 
 #: How long a lease whose job failed keeps what it holds, in nanoseconds: a week.
-LEASE_LIFE: Final = 7 * 24 * 3600 * 10**9
+_LIFE: Final = 7 * 24 * 3600 * 10**9
 
 
 class Lease:
     """A lease that is open. `ImageStore.lease` makes it."""
 
-    def __init__(self, db: GraphDB, name: str) -> None: ...
+    def __init__(self, db: GraphDB, name: str) -> None:
+        self._db = db
+        self._node = db.put("lease", name, {"expires": time.time_ns() + _LIFE}, root=True)
 
     def keep_blob(self, descriptor: Descriptor) -> None:
         """Keep a blob, which need not be there yet.
 
         Call it before looking whether the blob is there: from then on it stays.
         """
+        data = {"media_type": descriptor.media_type, "size": descriptor.size}
+        with self._db.transaction():
+            self.keep(self._db.put("blob", descriptor.digest, data))
 
     def keep(self, node: Node) -> None:
         """Keep a node of the database and all that can be reached from it."""
+        self._db.link(self._node, "keeps", node)
+
+    def end(self) -> None:
+        """Keep nothing any more."""
+        self._db.remove("lease", self._node.name)
+
+
+def end_old_leases(db: GraphDB) -> None:
+    """End the leases whose time is over."""
+    now = time.time_ns()
+    for node in db.list("lease"):
+        if node.data["expires"] < now:
+            db.remove("lease", node.name)

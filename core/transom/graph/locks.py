@@ -30,8 +30,8 @@ class Locks:
     def hold(self, key: Hashable, waiting: Callable[[], None] = lambda: None) -> Iterator[None]:
         """Hold the key's lock for the length of a `with` block; it is not reentrant.
 
-        While another thread has it, `waiting` is called about ten times a second; what it raises (`Cancelled`, say)
-        ends the waiting.
+        While another thread has it, `waiting` is called about ten times a second; what it raises
+        (`Cancelled`, say) ends the waiting.
         """
         with self._guard:
             entry = self._entries.setdefault(key, _Entry())
