@@ -6,10 +6,20 @@ import ctypes
 import errno
 import fcntl
 import os
+import sys
 
 from transom.runtime.syscalls._libc import check, libc
 
-__all__ = ["RESOLVE_BENEATH", "RESOLVE_IN_ROOT", "RESOLVE_NO_SYMLINKS", "clone_file", "copy_file", "openat2", "syncfs"]
+__all__ = [
+    "RESOLVE_BENEATH",
+    "RESOLVE_IN_ROOT",
+    "RESOLVE_NO_SYMLINKS",
+    "clone_file",
+    "copy_file",
+    "file_system_type",
+    "openat2",
+    "syncfs",
+]
 
 #: openat2(2): treat the directory as the root of every absolute name and symbolic link.
 RESOLVE_IN_ROOT = 0x10
@@ -26,14 +36,18 @@ class _OpenHow(ctypes.Structure):
     _fields_ = (("flags", ctypes.c_uint64), ("mode", ctypes.c_uint64), ("resolve", ctypes.c_uint64))
 
 
-def openat2(directory: int, path: str | bytes, flags: int, mode: int = 0, resolve: int = RESOLVE_IN_ROOT) -> int:
+def openat2(
+    directory: int, path: str | bytes, flags: int, mode: int = 0, resolve: int = RESOLVE_IN_ROOT
+) -> int:
     """Open a path relative to a directory's descriptor, resolved in the way that `resolve` says."""
     how = _OpenHow(flags | os.O_CLOEXEC, mode, resolve)
     name = os.fsencode(path)
     while True:
         try:
             return check(
-                libc.syscall(_SYS_OPENAT2, directory, name, ctypes.byref(how), ctypes.sizeof(how)), "openat2", path
+                libc.syscall(_SYS_OPENAT2, directory, name, ctypes.byref(how), ctypes.sizeof(how)),
+                "openat2",
+                path,
             )
         except OSError as error:
             # EAGAIN: something was renamed meanwhile and the kernel could not be sure (openat2(2)).
@@ -64,3 +78,10 @@ def copy_file(source: int, target: int, length: int) -> None:
 def syncfs(descriptor: int) -> None:
     """Flush the whole file system that a descriptor is on."""
     check(libc.syncfs(descriptor), "syncfs")
+
+
+def file_system_type(path: str | bytes | os.PathLike[str]) -> int:
+    """Return the magic number of the file system that a path is on (statfs(2), `f_type`)."""
+    buffer = ctypes.create_string_buffer(256)
+    check(libc.statfs(os.fsencode(path), buffer), "statfs", path)
+    return int.from_bytes(buffer.raw[: ctypes.sizeof(ctypes.c_long)], sys.byteorder)

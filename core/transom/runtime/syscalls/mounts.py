@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import ctypes
-import errno
 import os
+import sys
 
 from transom.runtime.syscalls._libc import check, encode, libc
 
@@ -29,6 +29,7 @@ __all__ = [
     "MS_SLAVE",
     "MS_STRICTATIME",
     "MS_UNBINDABLE",
+    "UMOUNT_NOFOLLOW",
     "fsconfig_create",
     "fsconfig_flag",
     "fsconfig_string",
@@ -58,6 +59,7 @@ MS_SHARED = 1 << 20
 MS_RELATIME = 1 << 21
 MS_STRICTATIME = 1 << 24
 MNT_DETACH = 2
+UMOUNT_NOFOLLOW = 8
 
 MOUNT_ATTR_RDONLY = 0x01
 MOUNT_ATTR_NOSUID = 0x02
@@ -66,6 +68,9 @@ MOUNT_ATTR_NOEXEC = 0x08
 
 AT_RECURSIVE = 0x8000
 _AT_EMPTY_PATH = 0x1000
+_AT_SYMLINK_NOFOLLOW = 0x100
+_AT_NO_AUTOMOUNT = 0x800
+_STATX_ATTR_MOUNT_ROOT = 0x2000
 
 _OPEN_TREE_CLONE = 1
 _OPEN_TREE_CLOEXEC = os.O_CLOEXEC
@@ -110,12 +115,17 @@ def pivot_root(new: Path, old: Path) -> None:
 
 
 def is_mount_point(path: Path) -> bool:
-    """Return whether something is mounted at a path, also where the path is a bind of the same file system."""
+    """Return whether something is mounted at a path, also where the path is a bind of the same file system.
+
+    A path that does not exist is no mount point. statx(2), STATX_ATTR_MOUNT_ROOT.
+    """
+    buffer = ctypes.create_string_buffer(256)
     try:
-        umount2(path, 4 | 8)  # MNT_EXPIRE | UMOUNT_NOFOLLOW: marks, and fails with EAGAIN at a mount point
-    except OSError as error:
-        return error.errno in (errno.EAGAIN, errno.EBUSY)
-    return True
+        flags = _AT_SYMLINK_NOFOLLOW | _AT_NO_AUTOMOUNT
+        check(libc.statx(-100, encode(path), flags, 0, buffer), "statx", path)
+    except FileNotFoundError:
+        return False
+    return bool(int.from_bytes(buffer.raw[8:16], sys.byteorder) & _STATX_ATTR_MOUNT_ROOT)
 
 
 def fsopen(kind: str) -> int:

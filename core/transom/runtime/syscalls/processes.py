@@ -8,6 +8,7 @@ import os
 from transom.runtime.syscalls._libc import check, libc
 
 __all__ = [
+    "CLONE_FS",
     "CLONE_NEWCGROUP",
     "CLONE_NEWIPC",
     "CLONE_NEWNET",
@@ -31,6 +32,7 @@ __all__ = [
     "unshare",
 ]
 
+CLONE_FS = 0x00000200
 CLONE_NEWNS = 0x00020000
 CLONE_NEWCGROUP = 0x02000000
 CLONE_NEWUTS = 0x04000000
