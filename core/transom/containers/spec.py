@@ -5,7 +5,6 @@ OCI runtime specification 1.1, config.md and config-linux.md; the defaults are D
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -238,28 +237,3 @@ def _root_propagation(mounts: Sequence[Mount]) -> str:
 def _unsigned(value: int) -> int:
     return value % 2**64
 
-
-def make_directory(root: Path, path: str, owner: tuple[int, int] = (0, 0)) -> None:
-    """Make a directory of the container's file system, with the missing ones above it.
-
-    Names are resolved beneath the root. Raises `NotADirectoryError` where something else is in the way.
-    """
-    from transom.runtime.syscalls.files import openat2
-
-    current = os.open(root, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
-    top = os.dup(current)
-    try:
-        walked = ""
-        for part in path.strip("/").split("/"):
-            walked = f"{walked}/{part}"
-            try:
-                following = openat2(top, walked, os.O_PATH | os.O_DIRECTORY)
-            except FileNotFoundError:
-                os.mkdir(part, 0o755, dir_fd=current)
-                os.chown(part, *owner, dir_fd=current)
-                following = openat2(top, walked, os.O_PATH | os.O_DIRECTORY)
-            os.close(current)
-            current = following
-    finally:
-        os.close(current)
-        os.close(top)

@@ -243,9 +243,6 @@ class Shim:
         self._execs[name] = session
         if spawned.terminal is not None:
             session.use_terminal(spawned.terminal)
-            height, width = message["size"]
-            if height and width:
-                session.resize(height, width)
         self._exec_pids[spawned.pid] = name
         return {"pid": spawned.pid}
 

@@ -1,0 +1,82 @@
+"""Clients that are attached to a container's streams: they wait here until there is a shim, which then has them."""
+
+from __future__ import annotations
+
+import base64
+import os
+import threading
+from dataclasses import dataclass
+
+from transom.errors import InvalidParameter
+from transom.runtime.shims import Shims
+from transom.runtime.streams import detach_sequence
+
+__all__ = ["Attachment", "Attachments"]
+
+
+@dataclass(frozen=True)
+class Attachment:
+    """A client's connection: its descriptor, the streams that it wants (`stdin`, `stdout`, `stderr`), the keys that
+    detach it, and input that came with its request."""
+
+    descriptor: int
+    streams: tuple[str, ...]
+    detach_keys: str = ""
+    leftover: bytes = b""
+
+    def check(self) -> None:
+        """Raise `InvalidParameter` for keys that there are not."""
+        try:
+            detach_sequence(self.detach_keys)
+        except ValueError as error:
+            raise InvalidParameter(str(error)) from None
+
+    def message(self) -> dict[str, object]:
+        """Return what the shim is told."""
+        return {
+            "streams": list(self.streams),
+            "detach": self.detach_keys,
+            "leftover": base64.b64encode(self.leftover).decode(),
+        }
+
+
+class Attachments:
+    """The attached clients whose containers do not run yet. It owns their descriptors until they are handed over."""
+
+    def __init__(self, shims: Shims) -> None:
+        self._shims = shims
+        self._lock = threading.Lock()
+        self._waiting: dict[str, list[Attachment]] = {}
+
+    def wait(self, container: str, attachment: Attachment) -> None:
+        """Keep a client until the container starts."""
+        with self._lock:
+            self._waiting.setdefault(container, []).append(attachment)
+
+    def hand_over(self, container: str) -> None:
+        """Give the clients that wait to the container's shim."""
+        with self._lock:
+            attachments = self._waiting.pop(container, [])
+        for attachment in attachments:
+            self.give(container, attachment)
+
+    def give(self, container: str, attachment: Attachment) -> None:
+        """Give a client to the shim of a container, and close this process's copy of the connection."""
+        try:
+            self._shims.request(container, "attach", attachment.descriptor, **attachment.message())
+        finally:
+            os.close(attachment.descriptor)
+
+    def drop(self, container: str) -> None:
+        """Close the connections of the clients that wait."""
+        with self._lock:
+            attachments = self._waiting.pop(container, [])
+        for attachment in attachments:
+            os.close(attachment.descriptor)
+
+    def close(self) -> None:
+        """Close the connections of all clients that wait."""
+        for container in tuple(self._waiting):
+            self.drop(container)
+
+

@@ -1,0 +1,168 @@
+"""Processes that clients add to running containers (`exec`)."""
+
+from __future__ import annotations
+
+import json
+import os
+import threading
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from transom import records
+from transom.containers.attachments import Attachment
+from transom.containers.model import Container, ExecConfig, ExecRecord
+from transom.containers.names import make_id
+from transom.containers.spec import exec_process
+from transom.errors import Conflict, NotFound, StartFailed
+from transom.runtime.shims import Shims
+
+if TYPE_CHECKING:
+    from transom.engine import Engine
+
+__all__ = ["Execs"]
+
+#: How many ended processes of one container are remembered for clients that ask how they ended.
+_REMEMBERED = 100
+
+
+class Execs:
+    """The exec instances of one engine. They are forgotten when their container ends."""
+
+    def __init__(self, engine: Engine, shims: Shims) -> None:
+        self._engine = engine
+        self._shims = shims
+        self._lock = threading.Lock()
+        self._records: dict[str, ExecRecord] = {}
+
+    def create(self, container: Container, config: ExecConfig) -> str:
+        """Record a process to be started, and return its ID."""
+        if not container.state.running:
+            raise Conflict(f"container {container.id} is not running")
+        record = ExecRecord(make_id(), container.id, config)
+        with self._lock:
+            self._trim(container.id)
+            self._records[record.id] = record
+        return record.id
+
+    def get(self, exec_id: str) -> ExecRecord:
+        """Return an exec instance by ID. Raises `NotFound`."""
+        with self._lock:
+            record = self._records.get(exec_id)
+        if record is None:
+            raise NotFound(f"No such exec instance: {exec_id}")
+        if record.running:
+            # The shim writes this before its client learns of the end; the message to the engine may be on its way.
+            ended = _exit_code(self._directory(record.container) / f"{exec_id}.exit")
+            if ended is not None:
+                return self.ended(exec_id, ended) or record
+        return record
+
+    def start(self, exec_id: str, attachment: Attachment | None, size: tuple[int, int] = (0, 0)) -> None:
+        """Start a recorded process, once. The attachment's descriptor is taken over.
+
+        Raises `Conflict` if it was started before or the container has ended, and `StartFailed`.
+        """
+        try:
+            record = self._claim(exec_id)
+            container = self._engine.containers.get(record.container)
+            config = replace(record.config, console_size=size if all(size) else record.config.console_size)
+            root = Path(f"/proc/{container.state.pid}/root")
+            process = exec_process(container, config, root)
+            notes = json.dumps({"process": process, "record": records.dump(record)})
+            (self._directory(container.id) / exec_id).write_text(notes)
+            descriptors = () if attachment is None else (attachment.descriptor,)
+            told = {"streams": [], "detach": "", "leftover": ""} if attachment is None else attachment.message()
+            answer = self._shims.request(
+                container.id,
+                "exec",
+                *descriptors,
+                exec=exec_id,
+                terminal=config.tty,
+                stdin=attachment is not None and "stdin" in attachment.streams,
+                **told,
+            )
+        except StartFailed as error:
+            self.ended(exec_id, error.exit_code)
+            raise
+        finally:
+            if attachment is not None:
+                os.close(attachment.descriptor)
+        with self._lock:
+            current = self._records.get(exec_id)
+            if current is not None:
+                self._records[exec_id] = replace(current, pid=answer["pid"])
+
+    def resize(self, exec_id: str, height: int, width: int) -> None:
+        """Set the size of a process's terminal."""
+        record = self.get(exec_id)
+        if not record.running:
+            raise Conflict(f"exec instance {exec_id} is not running")
+        self._shims.request(record.container, "resize", exec=exec_id, height=height, width=width)
+
+    def of(self, container: str) -> tuple[str, ...]:
+        """Return the IDs of a container's exec instances that have not ended."""
+        with self._lock:
+            return tuple(
+                record.id
+                for record in self._records.values()
+                if record.container == container and record.exit_code is None
+            )
+
+    def ended(self, exec_id: str, exit_code: int) -> ExecRecord | None:
+        """Record how a process ended; return its record, unless it was forgotten."""
+        with self._lock:
+            record = self._records.get(exec_id)
+            if record is None:
+                return None
+            self._records[exec_id] = replace(record, running=False, exit_code=exit_code)
+            return self._records[exec_id]
+
+    def forget(self, container: str) -> None:
+        """Forget what was never started or has ended with its container; how the others ended stays known."""
+        with self._lock:
+            for record in tuple(self._records.values()):
+                if record.container == container and record.exit_code is None:
+                    self._records[record.id] = replace(record, running=False, exit_code=137)
+            self._trim(container)
+
+    def adopt(self, container: str) -> None:
+        """Learn of the processes that an earlier engine started, from the shim's directory."""
+        for notes in self._directory(container).iterdir():
+            if notes.suffix:
+                continue
+            record = records.load(ExecRecord, json.loads(notes.read_bytes())["record"])
+            code = _exit_code(notes.with_suffix(".exit"))
+            with self._lock:
+                self._records[record.id] = replace(record, running=code is None, exit_code=code)
+
+    def _claim(self, exec_id: str) -> ExecRecord:
+        with self._lock:
+            record = self._records.get(exec_id)
+            if record is None:
+                raise NotFound(f"No such exec instance: {exec_id}")
+            if record.running:
+                raise Conflict(f"Error: Exec command {exec_id} is already running")
+            if record.exit_code is not None:
+                raise Conflict(f"Error: Exec command {exec_id} has already run")
+            self._records[exec_id] = replace(record, running=True)
+            return self._records[exec_id]
+
+    def _trim(self, container: str) -> None:
+        ended = [
+            record.id
+            for record in self._records.values()
+            if record.container == container and record.exit_code is not None
+        ]
+        for exec_id in ended[:-_REMEMBERED]:
+            del self._records[exec_id]
+
+    def _directory(self, container: str) -> Path:
+        return self._shims.directory(container) / "execs"
+
+
+def _exit_code(path: Path) -> int | None:
+    try:
+        return int(path.read_text())
+    except FileNotFoundError:
+        return None

@@ -1,0 +1,236 @@
+"""What must be there before a container's process, and goes after it: file system, volumes, network, bundle, shim."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import shutil
+from contextlib import ExitStack
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from transom.containers.model import Container, Mount, MountKind
+from transom.containers.rootfs import make_directory
+from transom.containers.spec import Surroundings, build_spec
+from transom.drivers.exec import ExecDriver
+from transom.drivers.network import Endpoint, Sandbox, SandboxKind
+from transom.errors import Conflict, DriverUnavailable, InvalidParameter, NotFound
+from transom.runtime.cgroups import Cgroup
+from transom.runtime.shims import Shims
+
+if TYPE_CHECKING:
+    from transom.engine import Engine
+
+__all__ = ["Preparation"]
+
+log = logging.getLogger(__name__)
+
+
+class Preparation:
+    """Makes containers ready to start, and undoes that. The caller holds the container's lock."""
+
+    def __init__(self, engine: Engine, shims: Shims) -> None:
+        self._engine = engine
+        self._shims = shims
+
+    def make(self, container: Container) -> Container:
+        """Make everything up to the shim, which waits for `start`; return the container with its mounts' places.
+
+        Nothing is left if this raises.
+        """
+        with ExitStack() as undo:
+            directory = self._shims.directory(container.id)
+            undo.callback(shutil.rmtree, directory, ignore_errors=True)
+            # It is the record of all that follows: the next engine looks here first.
+            shutil.rmtree(directory, ignore_errors=True)
+            (directory / "driver").mkdir(mode=0o700, parents=True)
+            (directory / "execs").mkdir(mode=0o700)
+            rootfs = self._engine.layers.mount(container.graphdriver, container.id)
+            undo.callback(self._engine.layers.unmount, container.graphdriver, container.id)
+            undo.callback(self._release_volumes, container)
+            prepared = replace(container, mounts=tuple(self._locate(mount, container) for mount in container.mounts))
+            undo.callback(self._disconnect, container)
+            network = self._connect(container)
+            _make_working_directory(rootfs, container.config.run.working_dir)
+            around = Surroundings(
+                rootfs=rootfs,
+                cgroup=self._cgroup(container.id),
+                files=self._files(container),
+                private_network=network is SandboxKind.PRIVATE,
+            )
+            (directory / "config.json").write_text(json.dumps(build_spec(prepared, around)))
+            self._spawn(prepared)
+            undo.pop_all()
+        return prepared
+
+    def undo(self, container: Container) -> None:
+        """Take away what `make` made, in reverse. Harmless where something is gone already."""
+        self._disconnect(container)
+        self._release_volumes(container)
+        self._engine.layers.unmount(container.graphdriver, container.id)
+        shutil.rmtree(self._shims.directory(container.id), ignore_errors=True)
+
+    def adopt(self, container: Container) -> None:
+        """Count what a running container uses, after an earlier engine made it."""
+        self._engine.layers.mount(container.graphdriver, container.id)
+        for mount in container.mounts:
+            if mount.kind is MountKind.VOLUME:
+                self._engine.volumes.mount(mount.source, container.id)
+
+    def kill(self, container: Container) -> None:
+        """End what is left of a container whose shim is gone."""
+        directory = self._shims.directory(container.id)
+        if (directory / "config.json").exists():
+            self._execdriver(container.execdriver)(container.id, directory, directory / "driver").delete()
+
+    def discard(self, directory: Path) -> None:
+        """Take away the shim's directory of a container that is not known, and end what is left of it."""
+        Cgroup(self._cgroup(directory.name)).remove()
+        shutil.rmtree(directory, ignore_errors=True)
+
+    def directory(self, container: Container) -> Path:
+        """Return the directory that lasts as long as the container: its log, and its own files in /etc."""
+        return self._engine.config.data_root / "containers" / container.id
+
+    def modules(self) -> list[str]:
+        """Return the modules that shims of default containers need."""
+        modules = ["transom.runtime.native"]
+        try:
+            modules.append(self._execdriver(self._engine.execdriver()).__module__)
+        except DriverUnavailable as error:
+            log.warning("%s", error)
+        modules.append(self._engine.catalog.log.get(self._engine.config.log_driver).__module__)
+        return modules
+
+    def remove_anonymous_volumes(self, container: Container) -> None:
+        """Delete the volumes that were made for this container alone."""
+        for mount in container.mounts:
+            if mount.kind is MountKind.VOLUME and mount.anonymous:
+                try:
+                    self._engine.volumes.remove(mount.source)
+                except (Conflict, NotFound) as error:
+                    # Another container uses it, or somebody removed it: both are theirs to do.
+                    log.info("the anonymous volume %s stays: %s", mount.source, error)
+
+    # Volumes and binds
+
+    def _locate(self, mount: Mount, container: Container) -> Mount:
+        """Return a mount with the place where its content is."""
+        if mount.kind is MountKind.TMPFS:
+            return mount
+        if mount.kind is MountKind.VOLUME:
+            return replace(mount, mountpoint=str(self._engine.volumes.mount(mount.source, container.id)))
+        if not os.path.lexists(mount.source):
+            if not mount.create_source:
+                raise InvalidParameter(
+                    f'invalid mount config for type "bind": bind source path does not exist: {mount.source}'
+                )
+            try:
+                os.makedirs(mount.source, 0o755, exist_ok=True)
+            except OSError as error:
+                raise InvalidParameter(
+                    f"error while creating mount source path '{mount.source}': {error.strerror}"
+                ) from error
+        driver = self._engine.catalog.volume.get("bind")(self._engine.catalog.volume.root("bind"))
+        return replace(mount, mountpoint=str(driver.mount(mount.source, container.id)))
+
+    def _release_volumes(self, container: Container) -> None:
+        for mount in container.mounts:
+            if mount.kind is MountKind.VOLUME:
+                self._engine.volumes.unmount(mount.source, container.id)
+
+    # Network
+
+    def _connect(self, container: Container) -> SandboxKind:
+        driver = self._engine.catalog.network.get(container.network)
+        driver(self._engine.catalog.network.root(container.network)).connect(
+            Sandbox(container.id), Endpoint(container.network)
+        )
+        return driver.sandbox
+
+    def _disconnect(self, container: Container) -> None:
+        driver = self._engine.catalog.network.get(container.network)
+        driver(self._engine.catalog.network.root(container.network)).disconnect(
+            Sandbox(container.id), Endpoint(container.network)
+        )
+
+    # Files and shim
+
+    def _cgroup(self, container: str) -> str:
+        return f"/{self._engine.config.cgroup_parent.strip('/')}/{container}"
+
+    def _files(self, container: Container) -> dict[str, Path]:
+        """Write the files of /etc that a container has of its own, and return them by their path in it."""
+        directory = self.directory(container)
+        directory.mkdir(mode=0o710, parents=True, exist_ok=True)
+        hostname = container.config.hostname
+        content = {
+            "/etc/hostname": f"{hostname}\n",
+            "/etc/hosts": _hosts(container),
+            "/etc/resolv.conf": _resolver_configuration(),
+        }
+        files: dict[str, Path] = {}
+        for path, text in content.items():
+            files[path] = directory / Path(path).name
+            if not files[path].exists():
+                files[path].write_text(text)
+        return files
+
+    def _spawn(self, container: Container) -> None:
+        config = container.config
+        log_driver = self._engine.catalog.log.get(container.log_driver)
+        self._shims.spawn(
+            container.id,
+            {
+                "exec": _qualified(self._execdriver(container.execdriver)),
+                "log": {
+                    "driver": _qualified(log_driver),
+                    "directory": str(self.directory(container)),
+                    "options": dict(container.host.log_options),
+                },
+                "terminal": config.tty,
+                "stdin": config.open_stdin,
+                "stdin_once": config.stdin_once,
+            },
+        )
+
+    def _execdriver(self, name: str) -> type[ExecDriver]:
+        return self._engine.catalog.exec.get(name)
+
+
+def _qualified(driver: type[object]) -> str:
+    return f"{driver.__module__}:{driver.__qualname__}"
+
+
+def _make_working_directory(rootfs: Path, path: str) -> None:
+    if not path:
+        return
+    try:
+        make_directory(rootfs, path)
+    except NotADirectoryError as error:
+        raise InvalidParameter(f"cannot make the working directory {path}: Not a directory") from error
+
+
+def _hosts(container: Container) -> str:
+    if container.network == "host":
+        try:
+            return Path("/etc/hosts").read_text()
+        except OSError:
+            return "127.0.0.1\tlocalhost\n"
+    return (
+        "127.0.0.1\tlocalhost\n"
+        "::1\tlocalhost ip6-localhost ip6-loopback\n"
+        "fe00::\tip6-localnet\n"
+        "ff00::\tip6-mcastprefix\n"
+        "ff02::1\tip6-allnodes\n"
+        "ff02::2\tip6-allrouters\n"
+    )
+
+
+def _resolver_configuration() -> str:
+    try:
+        return Path("/etc/resolv.conf").read_text()
+    except OSError:
+        return ""

@@ -1,0 +1,99 @@
+"""Restart policies: whether a container that ended is started again, and when."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from typing import Any
+
+from transom.containers.model import Container, Status
+
+__all__ = ["Restarts"]
+
+#: Seconds before the first restart; each further one waits twice as long, until a run has lasted.
+_FIRST_DELAY = 0.1
+_LONGEST_DELAY = 60.0
+#: Seconds that a container must run for its next restart to begin with the first delay again.
+_LASTING = 10.0
+
+
+class Restarts:
+    """The restarts that are due, of one engine.
+
+    `restart` is called with a container's ID when its time has come, in a thread that `submit` gives; that thread is
+    kept only while a restart is due.
+    """
+
+    def __init__(self, restart: Callable[[str], None], submit: Callable[[Callable[[], None]], Any]) -> None:
+        self._restart = restart
+        self._submit = submit
+        self._changed = threading.Condition()
+        self._delays: dict[str, float] = {}
+        self._due: dict[str, float] = {}
+        self._waiting = False
+        self._closed = False
+
+    def delay(self, container: Container) -> float | None:
+        """Return the seconds to wait before a container that just ended is started again, or None for never."""
+        policy, state = container.host.restart, container.state
+        failed_too_often = 0 < policy.maximum_retries <= state.restarts
+        wanted = policy.name in ("always", "unless-stopped") or (
+            policy.name == "on-failure" and state.exit_code != 0 and not failed_too_often
+        )
+        if not wanted or state.stopped_by_user:
+            self.forget(container.id)
+            return None
+        lasted = (state.finished - state.started) / 1e9 >= _LASTING
+        with self._changed:
+            before = 0.0 if lasted else self._delays.get(container.id, 0.0)
+            self._delays[container.id] = min(before * 2 or _FIRST_DELAY, _LONGEST_DELAY)
+            return self._delays[container.id]
+
+    def wanted_after_boot(self, container: Container) -> bool:
+        """Return whether a container that does not run is to be started when the engine starts."""
+        policy, state = container.host.restart.name, container.state
+        if state.running or not state.started:
+            return False
+        return (
+            policy == "always"
+            or (policy == "unless-stopped" and not state.stopped_by_user)
+            or state.status is Status.RESTARTING
+        )
+
+    def schedule(self, container: str, seconds: float) -> None:
+        """Start a container again after some seconds."""
+        with self._changed:
+            self._due[container] = time.monotonic() + seconds
+            self._changed.notify()
+            if not self._waiting and not self._closed:
+                self._waiting = True
+                self._submit(self._wait)
+
+    def forget(self, container: str) -> None:
+        """Do not start a container again."""
+        with self._changed:
+            self._delays.pop(container, None)
+            self._due.pop(container, None)
+            self._changed.notify()
+
+    def close(self) -> None:
+        """Start nothing any more."""
+        with self._changed:
+            self._closed = True
+            self._due.clear()
+            self._changed.notify()
+
+    def _wait(self) -> None:
+        while True:
+            with self._changed:
+                if not self._due:
+                    self._waiting = False
+                    return
+                container, moment = min(self._due.items(), key=lambda item: item[1])
+                seconds = moment - time.monotonic()
+                if seconds > 0:
+                    self._changed.wait(seconds)
+                    continue
+                del self._due[container]
+            self._restart(container)

@@ -1,0 +1,45 @@
+"""What the engine itself does in a container's file system, before the container runs. Names in it are untrusted."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from transom.runtime.syscalls.files import openat2
+
+__all__ = ["find_directory", "make_directory"]
+
+
+def make_directory(root: Path, path: str, owner: tuple[int, int] = (0, 0)) -> None:
+    """Make a directory of the container's file system, with the missing ones above it.
+
+    Names are resolved beneath the root. Raises `NotADirectoryError` where something else is in the way.
+    """
+    current = os.open(root, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+    top = os.dup(current)
+    try:
+        walked = ""
+        for part in path.strip("/").split("/"):
+            walked = f"{walked}/{part}"
+            try:
+                following = openat2(top, walked, os.O_PATH | os.O_DIRECTORY)
+            except FileNotFoundError:
+                os.mkdir(part, 0o755, dir_fd=current)
+                os.chown(part, *owner, dir_fd=current)
+                following = openat2(top, walked, os.O_PATH | os.O_DIRECTORY)
+            os.close(current)
+            current = following
+    finally:
+        os.close(current)
+        os.close(top)
+
+
+def find_directory(root: Path, path: str) -> int | None:
+    """Open a directory of the container's file system, or return None if there is none at that path."""
+    top = os.open(root, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        return openat2(top, path, os.O_RDONLY | os.O_DIRECTORY)
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    finally:
+        os.close(top)

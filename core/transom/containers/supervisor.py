@@ -1,0 +1,376 @@
+"""Starts containers, watches them, and does what follows when they end: the engine's part of their life.
+
+    created ──start──▶ running ──exit──▶ exited ──start──▶ running …        any ──remove──▶ gone
+                          ▲                 │
+                          └──restart policy─┘
+
+A container's state changes only here, under its lock, and is in the database before anybody is told. What a start makes
+is undone in reverse when the container ends: the order is `_Preparation`'s. The shim's directory is made first and
+removed last, so that the next engine finds it after a crash and cleans up (`recover`).
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import shutil
+import threading
+import time
+from collections.abc import Callable, Mapping
+from concurrent.futures import Future
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from transom.containers.attachments import Attachments
+from transom.containers.execs import Execs
+from transom.containers.model import Container, State, Status, WaitResult
+from transom.containers.preparation import Preparation
+from transom.containers.restarts import Restarts
+from transom.containers.signals import parse_signal
+from transom.containers.waiters import Waiters
+from transom.errors import Conflict, NotFound, NotModified, StartFailed, TransomError
+from transom.runtime.channel import Message
+from transom.runtime.shims import Listener, Shims
+
+if TYPE_CHECKING:
+    from transom.engine import Engine
+
+__all__ = ["Supervisor"]
+
+log = logging.getLogger(__name__)
+
+#: The exit code of a container whose end nobody saw: the machine stopped, or its shim was killed.
+UNSEEN = 255
+_DEFAULT_STOP_TIMEOUT = 10
+
+
+class Supervisor:
+    """All that runs in one engine."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+        self._store = engine.containers
+        self._closing = threading.Event()
+        self.waiters = Waiters()
+        listener = Listener(self._heard_exit, self._heard_exec_exit, self._heard_lost)
+        self.shims = Shims(engine.config.exec_root / "shims", listener, engine.submit)
+        self.attachments = Attachments(self.shims)
+        self.execs = Execs(engine, self.shims)
+        self._preparation = Preparation(engine, self.shims)
+        self._restarts = Restarts(self._restart, engine.submit)
+
+    # What clients ask for
+
+    def start(self, name: str) -> None:
+        """Start a container. Raises `NotModified` if it runs, `StartFailed`, and what its drivers raise."""
+        with self._store.locked(name) as container:
+            self._check_startable(container)
+            self._restarts.forget(container.id)
+            self._start(container)
+
+    def kill(self, name: str, signal: int) -> None:
+        """Send a signal to a container's init. Raises `Conflict` if it does not run."""
+        container = self._store.get(name)
+        if not container.state.running:
+            raise Conflict(f"cannot kill container: {name}: container {container.id} is not running")
+        if signal in (parse_signal("KILL"), parse_signal("TERM"), self._stop_signal(container)):
+            self._set_stopped_by_user(container.id)
+        self.shims.request(container.id, "signal", signal=signal)
+        self.record(container, "kill", {"signal": str(signal)})
+
+    def stop(self, name: str, timeout: int | None = None, signal: str = "") -> None:
+        """Ask a container to end, and kill it after `timeout` seconds (-1: never). Raises `NotModified`."""
+        container = self._store.get(name)
+        if container.state.status is Status.RESTARTING:
+            self._restarts.forget(container.id)
+            with self._store.locked(container.id) as current:
+                self._change(current.with_state(status=Status.EXITED, stopped_by_user=True))
+            return
+        if not container.state.running:
+            raise NotModified(f"container {container.id} is already stopped")
+        number = parse_signal(signal) if signal else self._stop_signal(container)
+        seconds = timeout if timeout is not None else container.config.stop_timeout
+        seconds = _DEFAULT_STOP_TIMEOUT if seconds is None else seconds
+        ended = self.wait(container.id, "not-running")
+        self._set_stopped_by_user(container.id)
+        self._signal(container, number)
+        if not _ends_within(ended, None if seconds < 0 else seconds):
+            self._signal(container, parse_signal("KILL"))
+            ended.result()
+        self.record(self._store.get(container.id), "stop")
+
+    def restart(self, name: str, timeout: int | None = None, signal: str = "") -> None:
+        """Stop a container if it runs, and start it."""
+        try:
+            self.stop(name, timeout, signal)
+        except NotModified:
+            pass
+        with self._store.locked(name) as container:
+            self._check_startable(container)
+            self._start(container)
+        self.record(container, "restart")
+
+    def wait(self, name: str, condition: str) -> Future[WaitResult]:
+        """Return a future of a container's end: `not-running` (now or later), `next-exit`, or `removed`."""
+        with self._store.locked(name) as container:
+            if condition == "not-running" and not container.state.running:
+                return Waiters.settled(WaitResult(container.state.exit_code, container.state.error))
+            return self.waiters.add(container.id, condition)
+
+    def remove(self, name: str, *, force: bool = False, volumes: bool = False) -> None:
+        """Delete a container with its layer and log. Raises `Conflict` if it runs, unless `force`."""
+        container = self._store.get(name)
+        if container.state.running:
+            if not force:
+                raise Conflict(
+                    f'cannot remove container "{name}": container is running: stop the container before removing or'
+                    " force remove"
+                )
+            ended = self.wait(container.id, "not-running")
+            self._set_stopped_by_user(container.id)
+            self._signal(container, parse_signal("KILL"))
+            ended.result()
+        try:
+            with self._store.locked(container.id) as current:
+                self._restarts.forget(container.id)
+                self._remove(current, volumes=volumes)
+        except NotFound:
+            # A container with --rm is removed by its own end, which may be first.
+            if not container.host.auto_remove:
+                raise
+
+    def record(self, container: Container, action: str, attributes: Mapping[str, str] | None = None) -> None:
+        """Record an event of a container, with the attributes that every one has."""
+        self._engine.events.record(
+            "container",
+            action,
+            container.id,
+            {
+                **container.config.run.labels,
+                **(attributes or {}),
+                "image": container.config.image,
+                "name": container.name,
+            },
+        )
+
+    def close(self) -> None:
+        """Let go of the containers, which run on."""
+        self._closing.set()
+        self._restarts.close()
+        self.attachments.close()
+        self.shims.close()
+        self.waiters.close()
+
+    # Starting
+
+    def _check_startable(self, container: Container) -> None:
+        status = container.state.status
+        if status is Status.PAUSED:
+            raise Conflict("cannot start a paused container, try unpause instead")
+        if status is Status.RUNNING:
+            raise NotModified(f"container {container.id} is already running")
+        if status in (Status.REMOVING, Status.DEAD):
+            raise Conflict("container is marked for removal and cannot be started")
+
+    def _start(self, container: Container) -> None:
+        try:
+            prepared = self._preparation.make(container)
+            try:
+                self.attachments.hand_over(container.id)
+                pid = self.shims.request(container.id, "start")["pid"]
+            except BaseException:
+                self._preparation.undo(prepared)
+                raise
+        except BaseException as error:
+            self._start_failed(container, error)
+            raise
+        state = State(
+            status=Status.RUNNING, pid=pid, started=time.time_ns(), restarts=container.state.restarts
+        )
+        self._change(replace(prepared, state=state))
+        self.record(prepared, "start")
+
+    def _start_failed(self, container: Container, error: BaseException) -> None:
+        self.attachments.drop(container.id)
+        code = error.exit_code if isinstance(error, StartFailed) else 128
+        failed = container.with_state(
+            status=Status.CREATED if not container.state.started else Status.EXITED,
+            exit_code=code,
+            error=str(error),
+            pid=0,
+        )
+        self._change(failed)
+        if container.host.auto_remove:
+            self._remove(failed, volumes=True)
+
+    def _restart(self, container_id: str) -> None:
+        try:
+            with self._store.locked(container_id) as container:
+                if container.state.status is Status.RESTARTING and not self._closing.is_set():
+                    self._start(container.with_state(restarts=container.state.restarts + 1))
+        except TransomError as error:
+            log.warning("cannot restart the container %s: %s", container_id, error)
+
+    # Ending
+
+    def _heard_exit(self, container_id: str, status: Message) -> None:
+        self._submit(self._ended, container_id, status["exit_code"], status["finished"])
+
+    def _heard_exec_exit(self, container_id: str, exec_id: str, exit_code: int) -> None:
+        self._submit(self._exec_ended, container_id, exec_id, exit_code)
+
+    def _heard_lost(self, container_id: str) -> None:
+        self._submit(self._lost, container_id)
+
+    def _submit(self, work: Callable[..., None], *arguments: object) -> None:
+        # While the engine closes, what happens is left for the next one to find.
+        if not self._closing.is_set():
+            self._engine.submit(work, *arguments)
+
+    def _exec_ended(self, container_id: str, exec_id: str, exit_code: int) -> None:
+        self.execs.ended(exec_id, exit_code)
+        try:
+            container = self._store.get(container_id)
+        except NotFound:
+            return
+        self.record(container, "exec_die", {"execID": exec_id, "exitCode": str(exit_code)})
+
+    def _lost(self, container_id: str) -> None:
+        """A shim ended without a word: either its container never started, or it was killed."""
+        try:
+            with self._store.locked(container_id) as container:
+                if not container.state.running:
+                    return
+                self._preparation.kill(container)
+                status = read_exit(self.shims.directory(container_id))
+        except NotFound:
+            return
+        if status is None:
+            log.warning("the shim of the container %s was killed", container_id)
+            self._ended(container_id, UNSEEN, time.time_ns())
+        else:
+            self._ended(container_id, status["exit_code"], status["finished"])
+
+    def _ended(self, container_id: str, exit_code: int, finished: int) -> None:
+        try:
+            with self._store.locked(container_id) as container:
+                if not container.state.running:
+                    return
+                self._preparation.undo(container)
+                self.execs.forget(container_id)
+                ended = container.with_state(
+                    status=Status.EXITED, pid=0, exit_code=exit_code, finished=finished, error=""
+                )
+                delay = self._restarts.delay(ended)
+                if delay is not None:
+                    ended = ended.with_state(status=Status.RESTARTING)
+                self._change(ended)
+                self.record(ended, "die", {"exitCode": str(exit_code)})
+                if ended.host.auto_remove:
+                    self._remove(ended, volumes=True)
+                elif delay is not None:
+                    self._restarts.schedule(container_id, delay)
+        except NotFound:
+            return
+        self.waiters.resolve(container_id, "exit", WaitResult(exit_code))
+
+    def _remove(self, container: Container, *, volumes: bool) -> None:
+        removing = container.with_state(status=Status.REMOVING)
+        self._change(removing)
+        self.attachments.drop(container.id)
+        self._engine.layers.remove(container.graphdriver, container.id)
+        shutil.rmtree(self._preparation.directory(container), ignore_errors=True)
+        self._store.remove(container)
+        if volumes:
+            self._preparation.remove_anonymous_volumes(container)
+        self.execs.forget(container.id)
+        self.record(container, "destroy")
+        result = WaitResult(container.state.exit_code)
+        self.waiters.resolve(container.id, "exit", result)
+        self.waiters.resolve(container.id, "removed", result)
+
+    def _change(self, container: Container) -> None:
+        self._store.replace(container)
+
+    def _set_stopped_by_user(self, container_id: str) -> None:
+        with self._store.locked(container_id) as container:
+            if not container.state.stopped_by_user:
+                self._change(container.with_state(stopped_by_user=True))
+
+    def _signal(self, container: Container, number: int) -> None:
+        try:
+            self.shims.request(container.id, "signal", signal=number)
+            self.record(container, "kill", {"signal": str(number)})
+        except Conflict:
+            # It ended by itself just now.
+            return
+
+    def _stop_signal(self, container: Container) -> int:
+        return parse_signal(container.config.run.stop_signal or "TERM")
+
+    # After a crash
+
+    def recover(self) -> None:
+        """Find the containers that an earlier engine left, and what it had begun and not finished."""
+        self.shims.preload(self._preparation.modules())
+        for directory in self.shims.root.iterdir():
+            if directory.is_dir():
+                self._recover(directory)
+        for container in self._store.list():
+            self._settle(container)
+
+    def _recover(self, directory: Path) -> None:
+        try:
+            container = self._store.get(directory.name)
+        except NotFound:
+            self._preparation.discard(directory)
+            return
+        alive = self.shims.reconnect(container.id)
+        status = read_exit(directory)
+        if alive and status is None and (directory / "pid").exists():
+            adopted = container
+            if not container.state.running:
+                adopted = container.with_state(status=Status.RUNNING, started=time.time_ns(), exit_code=0, error="")
+            pid = int((directory / "pid").read_text())
+            self._preparation.adopt(adopted)
+            self.execs.adopt(container.id)
+            self._change(adopted.with_state(pid=pid))
+            return
+        self._preparation.kill(container)
+        if container.state.running:
+            if status is None:
+                status = {"exit_code": UNSEEN, "finished": time.time_ns()}
+            self._ended(container.id, status["exit_code"], status["finished"])
+        else:
+            self._preparation.undo(container)
+
+    def _settle(self, container: Container) -> None:
+        """Bring a container without a shim into a state that is true."""
+        state = container.state
+        if state.running and not self.shims.directory(container.id).exists():
+            # The machine was restarted.
+            self._ended(container.id, UNSEEN, time.time_ns())
+        elif state.status is Status.REMOVING or (container.host.auto_remove and not state.running):
+            with self._store.locked(container.id) as current:
+                self._remove(current, volumes=container.host.auto_remove)
+        elif self._restarts.wanted_after_boot(container):
+            self._change(container.with_state(status=Status.RESTARTING))
+            self._restarts.schedule(container.id, 0)
+
+
+def read_exit(directory: Path) -> Message | None:
+    """Return the exit status that a shim left in its directory, or None."""
+    try:
+        status: Message = json.loads((directory / "exit").read_bytes())
+    except FileNotFoundError:
+        return None
+    return status
+
+
+def _ends_within(ended: Future[WaitResult], seconds: float | None) -> bool:
+    try:
+        ended.result(seconds)
+    except TimeoutError:
+        return False
+    return True
