@@ -6,7 +6,7 @@ import gzip
 import io
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import BinaryIO, Final
+from typing import Final, Protocol
 
 import zstandard
 from isal import igzip, isal_zlib
@@ -21,10 +21,14 @@ _ZSTD: Final = b"\x28\xb5\x2f\xfd"
 _CHUNK: Final = 1 << 18
 
 
+class _Source(Protocol):
+    def readinto(self, buffer: memoryview, /) -> int: ...
+
+
 class _Decompressed(io.RawIOBase):
     """What a decompressor yields, with its errors as ours."""
 
-    def __init__(self, source: BinaryIO) -> None:
+    def __init__(self, source: _Source) -> None:
         self._source = source
 
     def readable(self) -> bool:
@@ -32,20 +36,21 @@ class _Decompressed(io.RawIOBase):
 
     def readinto(self, buffer: memoryview) -> int:  # type: ignore[override]
         with _corruption():
-            return self._source.readinto(buffer)  # type: ignore[attr-defined, no-any-return]
+            return self._source.readinto(buffer)
 
 
 def decompress(stream: io.RawIOBase) -> io.BufferedReader:
-    """Return what a stream holds, uncompressed; gzip and zstd are known by their first bytes, all else is plain.
+    """Return what a stream holds, uncompressed; gzip and zstd are known by their first bytes.
 
     Memory is bounded whatever the stream says. Reading raises `CorruptContent` for a damaged stream. A zstd
     stream that was cut off reads as a shorter one: whoever expects a digest verifies it
     (`transom.graph.verify`).
     """
-    buffered = io.BufferedReader(stream, _CHUNK)
+    buffered: io.BufferedReader = io.BufferedReader(stream, _CHUNK)
     start = buffered.peek(len(_ZSTD))
     if start.startswith(_GZIP):
-        return io.BufferedReader(_Decompressed(igzip.IGzipFile(fileobj=buffered, mode="rb")), _CHUNK)
+        unzipped = igzip.IGzipFile(fileobj=buffered, mode="rb")  # type: ignore[no-untyped-call]
+        return io.BufferedReader(_Decompressed(unzipped), _CHUNK)
     if start.startswith(_ZSTD):
         reader = zstandard.ZstdDecompressor().stream_reader(buffered, _CHUNK, read_across_frames=True)
         return io.BufferedReader(_Decompressed(reader), _CHUNK)
@@ -56,7 +61,7 @@ def decompress(stream: io.RawIOBase) -> io.BufferedReader:
 def _corruption() -> Iterator[None]:
     try:
         yield
-    except (EOFError, gzip.BadGzipFile, isal_zlib.IsalError) as error:
+    except (EOFError, gzip.BadGzipFile, isal_zlib.error) as error:  # type: ignore[misc]
         raise CorruptContent(f"cannot decompress the layer: its gzip stream is damaged ({error})") from error
     except zstandard.ZstdError as error:
         raise CorruptContent(f"cannot decompress the layer: its zstd stream is damaged ({error})") from error

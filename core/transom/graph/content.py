@@ -10,7 +10,6 @@ What a blob is kept for is said in the database (`transom.graph.lease`), before 
 
 from __future__ import annotations
 
-import errno
 import hashlib
 import io
 import os
@@ -21,9 +20,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from transom.errors import CorruptContent, InvalidParameter, NotFound, StorageFull
+from transom.errors import CorruptContent, InvalidParameter, NotFound
 from transom.graph.digest import Digest
 from transom.graph.locks import Locks
+from transom.graph.space import storage_full
 
 __all__ = ["ContentStore", "Descriptor", "Ingest"]
 
@@ -81,7 +81,7 @@ class Ingest:
                 f"cannot store {self._digest}: its content is longer than {self._size} bytes"
             )
         view = memoryview(data)
-        with _full_disk(self._digest):
+        with storage_full(f"store the blob {self._digest}"):
             while view:
                 written = file.write(view)
                 self._hash.update(view[:written])
@@ -111,7 +111,7 @@ class Ingest:
         if found != self._digest:
             self.reset()
             raise CorruptContent(f"cannot store {self._digest}: the digest of what came is {found}")
-        with _full_disk(self._digest):
+        with storage_full(f"store the blob {self._digest}"):
             os.fchmod(file.fileno(), 0o444)
             os.fsync(file.fileno())
             self._partial.rename(self._blob)
@@ -169,7 +169,7 @@ class ContentStore:
             raise CorruptContent(f"cannot read the blob {digest}: it is longer than {limit} bytes")
         if hashlib.new(digest.algorithm, content).hexdigest() != digest.hex:
             raise CorruptContent(
-                f"cannot read the blob {digest}: it is damaged on the disk; remove what uses it and pull again"
+                f"cannot read the blob {digest}: it is damaged on the disk; remove its image and pull again"
             )
         return content
 
@@ -195,7 +195,7 @@ class ContentStore:
         `offset`.
         """
         with self._locks.hold(digest, waiting):
-            with _full_disk(digest):
+            with storage_full(f"store the blob {digest}"):
                 ingest = Ingest(digest, size, self._partial(digest), self.path(digest))
             try:
                 yield ingest
@@ -249,15 +249,3 @@ def _missing(digest: Digest) -> Iterator[None]:
         raise NotFound(
             f"the blob {digest} is not in the content store: pull what it belongs to again"
         ) from None
-
-
-@contextmanager
-def _full_disk(digest: Digest) -> Iterator[None]:
-    try:
-        yield
-    except OSError as error:
-        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
-            raise
-        raise StorageFull(
-            f"cannot store the blob {digest}: no space is left on the disk, free some"
-        ) from error

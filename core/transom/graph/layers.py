@@ -2,43 +2,101 @@
 
 A layer of an image is named by the hexadecimal digits of its chain ID, a container's own layer by the
 container's ID. The same layer can be there for several drivers; each is a *snapshot* in the database. A
-snapshot is recorded before the driver makes it, and is *ready* when it is complete and flushed to the disk; what
-is not ready at the engine's start is removed.
+snapshot is recorded before the driver makes it, and is *ready* when it is complete and flushed to the disk;
+what is not ready at the engine's start is removed.
 """
 
 from __future__ import annotations
 
+import graphlib
+import io
+import logging
+import os
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Final
 
+from transom import records
 from transom.catalog import Shelf
 from transom.drivers.graph import Change, GraphDriver, Usage
+from transom.errors import Conflict, DriverUnavailable, NotFound, TransomError
+from transom.graph.compression import decompress
 from transom.graph.content import ContentStore
-from transom.graph.db import GraphDB
-from transom.graph.digest import Digest
+from transom.graph.db import GraphDB, Node
+from transom.graph.digest import Digest, chain_ids
 from transom.graph.lease import Lease
+from transom.graph.locks import Locks
 from transom.graph.model import Image
+from transom.graph.space import storage_full
+from transom.graph.verify import CountingReader, VerifyingReader
+from transom.runtime.syscalls.files import syncfs
 
-__all__ = ["LayerStore"]
+__all__ = ["LayerStore", "Snapshot"]
+
+log = logging.getLogger(__name__)
+
+#: How much of an archive is buffered for the driver, in bytes.
+_CHUNK: Final = 1 << 20
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """One layer in one graph driver. `size` is the bytes of the regular files that it was unpacked from."""
+
+    driver: str
+    layer: str
+    parent: str | None
+    ready: bool = False
+    size: int = 0
+
+    @property
+    def name(self) -> str:
+        """Its name in the database."""
+        return _name(self.driver, self.layer)
+
+
+@dataclass(slots=True)
+class _Mount:
+    path: Path
+    users: int = 1
 
 
 class LayerStore:
     """The layers of all graph drivers. Everything here is safe to call from many threads."""
 
-    def __init__(
-        self, db: GraphDB, content: ContentStore, shelf: Shelf[GraphDriver], mounts: Path
-    ) -> None: ...
+    def __init__(self, db: GraphDB, content: ContentStore, shelf: Shelf[GraphDriver], mounts: Path) -> None:
+        self._db = db
+        self._content = content
+        self._shelf = shelf
+        self._mount_root = mounts
+        self._guard = threading.Lock()
+        self._drivers: dict[str, GraphDriver] = {}
+        #: Held, by snapshot name, around all that a driver does with one layer.
+        self._locks = Locks()
+        #: The sizes of the snapshots that this engine has unpacked, whether they are flushed or not.
+        self._unpacked: dict[str, int] = {}
+        self._mounts: dict[str, _Mount] = {}
 
     def driver(self, name: str) -> GraphDriver:
         """Return the driver of a name. Raises `NotFound` or `DriverUnavailable`."""
-        ...
+        with self._guard:
+            driver = self._drivers.get(name)
+            if driver is None:
+                kind = self._shelf.get(name)
+                mounts = self._mount_root / name
+                mounts.mkdir(mode=0o711, parents=True, exist_ok=True)
+                driver = self._drivers[name] = kind(self._shelf.root(name), mounts)
+        return driver
 
     # An image's layers
 
     def has(self, driver: str, chain_id: Digest) -> bool:
         """Return whether the driver has the layer of a chain ID, unpacked."""
-        ...
+        snapshot = self._find(driver, chain_id.hex)
+        return snapshot is not None and (snapshot.ready or snapshot.name in self._unpacked)
 
     def unpack(
         self,
@@ -51,63 +109,323 @@ class LayerStore:
     ) -> int:
         """Unpack the blob of the layer `diff_ids[index]` and return the bytes of its regular files.
 
-        Call it for every layer of an image, also for those that the driver `has`: that returns at once. If another
-        job unpacks the same layer, wait for it and share what it made. For a driver whose
-        `capabilities.independent_layers` is true the layers of one image may come in any order and at the same time,
-        for others the lower ones come first, one after the other.
+        Call it for every layer of an image, also for those that the driver `has`: that returns at once. The
+        lease must keep the blob. If another job unpacks the same layer, wait for it and share what it made.
+        For a driver whose `capabilities.independent_layers` is true the layers of one image may come in any
+        order and at the same time, for others the lower ones come first, one after the other.
 
-        `progress` is called often, with the bytes of the blob that were read so far; what it raises (`Cancelled`)
-        stops the work and removes the layer. The layer is not flushed: `ImageStore.publish` or `ensure` do that
-        once for all.
+        `progress` is called often, with the bytes of the blob that were read so far; what it raises
+        (`Cancelled`) stops the work and removes the layer. The layer is not flushed: `ImageStore.publish` or
+        `ensure` do that once for all.
 
-        Raises `CorruptContent` if the blob is no layer archive or does not have the diff ID, `NotFound` if it is not
-        in the content store, `StorageFull`.
+        Raises `CorruptContent` if the blob is no layer archive or does not have the diff ID, `NotFound` if it
+        is not in the content store, `StorageFull`.
         """
-        ...
+        return self._unpack(driver, tuple(diff_ids), index, blob, lease.keep, progress)
 
     def ensure(
         self, image: Image, driver: str, progress: Callable[[int], None] = lambda _: None
     ) -> str | None:
         """Unpack what the driver does not have of an image, and return its topmost layer's name.
 
-        None stands for an image without layers. `progress` is as in `unpack`, per layer. Raises what `unpack` raises.
+        None stands for an image without layers. `progress` is as in `unpack`, per layer. Raises what `unpack`
+        raises, and `NotFound` if the image was removed meanwhile.
         """
-        ...
+        if not image.diff_ids:
+            return None
+        top = image.chain_ids[-1].hex
+        snapshot = self._find(driver, top)
+        if snapshot is None or not snapshot.ready:
+            for index, blob in enumerate(image.blobs):
+                self._unpack(driver, image.diff_ids, index, blob, lambda _: None, progress)
+            self.flush(driver)
+            with self._db.transaction(durable=True):
+                self._need("image", image.id)
+                self.settle(driver, image)
+        return top
+
+    def flush(self, driver: str) -> None:
+        """Bring all that the driver has written to the disk."""
+        descriptor = os.open(self.driver(driver).root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            with storage_full(f"flush the layers of the graph driver {driver}"):
+                syncfs(descriptor)
+        finally:
+            os.close(descriptor)
+
+    def settle(self, driver: str, image: Image) -> tuple[Node, ...]:
+        """Record that the driver has all layers of an image, and return the layers' nodes, lowest first.
+
+        It belongs after `flush`, and into the transaction that makes the image refer to them. Raises
+        `NotFound` if one of them is not there.
+        """
+        chain = image.chain_ids
+        nodes = []
+        with self._db.transaction():
+            for index, blob in enumerate(image.blobs):
+                layer, snapshot = self._record(driver, chain, index, blob)
+                if not snapshot.ready:
+                    size = self._unpacked.get(snapshot.name)
+                    if size is None:
+                        raise NotFound(
+                            f"the layer {chain[index]} is not unpacked for the graph driver {driver}:"
+                            " it was removed meanwhile, try again"
+                        )
+                    self._put(replace(snapshot, ready=True, size=size))
+                nodes.append(layer)
+        return tuple(nodes)
+
+    def _unpack(
+        self,
+        driver: str,
+        diff_ids: tuple[Digest, ...],
+        index: int,
+        blob: Digest,
+        keep: Callable[[Node], None],
+        progress: Callable[[int], None],
+    ) -> int:
+        graph = self.driver(driver)
+        chain = chain_ids(diff_ids[: index + 1])
+        with self._locks.hold(_name(driver, chain[index].hex), lambda: progress(0)):
+            with self._db.transaction():
+                layer, snapshot = self._record(driver, chain, index, blob)
+                keep(layer)
+            if snapshot.ready:
+                return snapshot.size
+            if snapshot.name not in self._unpacked:
+                with storage_full(f"unpack the layer {diff_ids[index]}"):
+                    # An earlier removal may have failed halfway.
+                    graph.remove(snapshot.layer)
+                    graph.create(snapshot.layer, snapshot.parent)
+                    try:
+                        size = self._apply(graph, snapshot.layer, diff_ids[index], blob, progress)
+                    except BaseException:
+                        graph.remove(snapshot.layer)
+                        raise
+                self._unpacked[snapshot.name] = size
+            return self._unpacked[snapshot.name]
+
+    def _apply(
+        self, graph: GraphDriver, layer: str, diff_id: Digest, blob: Digest, progress: Callable[[int], None]
+    ) -> int:
+        with self._content.open(blob) as file:
+            verifying = VerifyingReader(decompress(CountingReader(file, progress)), diff_id)
+            archive: io.BufferedReader = io.BufferedReader(verifying, _CHUNK)
+            size = graph.apply(layer, archive)
+            verifying.verify()
+        return size
+
+    def _record(
+        self, driver: str, chain: tuple[Digest, ...], index: int, blob: Digest
+    ) -> tuple[Node, Snapshot]:
+        """Record a layer, its snapshot, what they stand on and their edges, as far as they are not yet."""
+        layer, snapshot = self._pair(driver, chain, index)
+        self._db.link(layer, "blob", self._need("blob", blob))
+        if index:
+            parent_layer, parent_snapshot = self._pair(driver, chain, index - 1)
+            self._db.link(layer, "parent", parent_layer)
+            self._db.link(snapshot, "parent", parent_snapshot)
+        return layer, records.load(Snapshot, snapshot.data)
+
+    def _pair(self, driver: str, chain: tuple[Digest, ...], index: int) -> tuple[Node, Node]:
+        parent = chain[index - 1].hex if index else None
+        snapshot = Snapshot(driver, chain[index].hex, parent)
+        layer_node = self._db.get("layer", chain[index]) or self._db.put("layer", chain[index])
+        snapshot_node = self._db.get("snapshot", snapshot.name) or self._put(snapshot)
+        self._db.link(layer_node, "unpacked", snapshot_node)
+        return layer_node, snapshot_node
 
     # A container's own layer
 
     def prepare(self, container: str, driver: str, parent: str | None) -> str:
         """Make the layer that a container writes to, on top of what `ensure` returned, and return its name.
 
-        It stays until `remove`, or until the next start of the engine if no container of that ID is recorded then.
+        It stays until `remove`, or until the next start of the engine if no container of that ID is recorded
+        then. Raises `NotFound` if the parent was removed meanwhile, `Conflict` if the container has a layer
+        already.
         """
-        ...
+        graph = self.driver(driver)
+        snapshot = Snapshot(driver, container, parent)
+        with self._locks.hold(snapshot.name):
+            with self._db.transaction():
+                if self._db.get("snapshot", snapshot.name) is not None:
+                    raise Conflict(f"the container {container} has a layer already")
+                node = self._put(snapshot, root=True)
+                if parent is not None:
+                    self._db.link(node, "parent", self._ready(driver, parent)[0])
+            try:
+                with storage_full(f"make the layer of the container {container}"):
+                    graph.create(container, parent)
+                self._put(replace(snapshot, ready=True), root=True)
+            except BaseException:
+                self._delete(graph, snapshot)
+                raise
+        return container
 
     def mount(self, driver: str, layer: str) -> Path:
-        """Make a layer visible for one more user and return its root directory. Raises `NotFound`.
+        """Make a layer visible for one more user and return its root; an image's layer is read-only.
 
-        After a restart of the engine call it once for every container that still runs.
+        After a restart of the engine call it once for every container that still runs. Raises `NotFound`.
         """
-        ...
+        name = _name(driver, layer)
+        with self._locks.hold(name):
+            mount = self._mounts.get(name)
+            if mount is not None:
+                mount.users += 1
+                return mount.path
+            node, _ = self._ready(driver, layer)
+            path = self.driver(driver).mount(layer, read_only=not node.root)
+            self._mounts[name] = _Mount(path)
+            return path
 
     def unmount(self, driver: str, layer: str) -> None:
         """Undo one `mount`; the driver unmounts when the last user has gone."""
+        name = _name(driver, layer)
+        with self._locks.hold(name):
+            mount = self._mounts.get(name)
+            if mount is not None and mount.users > 1:
+                mount.users -= 1
+                return
+            self.driver(driver).unmount(layer)
+            self._mounts.pop(name, None)
 
     @contextmanager
     def mounted(self, driver: str, layer: str) -> Iterator[Path]:
         """Mount a layer for the length of a `with` block."""
-        ...
+        path = self.mount(driver, layer)
+        try:
+            yield path
+        finally:
+            self.unmount(driver, layer)
 
     def remove(self, driver: str, layer: str) -> None:
         """Remove a container's layer. Harmless if there is none. Raises `Conflict` while it is mounted."""
+        name = _name(driver, layer)
+        with self._locks.hold(name):
+            if name in self._mounts:
+                raise Conflict(f"cannot remove the layer {layer} of the graph driver {driver}: it is mounted")
+            snapshot = self._find(driver, layer)
+            if snapshot is not None:
+                self._put(replace(snapshot, ready=False), root=True)
+                self._delete(self.driver(driver), snapshot)
 
     def usage(self, driver: str, layer: str) -> Usage:
         """Return what a layer by itself occupies. Raises `NotFound`."""
-        ...
+        with self._examined(driver, layer) as graph:
+            return graph.usage(layer)
 
     def changes(self, driver: str, layer: str) -> list[Change]:
         """Return what a layer changed on top of its parent. Raises `NotFound`."""
-        ...
+        with self._examined(driver, layer) as graph:
+            return graph.changes(layer)
+
+    @contextmanager
+    def _examined(self, driver: str, layer: str) -> Iterator[GraphDriver]:
+        """Give the driver for a question about a layer, which it may mount and unmount to find the answer."""
+        name = _name(driver, layer)
+        graph = self.driver(driver)
+        with self._locks.hold(name):
+            self._ready(driver, layer)
+            try:
+                yield graph
+            finally:
+                if name in self._mounts:
+                    graph.mount(layer)
+
+    # What is left over
+
+    def collect(self) -> None:
+        """Remove the layers that no image, container or lease refers to.
+
+        What cannot be removed now (its driver does not work here any more, or fails) is kept in the database
+        and tried again the next time.
+        """
+        garbage = {node.name: node for node in self._garbage()}
+        order: graphlib.TopologicalSorter[str] = graphlib.TopologicalSorter()
+        for name, node in garbage.items():
+            order.add(name)
+            snapshot = records.load(Snapshot, node.data)
+            if snapshot.parent is not None:
+                order.add(_name(snapshot.driver, snapshot.parent), name)
+        for name in order.static_order():
+            if name in garbage:
+                snapshot = records.load(Snapshot, garbage[name].data)
+                try:
+                    self._discard(self.driver(snapshot.driver), snapshot)
+                except (OSError, TransomError) as error:
+                    log.warning("the layer %s cannot be removed yet: %s", name, error)
+
+    def _discard(self, graph: GraphDriver, snapshot: Snapshot) -> None:
+        """Remove a layer if it is garbage still, now that nobody works on it."""
+        with self._locks.hold(snapshot.name):
+            if snapshot.name in self._mounts:
+                return
+            with self._db.transaction():
+                node = next((node for node in self._garbage() if node.name == snapshot.name), None)
+                if node is None or self._db.sources(node, "parent"):
+                    return
+                self._put(replace(snapshot, ready=False))
+            self._delete(graph, snapshot)
+
+    def _delete(self, graph: GraphDriver, snapshot: Snapshot) -> None:
+        """Let the driver remove a layer, then forget it. The caller holds its lock; it is not ready."""
+        self._unpacked.pop(snapshot.name, None)
+        graph.remove(snapshot.layer)
+        self._db.remove("snapshot", snapshot.name)
 
     def recover(self) -> None:
-        """Called at the engine's start: remove the layers that are not ready or belong to nothing."""
+        """Called at the engine's start: remove the layers that are not ready or belong to nothing.
+
+        A driver that does not work here now keeps its layers for the time when it does again.
+        """
+        nodes = self._db.list("snapshot")
+        for name in self._shelf.names():
+            if not self._shelf.root(name).is_dir():
+                continue
+            try:
+                graph = self.driver(name)
+            except DriverUnavailable:
+                continue
+            known = []
+            for node in nodes:
+                snapshot = records.load(Snapshot, node.data)
+                if snapshot.driver == name and snapshot.ready and self._has_owner(node, snapshot):
+                    known.append(snapshot.layer)
+                elif snapshot.driver == name:
+                    self._db.remove("snapshot", snapshot.name)
+            try:
+                graph.recover(known)
+            except Exception:  # a driver of anybody's must not stop the engine
+                log.exception("the graph driver %s could not remove what an earlier engine left", name)
+
+    def _has_owner(self, node: Node, snapshot: Snapshot) -> bool:
+        return not node.root or self._db.get("container", snapshot.layer) is not None
+
+    # Records
+
+    def _garbage(self) -> Iterator[Node]:
+        return (node for node in self._db.garbage() if node.kind == "snapshot")
+
+    def _put(self, snapshot: Snapshot, *, root: bool = False) -> Node:
+        return self._db.put("snapshot", snapshot.name, records.dump(snapshot), root=root)
+
+    def _find(self, driver: str, layer: str) -> Snapshot | None:
+        node = self._db.get("snapshot", _name(driver, layer))
+        return None if node is None else records.load(Snapshot, node.data)
+
+    def _ready(self, driver: str, layer: str) -> tuple[Node, Snapshot]:
+        node = self._db.get("snapshot", _name(driver, layer))
+        snapshot = None if node is None else records.load(Snapshot, node.data)
+        if node is None or snapshot is None or not snapshot.ready:
+            raise NotFound(f"the graph driver {driver} has no layer {layer}")
+        return node, snapshot
+
+    def _need(self, kind: str, name: str) -> Node:
+        node = self._db.get(kind, name)
+        if node is None:
+            raise NotFound(f"No such {kind}: {name}")
+        return node
+
+
+def _name(driver: str, layer: str) -> str:
+    return f"{driver}/{layer}"
