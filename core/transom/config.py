@@ -66,28 +66,31 @@ class Config:
                 values = tomllib.loads(source.read_text())
             except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
                 raise InvalidParameter(f"cannot read the configuration file {source}: {error}") from error
-        fields = {field.name: field for field in dataclasses.fields(cls)}
+        defaults = {field.name: field.default for field in dataclasses.fields(cls)}
         known: dict[str, Any] = {}
         for key, value in values.items():
             name = key.replace("-", "_")
-            if name not in fields:
+            if name not in defaults:
                 raise InvalidParameter(f"the configuration file {source} has the unknown key {key!r}")
-            known[name] = _checked(source, key, value, fields[name].default)
+            known[name] = _checked(source, key, value, defaults[name])
         known.update({key: value for key, value in overrides.items() if value is not None and value != ()})
         return cls(**known)
 
 
 def _checked(source: Path, key: str, value: Any, default: Any) -> Any:
     """Return a value of the configuration file as the type of its field, or raise `InvalidParameter`."""
-    wanted = "a number" if default is None else {Path: "a path", tuple: "a list of strings"}.get(
-        type(default), "a path" if isinstance(default, Path) else f"of type {type(default).__name__}"
-    )
-    if isinstance(default, Path) and isinstance(value, str):
+    match default:
+        case Path():
+            wanted, fits = "a path", isinstance(value, str)
+        case tuple():
+            wanted = "a list of strings"
+            fits = isinstance(value, list) and all(isinstance(item, str) for item in value)
+        case None:
+            wanted, fits = "a number", isinstance(value, (int, float)) and not isinstance(value, bool)
+        case _:
+            wanted, fits = f"of type {type(default).__name__}", type(value) is type(default)
+    if not fits:
+        raise InvalidParameter(f"the configuration file {source} has {key} = {value!r}, which should be {wanted}")
+    if isinstance(default, Path):
         return Path(value)
-    if isinstance(default, tuple) and isinstance(value, list) and all(isinstance(item, str) for item in value):
-        return tuple(value)
-    if default is None and isinstance(value, (int, float)) and not isinstance(value, bool):
-        return value
-    if isinstance(default, (str, int)) and type(value) is type(default):
-        return value
-    raise InvalidParameter(f"the configuration file {source} has {key} = {value!r}, which should be {wanted}")
+    return tuple(value) if isinstance(default, tuple) else value

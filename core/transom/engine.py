@@ -8,7 +8,7 @@ import logging
 import os
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack
 from pathlib import Path
@@ -98,7 +98,8 @@ class Engine:
         handlers: dict[str, Handler] = {}
         origin: dict[str, str] = {}
         for implementation in self.catalog.manager.hook.transom_jobs.get_hookimpls():
-            for name, handler in implementation.function().items():
+            jobs: Mapping[str, Handler] = implementation.function()  # type: ignore[assignment]
+            for name, handler in jobs.items():
                 if name in handlers:
                     raise InvalidParameter(
                         f"two plugins claim the job {name!r}: {origin[name]} and {implementation.plugin_name};"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import builtins
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -32,7 +33,7 @@ class ContainerStore:
             containers = list(self._containers.values())
         return sorted(containers, key=lambda container: container.created, reverse=True)
 
-    def running(self) -> list[Container]:
+    def running(self) -> builtins.list[Container]:
         """Return the containers that have a process."""
         return [container for container in self.list() if container.state.running]
 

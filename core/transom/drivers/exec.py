@@ -18,7 +18,7 @@ from __future__ import annotations
 from abc import abstractmethod
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from transom.drivers.base import Driver
 from transom.errors import Unsupported
@@ -49,6 +49,9 @@ class ExecDriver(Driver):
     `container` is its ID, `bundle` the directory with config.json, `state` a directory for the driver's own
     notes, which exists and is deleted by the engine after `delete`.
     """
+
+    #: What it isolates, by the names that config.json has for namespaces.
+    namespaces: ClassVar[frozenset[str]] = frozenset()
 
     def __init__(self, container: str, bundle: Path, state: Path) -> None:
         self.container = container

@@ -10,6 +10,8 @@ import enum
 from abc import abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
+from typing import ClassVar
 
 from transom.drivers.base import Driver
 
@@ -46,10 +48,13 @@ class Endpoint:
 
 
 class NetworkDriver(Driver):
-    """Makes networks and connects sandboxes to them."""
+    """Makes networks and connects sandboxes to them. `root` is the driver's own directory, which lasts."""
 
     #: The network namespace that containers on this driver's networks get.
-    sandbox: SandboxKind = SandboxKind.PRIVATE
+    sandbox: ClassVar[SandboxKind] = SandboxKind.PRIVATE
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
 
     @abstractmethod
     def create(self, network: str, options: Mapping[str, str]) -> None:

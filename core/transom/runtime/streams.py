@@ -148,7 +148,7 @@ class Output:
         self._on_end = on_end
         self.closed = False
         self._paused = False
-        loop.add(descriptor, select.EPOLLIN, lambda _: self.read())
+        loop.add(descriptor, select.EPOLLIN, self._ready)
 
     def read(self) -> bool:
         """Read once; return whether there was something."""
@@ -165,6 +165,9 @@ class Output:
             return False
         self._sink(data)
         return True
+
+    def _ready(self, _events: int) -> None:
+        self.read()
 
     def pause(self, paused: bool) -> None:
         """Stop reading, or go on."""

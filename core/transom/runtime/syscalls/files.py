@@ -69,7 +69,7 @@ def copy_file(source: int, target: int, length: int) -> None:
         except OSError as error:
             if error.errno not in (errno.EXDEV, errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP):
                 raise
-            done = os.sendfile(target, source, None, left)  # type: ignore[arg-type]
+            done = os.sendfile(target, source, None, left)
         if not done:
             return
         left -= done

@@ -1,0 +1,232 @@
+"""The job `create`: everything about a container is checked and chosen here, so that `start` finds it ready."""
+
+from __future__ import annotations
+
+import time
+from contextlib import ExitStack
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from transom.containers.model import (
+    Container,
+    ContainerConfig,
+    CreatedContainer,
+    HostConfig,
+    Mount,
+    MountKind,
+)
+from transom.containers.mounts import check_mount, gather_mounts, parse_bind
+from transom.containers.names import check_name, make_id, make_name
+from transom.containers.rootfs import find_directory
+from transom.containers.signals import parse_signal
+from transom.containers.spec import merge_environment
+from transom.drivers.network import SandboxKind
+from transom.errors import Conflict, InvalidParameter, NotFound, Unsupported
+from transom.graph.model import Image, Platform, RunConfig
+
+if TYPE_CHECKING:
+    from transom.engine import Engine
+    from transom.job import Job
+
+__all__ = ["create"]
+
+_DEFAULT_NETWORKS = ("", "default")
+_RESTART_POLICIES = ("", "no", "always", "unless-stopped", "on-failure")
+
+
+def create(
+    engine: Engine,
+    job: Job,
+    *,
+    config: ContainerConfig,
+    host: HostConfig,
+    name: str = "",
+    platform: str = "",
+) -> CreatedContainer:
+    """Make a container of an image that is here; return its ID.
+
+    Raises `NotFound` for the image, `Conflict` for a name in use, `InvalidParameter` and `Unsupported` for what
+    cannot be, and what the drivers raise. Nothing is left then.
+    """
+    image = engine.images.get(config.image)
+    warnings = _check_platform(image, platform)
+    chosen_name = check_name(name) if name else _free_name(engine)
+    engine.containers.check_name(chosen_name)
+    run = _merge(image.config, config.run)
+    if not run.entrypoint and not run.cmd:
+        raise InvalidParameter("no command specified")
+    _check(run, config, host)
+    execdriver = engine.execdriver(host.execdriver)
+    log_driver = host.log_driver or engine.config.log_driver
+    engine.catalog.log.get(log_driver).check(host.log_options)
+    identity = make_id()
+    asked = [*(parse_bind(bind) for bind in host.binds), *(check_mount(mount) for mount in host.mounts)]
+    container = Container(
+        id=identity,
+        name=chosen_name,
+        created=time.time_ns(),
+        image=image.id,
+        config=replace(config, run=run, hostname=config.hostname or identity[:12]),
+        host=host,
+        graphdriver=engine.graphdriver(host.graphdriver),
+        execdriver=execdriver,
+        network=_choose_network(engine, host.network, execdriver),
+        log_driver=log_driver,
+        mounts=gather_mounts(asked, run.volumes),
+    )
+    _check_execdriver(engine, container, config)
+    with ExitStack() as undo:
+        parent = engine.layers.ensure(image, container.graphdriver, lambda _: job.check())
+        engine.layers.prepare(identity, container.graphdriver, parent)
+        undo.callback(engine.layers.remove, container.graphdriver, identity)
+        container = replace(container, mounts=_make_volumes(engine, container, undo))
+        engine.containers.add(container)
+        undo.pop_all()
+    engine.supervisor.record(container, "create")
+    return CreatedContainer(identity, warnings)
+
+
+def _free_name(engine: Engine) -> str:
+    while True:
+        name = make_name()
+        try:
+            engine.containers.check_name(name)
+        except Conflict:
+            continue
+        return name
+
+
+def _check_platform(image: Image, wanted: str) -> tuple[str, ...]:
+    """Return a warning if the image is for another platform than this machine. Raises `NotFound` for a wrong image."""
+    if wanted:
+        parts = wanted.split("/")
+        have = [image.platform.os, image.platform.architecture, image.platform.variant]
+        if any(part and part != own for part, own in zip(parts, have, strict=False)):
+            raise NotFound(
+                f"image with reference {image.id[7:19]} was found but its platform ({image.platform}) does not match the"
+                f" specified platform ({wanted})"
+            )
+        return ()
+    here = Platform.here()
+    if (image.platform.os, image.platform.architecture) == (here.os, here.architecture):
+        return ()
+    return (
+        f"The requested image's platform ({image.platform}) does not match the detected host platform ({here}) and no"
+        " specific platform was requested",
+    )
+
+
+def _merge(image: RunConfig, asked: RunConfig) -> RunConfig:
+    """Return an image's defaults with a container's own choice on top.
+
+    A new entrypoint leaves the image's arguments out, since they were meant for the old one.
+    """
+    entrypoint, cmd = asked.entrypoint, asked.cmd
+    if not cmd and entrypoint is None:
+        cmd = image.cmd
+    if entrypoint is None:
+        entrypoint = image.entrypoint
+    elif entrypoint == ("",):
+        entrypoint = ()
+    return RunConfig(
+        user=asked.user or image.user,
+        env=merge_environment(image.env, asked.env),
+        entrypoint=entrypoint,
+        cmd=cmd,
+        working_dir=asked.working_dir or image.working_dir,
+        labels={**image.labels, **asked.labels},
+        exposed_ports=tuple(sorted({*image.exposed_ports, *asked.exposed_ports})),
+        volumes=tuple(dict.fromkeys((*image.volumes, *asked.volumes))),
+        stop_signal=asked.stop_signal or image.stop_signal,
+        shell=asked.shell or image.shell,
+        on_build=asked.on_build,
+        healthcheck=asked.healthcheck or image.healthcheck,
+    )
+
+
+def _check(run: RunConfig, config: ContainerConfig, host: HostConfig) -> None:
+    if run.working_dir and not run.working_dir.startswith("/"):
+        raise InvalidParameter(f"the working directory '{run.working_dir}' is invalid, it needs to be an absolute path")
+    if run.stop_signal:
+        parse_signal(run.stop_signal)
+    if any("=" not in item or item.startswith("=") for item in run.env):
+        raise InvalidParameter(f"invalid environment variable: {next(item for item in run.env if item[:1] in ('', '='))}")
+    if len(config.hostname) > 64:
+        raise InvalidParameter(f"invalid hostname {config.hostname!r}: it is longer than 64 characters")
+    if host.restart.name not in _RESTART_POLICIES:
+        raise InvalidParameter(
+            f"invalid restart policy: unknown policy '{host.restart.name}'; use one of 'no', 'always', 'on-failure', or"
+            " 'unless-stopped'"
+        )
+    if host.restart.name not in ("", "no") and host.auto_remove:
+        raise InvalidParameter("can't create 'AutoRemove' container with restart policy")
+    if host.init:
+        raise Unsupported("an init process inside the container (--init) is not supported yet: leave the option out")
+    if host.shm_size < 0:
+        raise InvalidParameter("SHM size can not be less than 0")
+
+
+def _choose_network(engine: Engine, wanted: str, execdriver: str) -> str:
+    """Return a network's name. A default is one that the exec driver can keep; what was asked for must be kept."""
+    isolates = "network" in engine.catalog.exec.get(execdriver).namespaces
+    if wanted in _DEFAULT_NETWORKS:
+        return engine.config.network if isolates else "host"
+    if wanted == "bridge" and "bridge" not in engine.catalog.network.names():
+        # The stock client's word for "the default one".
+        return engine.config.network if isolates else "host"
+    driver = engine.catalog.network.get(wanted)
+    if driver.sandbox is SandboxKind.PRIVATE and not isolates:
+        raise InvalidParameter(
+            f"the exec driver {execdriver} does not isolate the network, so --network {wanted} cannot be kept: use"
+            " --network host or another exec driver"
+        )
+    return wanted
+
+
+def _check_execdriver(engine: Engine, container: Container, asked: ContainerConfig) -> None:
+    namespaces = engine.catalog.exec.get(container.execdriver).namespaces
+    if asked.hostname and "uts" not in namespaces:
+        raise InvalidParameter(
+            f"the exec driver {container.execdriver} does not isolate the host name, so --hostname cannot be kept"
+        )
+
+
+def _make_volumes(engine: Engine, container: Container, undo: ExitStack) -> tuple[Mount, ...]:
+    """Make the volumes that are not there, and fill the new ones with the image's content at their path."""
+    mounts: list[Mount] = []
+    to_fill: list[Mount] = []
+    for mount in container.mounts:
+        if mount.kind is not MountKind.VOLUME:
+            mounts.append(mount)
+            continue
+        existing = engine.volumes.exists(mount.source)
+        record = engine.volumes.create(
+            "" if mount.anonymous else mount.source,
+            mount.driver or "local",
+            dict(mount.driver_options),
+            dict(mount.labels),
+        ) if mount.anonymous or not existing else engine.volumes.get(mount.source)
+        if not existing:
+            undo.callback(engine.volumes.remove, record.name)
+            engine.events.record("volume", "create", record.name, {"driver": record.driver})
+        made = replace(mount, source=record.name, driver=record.driver)
+        mounts.append(made)
+        if mount.copy:
+            to_fill.append(made)
+    if to_fill:
+        _fill(engine, container, to_fill)
+    return tuple(mounts)
+
+
+def _fill(engine: Engine, container: Container, mounts: list[Mount]) -> None:
+    with engine.layers.mounted(container.graphdriver, container.id) as rootfs:
+        for mount in mounts:
+            driver = engine.catalog.volume.get(mount.driver)
+            source = find_directory(rootfs, mount.destination)
+            if source is None or not driver.copies_image_content:
+                continue
+            place = engine.volumes.mount(mount.source, container.id)
+            try:
+                engine.volumes.populate(place, source)
+            finally:
+                engine.volumes.unmount(mount.source, container.id)

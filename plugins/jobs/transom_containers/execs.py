@@ -1,0 +1,79 @@
+"""The jobs about processes that are added to running containers."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+from transom.containers.attachments import Attachment
+from transom.containers.model import ExecConfig, ExecRecord, Status
+from transom.errors import Conflict, InvalidParameter
+
+if TYPE_CHECKING:
+    from transom.engine import Engine
+    from transom.job import Job
+
+__all__ = ["exec_create", "exec_inspect", "exec_resize", "exec_start"]
+
+
+def exec_create(engine: Engine, _job: Job, *, container: str, config: ExecConfig) -> str:
+    """Record a process to be started in a running container, and return its ID."""
+    if not config.cmd:
+        raise InvalidParameter("No exec command specified")
+    found = engine.containers.get(container)
+    if found.state.status is Status.PAUSED:
+        raise Conflict(f"container {container} is paused, unpause the container before exec")
+    exec_id = engine.supervisor.execs.create(found, config)
+    engine.supervisor.record(found, f"exec_create: {' '.join(config.cmd)}", {"execID": exec_id})
+    return exec_id
+
+
+def exec_start(
+    engine: Engine,
+    _job: Job,
+    *,
+    exec: str,  # noqa: A002 the API's word
+    connection: int | None = None,
+    leftover: bytes = b"",
+    detach: bool = False,
+    console_size: tuple[int, int] = (0, 0),
+) -> None:
+    """Start a recorded process, connected to a client whose descriptor is taken over, or to nobody.
+
+    Raises `StartFailed` if its program cannot be executed.
+    """
+    try:
+        record = engine.supervisor.execs.get(exec)
+        if detach != (connection is None):
+            raise InvalidParameter("an exec instance is started either detached or with a connection")
+        container = engine.containers.get(record.container)
+        attachment = None
+        if connection is not None:
+            config = record.config
+            streams = tuple(
+                name
+                for name, wanted in (
+                    ("stdin", config.attach_stdin),
+                    ("stdout", config.attach_stdout),
+                    ("stderr", config.attach_stderr),
+                )
+                if wanted
+            )
+            attachment = Attachment(connection, streams, config.detach_keys, leftover)
+            attachment.check()
+    except BaseException:
+        if connection is not None:
+            os.close(connection)
+        raise
+    engine.supervisor.record(container, f"exec_start: {' '.join(record.config.cmd)}", {"execID": exec})
+    engine.supervisor.execs.start(exec, attachment, console_size)
+
+
+def exec_resize(engine: Engine, _job: Job, *, exec: str, height: int, width: int) -> None:  # noqa: A002
+    """Set the size of the terminal of a process, in characters."""
+    engine.supervisor.execs.resize(exec, height, width)
+
+
+def exec_inspect(engine: Engine, _job: Job, *, exec: str) -> ExecRecord:  # noqa: A002
+    """Return what is known of a process."""
+    return engine.supervisor.execs.get(exec)

@@ -1,0 +1,137 @@
+"""The jobs that tell which containers there are."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING
+
+from transom.containers.model import Container, MountKind, Status
+from transom.errors import InvalidParameter, NotFound
+from transom.graph.digest import Digest
+
+if TYPE_CHECKING:
+    from transom.engine import Engine
+    from transom.job import Job
+
+__all__ = ["container_list", "container_sizes", "inspect"]
+
+Filters = Mapping[str, tuple[str, ...]]
+
+
+def inspect(engine: Engine, _job: Job, *, container: str) -> Container:
+    """Return one container."""
+    return engine.containers.get(container)
+
+
+def container_sizes(engine: Engine, _job: Job, *, container: str) -> tuple[int, int]:
+    """Return the bytes that a container's own layer holds, and those of its whole file system."""
+    found = engine.containers.get(container)
+    own = engine.layers.usage(found.graphdriver, found.id).size
+    try:
+        return own, own + engine.images.get(found.image).size
+    except NotFound:
+        return own, own
+
+
+def container_list(
+    engine: Engine, _job: Job, *, all: bool = False, limit: int = 0, filters: Filters | None = None  # noqa: A002
+) -> tuple[Container, ...]:
+    """Return the running containers, or with `all`, `limit` or a filter by status all, the newest first.
+
+    Raises `InvalidParameter` for a filter that there is not.
+    """
+    filters = filters or {}
+    containers = engine.containers.list()
+    tests = [_test(engine, name, values, containers) for name, values in filters.items()]
+    if not (all or limit > 0 or "status" in filters or "exited" in filters):
+        containers = [container for container in containers if container.state.running]
+    found = [container for container in containers if _passes(container, tests)]
+    return tuple(found[:limit] if limit > 0 else found)
+
+
+def _passes(container: Container, tests: list[Callable[[Container], bool]]) -> bool:
+    return not any(not test(container) for test in tests)
+
+
+def _test(
+    engine: Engine, name: str, values: tuple[str, ...], containers: list[Container]
+) -> Callable[[Container], bool]:
+    """Return what a filter asks of a container; several values of one filter are alternatives, but labels add up."""
+    match name:
+        case "id":
+            return lambda container: any(_matches(value, container.id) for value in values)
+        case "name":
+            return lambda container: any(
+                _matches(value, container.name) or _matches(value, f"/{container.name}") for value in values
+            )
+        case "status":
+            known = {status.value for status in Status}
+            wrong = [value for value in values if value not in known]
+            if wrong:
+                raise InvalidParameter(f"invalid filter 'status={wrong[0]}'")
+            return lambda container: container.state.status.value in values
+        case "exited":
+            codes = {_number(name, value) for value in values}
+            ended = (Status.EXITED, Status.DEAD)
+            return lambda container: container.state.status in ended and container.state.exit_code in codes
+        case "label":
+            return lambda container: not any(not _has_label(container, value) for value in values)
+        case "ancestor":
+            images = {image for value in values for image in _descends(engine, value)}
+            return lambda container: container.image in images
+        case "before" | "since":
+            reference = engine.containers.get(values[0]).created
+            if name == "before":
+                return lambda container: container.created < reference
+            return lambda container: container.created > reference
+        case "volume":
+            return lambda container: any(
+                value in (mount.source if mount.kind is MountKind.VOLUME else "", mount.destination)
+                for mount in container.mounts
+                for value in values
+            )
+        case "network":
+            return lambda container: container.network in values
+        case "is-task":
+            wanted = _boolean(name, values)
+            return lambda _: not wanted
+        case _:
+            del containers
+            raise InvalidParameter(f"invalid filter '{name}'")
+
+
+def _descends(engine: Engine, name: str) -> set[Digest]:
+    """Return the images whose layers begin with those of an image."""
+    try:
+        ancestor = engine.images.get(name)
+    except NotFound:
+        return set()
+    depth = len(ancestor.diff_ids)
+    return {image.id for image in engine.images.list() if image.diff_ids[:depth] == ancestor.diff_ids}
+
+
+def _has_label(container: Container, wanted: str) -> bool:
+    key, separator, value = wanted.partition("=")
+    labels = container.config.run.labels
+    return key in labels and (not separator or labels[key] == value)
+
+
+def _matches(pattern: str, text: str) -> bool:
+    try:
+        return re.search(pattern, text) is not None
+    except re.error:
+        return pattern in text
+
+
+def _number(name: str, value: str) -> int:
+    try:
+        return int(value)
+    except ValueError:
+        raise InvalidParameter(f"invalid filter '{name}={value}'") from None
+
+
+def _boolean(name: str, values: tuple[str, ...]) -> bool:
+    if values[0].lower() not in ("true", "false", "1", "0"):
+        raise InvalidParameter(f"invalid filter '{name}={values[0]}'")
+    return values[0].lower() in ("true", "1")

@@ -1,0 +1,128 @@
+"""The jobs about what a container writes and reads."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from transom.containers.attachments import Attachment
+from transom.containers.model import Container, Status
+from transom.drivers.log import Entry, LogDriver
+from transom.errors import Conflict, InvalidParameter
+
+if TYPE_CHECKING:
+    from transom.engine import Engine
+    from transom.job import Job
+
+__all__ = ["attach", "logs", "resize"]
+
+
+def logs(
+    engine: Engine,
+    job: Job,
+    *,
+    container: str,
+    stdout: bool = True,
+    stderr: bool = True,
+    since: int | None = None,
+    until: int | None = None,
+    tail: int | None = None,
+    follow: bool = False,
+) -> Iterator[Entry]:
+    """Return the entries of a container's log; with `follow` until it ends or the job is cancelled.
+
+    `since` and `until` are in nanoseconds, `tail` counts lines from the end.
+    """
+    if not stdout and not stderr:
+        raise InvalidParameter("Bad parameters: you must choose at least one stream")
+    found = engine.containers.get(container)
+
+    def goes_on() -> bool:
+        return not job.cancelled and not engine.stopping.is_set() and _writes(engine, found.id)
+
+    entries = _log(engine, found).read(since=since, until=until, tail=tail, follow=goes_on if follow else None)
+    wanted = {name for name, is_wanted in (("stdout", stdout), ("stderr", stderr)) if is_wanted}
+    return (entry for entry in entries if entry.stream in wanted)
+
+
+def attach(
+    engine: Engine,
+    _job: Job,
+    *,
+    container: str,
+    connection: int,
+    stdin: bool = False,
+    stdout: bool = False,
+    stderr: bool = False,
+    stream: bool = False,
+    logs: bool = False,
+    detach_keys: str = "",
+    leftover: bytes = b"",
+) -> None:
+    """Connect a client, whose connection's descriptor is taken over, to a container's streams.
+
+    `logs` sends what was written so far first; `stream` goes on with what comes. Raises `Conflict` for a container that
+    is paused or restarting.
+    """
+    handed_over = False
+    try:
+        found = engine.containers.get(container)
+        if found.state.status in (Status.PAUSED, Status.RESTARTING):
+            raise Conflict(f"container {container} is {found.state.status.value}: it cannot be attached to")
+        names = tuple(
+            name
+            for name, wanted in (("stdin", stdin), ("stdout", stdout), ("stderr", stderr))
+            if wanted and stream
+        )
+        attachment = Attachment(connection, names, detach_keys, leftover)
+        attachment.check()
+        if logs:
+            _send_log(engine, found, connection, {"stdout": stdout, "stderr": stderr})
+        if not stream:
+            return
+        with engine.containers.locked(found.id) as current:
+            handed_over = True
+            if current.state.running:
+                engine.supervisor.attachments.give(found.id, attachment)
+            else:
+                engine.supervisor.attachments.wait(found.id, attachment)
+        engine.supervisor.record(found, "attach")
+    finally:
+        if not handed_over:
+            os.close(connection)
+
+
+def resize(engine: Engine, _job: Job, *, container: str, height: int, width: int) -> None:
+    """Set the size of a container's terminal, in characters."""
+    found = engine.containers.get(container)
+    if not found.state.running:
+        raise Conflict(f"container {found.id} is not running")
+    engine.supervisor.shims.request(found.id, "resize", exec="", height=height, width=width)
+    engine.supervisor.record(found, "resize", {"height": str(height), "width": str(width)})
+
+
+def _log(engine: Engine, container: Container) -> LogDriver:
+    driver = engine.catalog.log.get(container.log_driver)
+    directory = engine.config.data_root / "containers" / container.id
+    return driver(directory, container.host.log_options)
+
+
+def _writes(engine: Engine, container_id: str) -> bool:
+    """Return whether more may come into a container's log."""
+    return any(
+        container.id == container_id and container.state.status in (Status.RUNNING, Status.PAUSED, Status.RESTARTING)
+        for container in engine.containers.list()
+    )
+
+
+def _send_log(engine: Engine, container: Container, connection: int, wanted: dict[str, bool]) -> None:
+    numbers = {"stdout": 1, "stderr": 2}
+    for entry in _log(engine, container).read():
+        if not wanted[entry.stream]:
+            continue
+        data = entry.line
+        if not container.config.tty:
+            data = bytes((numbers[entry.stream], 0, 0, 0)) + len(data).to_bytes(4, "big") + data
+        while data:
+            data = data[os.write(connection, data) :]
