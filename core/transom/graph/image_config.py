@@ -31,7 +31,7 @@ def parse_config(content: bytes) -> Image:
     except orjson.JSONDecodeError as error:
         raise CorruptContent(f"the image configuration is no JSON: {error}") from error
     top = _Object(document, "the image configuration")
-    rootfs = top.member("rootfs", _Object)
+    rootfs = top.member("rootfs")
     if rootfs.text("type", "layers") != "layers":
         raise CorruptContent(
             f"the image configuration has a rootfs of the type {rootfs.text('type')!r}, not layers"
@@ -39,7 +39,7 @@ def parse_config(content: bytes) -> Image:
     return Image(
         id=Digest.of(content),
         platform=Platform(top.text("os", "linux"), top.text("architecture"), top.text("variant")),
-        config=_run_config(top.member("config", _Object)),
+        config=_run_config(top.member("config")),
         diff_ids=tuple(_digest(item) for item in rootfs.texts("diff_ids") or ()),
         created=top.time("created"),
         author=top.text("author"),
@@ -63,8 +63,8 @@ def _run_config(config: _Object) -> RunConfig:
         cmd=config.command("Cmd"),
         working_dir=config.text("WorkingDir"),
         labels=config.labels("Labels"),
-        exposed_ports=tuple(config.member("ExposedPorts", _Object).keys()),
-        volumes=tuple(config.member("Volumes", _Object).keys()),
+        exposed_ports=tuple(config.member("ExposedPorts").names()),
+        volumes=tuple(config.member("Volumes").names()),
         stop_signal=config.text("StopSignal"),
         shell=config.command("Shell"),
         on_build=config.texts("OnBuild") or (),
@@ -118,15 +118,16 @@ class _Object:
         self._members: Mapping[str, Any] = value
         self._where = where
 
-    def keys(self) -> tuple[str, ...]:
+    def names(self) -> tuple[str, ...]:
         return tuple(_string(key, self._where) for key in self._members)
 
     def optional(self, name: str, type: Callable[[Any, str], T]) -> T | None:  # noqa: A002
         value = self._members.get(name)
         return None if value is None else type(value, f"{name} in {self._where}")
 
-    def member(self, name: str, type: Callable[[Any, str], _Object]) -> _Object:  # noqa: A002
-        return self.optional(name, type) or _Object({}, name)
+    def member(self, name: str) -> _Object:
+        """A JSON object; a missing one is as good as an empty one."""
+        return self.optional(name, _Object) or _Object({}, name)
 
     def text(self, name: str, default: str = "") -> str:
         return self.optional(name, _string) or default
@@ -152,8 +153,8 @@ class _Object:
         return (_string(value, name),) if isinstance(value, str) else self.texts(name)
 
     def labels(self, name: str) -> Mapping[str, str]:
-        labels = self.member(name, _Object)
-        return {key: labels.text(key) for key in labels.keys()}
+        labels = self.member(name)
+        return {key: labels.text(key) for key in labels.names()}
 
     def objects(self, name: str) -> tuple[_Object, ...]:
         where = f"{name} in {self._where}"

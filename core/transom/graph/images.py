@@ -2,19 +2,32 @@
 
 from __future__ import annotations
 
+import re
+import threading
+import time
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from typing import Final
 
+from transom import records
+from transom.errors import CorruptContent, InvalidParameter, NotFound
 from transom.graph.content import ContentStore, Descriptor
-from transom.graph.db import GraphDB
+from transom.graph.db import GraphDB, Node
 from transom.graph.digest import Digest
+from transom.graph.image_config import parse_config, unix_seconds
 from transom.graph.layers import LayerStore
-from transom.graph.lease import Lease
+from transom.graph.lease import Lease, end_old_leases
 from transom.graph.model import Image
 from transom.graph.reference import Reference
+from transom.graph.removal import Removal, Removed
 
 __all__ = ["HistoryEntry", "ImageDetails", "ImageStore", "ImageSummary", "Removed"]
+
+_CONFIG_TYPE: Final = "application/vnd.oci.image.config.v1+json"
+_ID: Final = re.compile(r"(?:sha256:)?([0-9a-f]{64})")
+_ID_START: Final = re.compile(r"(?:sha256:)?([0-9a-f]{1,63})")
 
 
 @dataclass(frozen=True)
@@ -37,7 +50,8 @@ class ImageSummary:
 class ImageDetails:
     """All about one image. `last_tagged` is in nanoseconds since the epoch, 0 for never.
 
-    `layer` is the name of its topmost layer, empty if it has none, and `graphdriver` the driver that is the default.
+    `layer` is the name of its topmost layer, empty if it has none, and `graphdriver` the driver that is the
+    default.
     """
 
     image: Image
@@ -50,7 +64,7 @@ class ImageDetails:
 
 @dataclass(frozen=True)
 class HistoryEntry:
-    """One step in the making of an image, as `docker history` shows it; `id` is "<missing>" below the topmost."""
+    """One step in the making of an image, as in `docker history`; `id` is "<missing>" below the topmost."""
 
     id: str
     created: int
@@ -60,33 +74,40 @@ class HistoryEntry:
     tags: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True)
-class Removed:
-    """What the removal of an image did, one step: exactly one of the two is not empty.
-
-    `untagged` is a reference in its familiar form, `deleted` an image ID or a chain ID. `image` is the ID of
-    the image that it was about.
-    """
-
-    image: Digest
-    untagged: str = ""
-    deleted: str = ""
-
-
 class ImageStore:
     """All images. Everything here is safe to call from many threads."""
 
-    def __init__(self, db: GraphDB, content: ContentStore, layers: LayerStore) -> None: ...
+    def __init__(self, db: GraphDB, content: ContentStore, layers: LayerStore) -> None:
+        self._db = db
+        self._content = content
+        self._layers = layers
+        self._guard = threading.Lock()
+        self._leases: Counter[str] = Counter()
+
+    # Making
 
     @contextmanager
     def lease(self, name: str) -> Iterator[Lease]:
         """Open the lease of a name in a `with` block; two jobs may have the same one open.
 
         A job that fails and one that tries again use the same name ("pull docker.io/library/busybox:latest").
-        If the block is left by an exception the lease stays for a week, otherwise it goes, and what it alone has kept
-        is collected the next time.
+        If the block is left by an exception the lease stays for a week, otherwise it goes, and what it alone
+        has kept is collected the next time.
         """
-        ...
+        with self._guard:
+            self._leases[name] += 1
+            lease = Lease(self._db, name)
+        succeeded = False
+        try:
+            yield lease
+            succeeded = True
+        finally:
+            with self._guard:
+                self._leases[name] -= 1
+                if not self._leases[name]:
+                    del self._leases[name]
+                    if succeeded:
+                        lease.end()
 
     def publish(
         self,
@@ -103,51 +124,166 @@ class ImageStore:
     ) -> Image:
         """Make an image of what was downloaded and unpacked; when this returns, it survives a power cut.
 
-        `blobs` are the layers' blobs and `sizes` what `LayerStore.unpack` returned for each, lowest first, all of them
-        unpacked for `driver`. `manifest` describes `manifest_content`. `reference` is what was asked for: one with a
-        digest gets that digest as a name, one with a tag gets the tag, and with `digest` (of what the tag stood for: the
-        manifest, or the index around it) also `name@digest`. A tag that named another image is taken from it.
+        `blobs` are the layers' blobs and `sizes` what `LayerStore.unpack` returned for each, lowest first,
+        all of them unpacked for `driver`. `manifest` describes `manifest_content`. `reference` is what was
+        asked for: one with a digest gets that digest as a name, one with a tag gets the tag, and with
+        `digest` (of what the tag stood for: the manifest, or the index around it) also `name@digest`. A tag
+        that named another image is taken from it.
 
-        Raises `CorruptContent` if the configuration is no image configuration or has another number of layers.
+        Raises `CorruptContent` if the configuration is no image configuration or has another number of
+        layers.
         """
-        ...
+        image = replace(
+            parse_config(config),
+            manifest=manifest.digest,
+            blobs=tuple(blob.digest for blob in blobs),
+            sizes=tuple(sizes),
+        )
+        if not len(image.diff_ids) == len(image.blobs) == len(image.sizes):
+            raise CorruptContent(
+                f"the image configuration {image.id} has {len(image.diff_ids)} layers, its manifest"
+                f" {len(blobs)}: the image was made wrongly"
+            )
+        self._store(Descriptor(_CONFIG_TYPE, image.id, len(config)), config, lease)
+        self._store(manifest, manifest_content, lease)
+        if blobs:
+            self._layers.flush(driver)
+        with self._db.transaction(durable=True):
+            node = self._db.put("image", image.id, records.dump(image), root=True)
+            self._db.link(node, "config", self._need("blob", image.id))
+            self._db.link(node, "manifest", self._need("blob", manifest.digest))
+            for position, layer in enumerate(self._layers.settle(driver, image)):
+                self._db.link(node, "layer", layer, position)
+            if reference is not None:
+                self._name(node, reference, digest)
+        return image
+
+    def tag(self, image: Image, reference: Reference) -> None:
+        """Let a reference name an image, whatever it named before.
+
+        Without a tag it gets `latest`. Raises `InvalidParameter` for one with a digest.
+        """
+        if reference.digest is not None:
+            raise InvalidParameter(
+                f"cannot tag an image with {reference.familiar}: a new name cannot have a digest"
+            )
+        with self._db.transaction():
+            self._point("tag", reference.tagged(), self._need("image", image.id))
+
+    def _store(self, descriptor: Descriptor, content: bytes, lease: Lease) -> None:
+        if self._db.get("blob", descriptor.digest) is None:
+            lease.keep_blob(descriptor)
+        with self._content.ingest(descriptor.digest, descriptor.size) as ingest:
+            if not ingest.present:
+                ingest.reset()
+                ingest.write(content)
+                ingest.commit()
+
+    def _name(self, image: Node, reference: Reference, digest: Digest | None) -> None:
+        if reference.tag is not None and reference.digest is None:
+            self._point("tag", reference, image)
+        digest = reference.digest or digest
+        if digest is not None:
+            self._point("digest", reference.without_tag().with_digest(digest), image)
+
+    def _point(self, kind: str, reference: Reference, image: Node) -> None:
+        node = self._db.get(kind, str(reference))
+        if node is None or image.id not in {target.id for target in self._db.targets(node, "names")}:
+            node = self._db.put(kind, str(reference), {"tagged": time.time_ns()}, root=True)
+            self._db.unlink(node, "names")
+            self._db.link(node, "names", image)
+
+    # Finding
 
     def get(self, name: str) -> Image:
         """Return the image of a reference, an ID, or the beginning of an ID.
 
-        Raises `NotFound` ("No such image: …"), and `InvalidParameter` for what is no reference or begins several IDs.
+        Raises `NotFound` ("No such image: …"), and `InvalidParameter` for what is no reference or begins
+        several IDs.
         """
-        ...
+        return _image(self._find(name))
 
     def list(self) -> tuple[Image, ...]:
         """Return all images, the last created first."""
-        ...
+        images = [_image(node) for node in self._db.list("image")]
+        return tuple(sorted(images, key=lambda image: unix_seconds(image.created), reverse=True))
 
     def tags(self, image: Image) -> tuple[Reference, ...]:
-        """Return the tags that name an image, sorted."""
-        ...
+        """Return the tags that name an image, in the order of their names."""
+        return self._names(image, "tag")
 
     def digests(self, image: Image) -> tuple[Reference, ...]:
-        """Return the digest references that name an image, sorted."""
-        ...
+        """Return the digest references that name an image, in the order of their names."""
+        return self._names(image, "digest")
 
     def last_tagged(self, image: Image) -> int:
         """Return when the image got its newest tag, in nanoseconds since the epoch, 0 for never."""
-        ...
+        names = self._db.sources(self._need("image", image.id), "names")
+        return max((node.data["tagged"] for node in names if node.kind == "tag"), default=0)
 
     def containers(self, image: Image) -> int:
         """Return how many containers use an image."""
-        ...
+        users = self._db.sources(self._need("image", image.id), "uses")
+        return sum(node.kind == "container" for node in users)
 
-    def tag(self, image: Image, reference: Reference) -> None:
-        """Let a reference name an image, whatever it named before. Raises `InvalidParameter` for one with a digest."""
+    def _names(self, image: Image, kind: str) -> tuple[Reference, ...]:
+        nodes = self._db.sources(self._need("image", image.id), "names")
+        return tuple(
+            Reference.parse(name) for name in sorted(node.name for node in nodes if node.kind == kind)
+        )
+
+    def _find(self, name: str) -> Node:
+        if whole := _ID.fullmatch(name):
+            node = self._db.get("image", f"sha256:{whole[1]}")
+            if node is None:
+                raise NotFound(f"No such image: {name}")
+            return node
+        reference = Reference.parse(name).tagged()
+        found: tuple[Node, ...] = ()
+        if reference.digest is not None:
+            named = self._db.get("digest", str(reference.without_tag()))
+        else:
+            named = self._db.get("tag", str(reference))
+        if named is not None:
+            found = self._db.targets(named, "names")
+        elif start := _ID_START.fullmatch(name):
+            found = self._db.find("image", f"sha256:{start[1]}")
+        if len(found) > 1:
+            raise InvalidParameter(f"multiple images have IDs that begin with {name}: give more digits")
+        if not found:
+            raise NotFound(f"No such image: {reference.familiar}")
+        return found[0]
+
+    # Removing
 
     def remove(self, name: str, *, force: bool = False) -> tuple[Removed, ...]:
         """Remove a name of an image, and the image itself with its last one, by the rules of `docker rmi`.
 
-        Raises `NotFound`, and `Conflict` if containers use it, or several repositories name it.
+        What it occupied is freed by `collect_garbage`. Raises `NotFound`, and `Conflict` if containers use
+        it, or several repositories name it; then nothing has changed.
         """
-        ...
+        with self._db.transaction():
+            node = self._find(name)
+            return Removal(self._db, node, _image(node)).run(name, force=force)
 
     def collect_garbage(self) -> None:
-        """Delete blobs and layers that no image, container or lease refers to, and leases whose time is over."""
+        """Delete blobs and layers that no image, container or lease refers to; end leases that are too old."""
+        end_old_leases(self._db)
+        # Blobs go while the database is held: nobody can start to rely on one that is about to go.
+        with self._db.transaction():
+            self._db.collect(leave=("snapshot",))
+            known = {node.name for node in self._db.list("blob")}
+            for digest in self._content.list():
+                if digest not in known:
+                    self._content.remove(digest)
+        self._layers.collect()
+
+    def _need(self, kind: str, name: str) -> Node:
+        node = self._db.get(kind, name)
+        if node is None:
+            raise NotFound(f"No such {kind}: {name}")
+        return node
+
+
+def _image(node: Node) -> Image:
+    return records.load(Image, node.data)

@@ -1,0 +1,26 @@
+"""The jobs about images: pull, list, inspect, history, remove."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+from transom import hookimpl
+
+if TYPE_CHECKING:
+    from transom.job import Handler
+
+
+@hookimpl
+def transom_jobs() -> Mapping[str, Handler]:
+    from transom_images.listing import image_history, image_inspect, image_list
+    from transom_images.pull import pull
+    from transom_images.removing import image_remove
+
+    return {
+        "pull": pull,
+        "image_list": image_list,
+        "image_inspect": image_inspect,
+        "image_history": image_history,
+        "image_remove": image_remove,
+    }
