@@ -1,0 +1,46 @@
+# Each target sets up by itself what it needs: Debian packages (as root), a virtual environment, the project in it.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+SOURCES := core plugins tests bench
+
+.PHONY: demo test unit system lint format bench clean packages environment
+
+environment: packages $(VENV)/installed
+
+packages:
+	@tests/packages
+
+$(VENV)/installed: pyproject.toml | packages
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
+	@touch $@
+
+demo: environment
+	@$(BIN)/python tests/demo.py
+
+test: environment
+	@$(BIN)/pytest tests
+
+unit: environment
+	@$(BIN)/pytest tests/unit
+
+system: environment
+	@$(BIN)/pytest tests/system
+
+lint: environment
+	@$(BIN)/ruff check $(SOURCES)
+	@$(BIN)/ruff format --check $(SOURCES)
+	@$(BIN)/mypy core/transom $(wildcard plugins/*/transom_*)
+	@$(BIN)/lint-imports
+
+format: environment
+	@$(BIN)/ruff check --fix $(SOURCES)
+	@$(BIN)/ruff format $(SOURCES)
+
+bench: environment
+	@$(BIN)/python bench/run.py
+
+clean:
+	rm -rf $(VENV) build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,0 +1,51 @@
+"""System tests run as root on a private test host, which must be as empty at the end as it was at the start."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from testbed.daemon import Daemon
+from testbed.host import become_private, left_behind
+from testbed.registry import Registry
+
+
+def pytest_configure() -> None:
+    if os.geteuid() != 0:
+        pytest.exit("the system tests need root; `make unit` needs none", returncode=1)
+    become_private()
+
+
+@pytest.fixture(scope="session", autouse=True)
+def nothing_is_left(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """The suite's last word: no process, mount, link, cgroup or loop device of it is left."""
+    yield
+    assert left_behind(tmp_path_factory.getbasetemp()) == []
+
+
+@pytest.fixture(scope="session")
+def registry(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Registry]:
+    """A real registry on loopback with a busybox image that umoci made and skopeo brought."""
+    with Registry(tmp_path_factory.mktemp("registry")) as registry:
+        registry.push_busybox()
+        yield registry
+
+
+@pytest.fixture(scope="module")
+def daemon(tmp_path_factory: pytest.TempPathFactory, registry: Registry) -> Iterator[Daemon]:
+    """A daemon with busybox pulled, shared by a module's tests."""
+    with Daemon(tmp_path_factory.mktemp("daemon")) as daemon:
+        daemon.transom("pull", "-q", registry.busybox)
+        daemon.busybox = registry.busybox
+        yield daemon
+
+
+@pytest.fixture
+def own_daemon(tmp_path: Path, registry: Registry) -> Iterator[Daemon]:
+    """A daemon with busybox pulled, which a test may kill."""
+    with Daemon(tmp_path) as daemon:
+        daemon.transom("pull", "-q", registry.busybox)
+        daemon.busybox = registry.busybox
+        yield daemon

@@ -1,0 +1,1 @@
+"""What the system tests, the demonstration and the benchmarks stand on: a private host, a registry, a daemon."""
