@@ -1,0 +1,248 @@
+"""What `run` and `create` share: the flags that say what a container is to be, and the request that makes it."""
+
+from __future__ import annotations
+
+import os
+from typing import Any, NamedTuple
+
+from transom_cli import values
+from transom_cli.client import Client
+from transom_cli.errors import CommandFailed, DaemonError
+from transom_cli.flags import BOOL, BYTES, INT, LIST, STRING, Flag, Kind
+from transom_cli.mounts import mount, split_volumes
+from transom_cli.pull import pull_image
+from transom_cli.references import parse_reference
+from transom_cli.terminal import window_size
+
+__all__ = ["CREATE_FLAGS", "Specification", "create_container", "specify"]
+
+_MAP = Kind("map", str, multiple=True)
+
+CREATE_FLAGS = [
+    Flag(
+        ["--annotation"],
+        _MAP,
+        help="Add an annotation to the container (passed through to the OCI runtime)",
+        since="1.43",
+    ),
+    Flag(
+        ["--attach", "-a"], LIST._replace(parse=values.stream_name), help="Attach to STDIN, STDOUT or STDERR"
+    ),
+    Flag(["--cidfile"], help="Write the container ID to the file"),
+    Flag(["--entrypoint"], help="Overwrite the default ENTRYPOINT of the image"),
+    Flag(["--env", "-e"], LIST._replace(parse=values.environment), help="Set environment variables"),
+    Flag(["--env-file"], LIST, help="Read in a file of environment variables"),
+    Flag(["--execdriver"], help="Exec driver to run this container with (see driver ls)"),
+    Flag(["--graphdriver"], help="Graph driver to keep this container's files with (see driver ls)"),
+    Flag(["--group-add"], LIST, help="Add additional groups to join"),
+    Flag(["--hostname", "-h"], help="Container host name"),
+    Flag(["--init"], BOOL, help="Run an init inside the container that forwards signals and reaps processes"),
+    Flag(["--interactive", "-i"], BOOL, help="Keep STDIN open even if not attached"),
+    Flag(["--label", "-l"], LIST._replace(parse=values.label), help="Set meta data on a container"),
+    Flag(["--label-file"], LIST, help="Read in a line delimited file of labels"),
+    Flag(["--log-driver"], help="Logging driver for the container"),
+    Flag(["--log-opt"], LIST, help="Log driver options"),
+    Flag(["--mount"], Kind("mount", mount, multiple=True), help="Attach a filesystem mount to the container"),
+    Flag(["--name"], help="Assign a name to the container"),
+    Flag(
+        ["--network", "--net"], Kind("network", str, multiple=True), help="Connect a container to a network"
+    ),
+    Flag(["--oom-score-adj"], INT, default=0, help="Tune host's OOM preferences (-1000 to 1000)"),
+    Flag(["--platform"], help="Set platform if server is multi-platform capable"),
+    Flag(["--pull"], default="missing", help='Pull image before running ("always", "missing", "never")'),
+    Flag(["--quiet", "-q"], BOOL, help="Suppress the pull output"),
+    Flag(["--read-only"], BOOL, help="Mount the container's root filesystem as read only"),
+    Flag(["--restart"], default="no", help="Restart policy to apply when a container exits"),
+    Flag(
+        ["--rm"],
+        BOOL,
+        help="Automatically remove the container and its associated anonymous volumes when it exits",
+    ),
+    Flag(["--runtime"], help="Runtime to use for this container"),
+    Flag(["--shm-size"], BYTES, default=0, help="Size of /dev/shm"),
+    Flag(["--stop-signal"], help="Signal to stop the container"),
+    Flag(["--stop-timeout"], INT, help="Timeout (in seconds) to stop a container"),
+    Flag(["--storage-opt"], LIST, help="Storage driver options for the container"),
+    Flag(["--tmpfs"], LIST, help="Mount a tmpfs directory"),
+    Flag(["--tty", "-t"], BOOL, help="Allocate a pseudo-TTY"),
+    Flag(["--ulimit"], Kind("ulimit", values.ulimit, multiple=True), help="Ulimit options"),
+    Flag(["--user", "-u"], STRING, help="Username or UID (format: <name|uid>[:<group|gid>])"),
+    Flag(["--volume", "-v"], LIST, help="Bind mount a volume"),
+    Flag(["--volume-driver"], help="Optional volume driver for the container"),
+    Flag(["--workdir", "-w"], help="Working directory inside the container"),
+]
+
+
+class Specification(NamedTuple):
+    """What is asked of `POST /containers/create`: the body, and what is beside it."""
+
+    body: dict[str, Any]
+    name: str | None
+    platform: str | None
+    cidfile: str | None
+    pull: str
+    quiet: bool
+
+    @property
+    def host(self) -> dict[str, Any]:
+        """The body's HostConfig."""
+        found: dict[str, Any] = self.body["HostConfig"]
+        return found
+
+
+def specify(arguments: list[str], flags: dict[str, Any]) -> Specification:
+    """Return what flags and arguments (an image and a command) ask for. Raises `ValueError` for what cannot be."""
+    image, *command = arguments
+    streams = set(flags["attach"]) | ({"stdin"} if flags["interactive"] else set())
+    if not flags["attach"]:
+        streams |= {"stdout", "stderr"}
+    entrypoint = flags["entrypoint"]
+    body = {
+        "Image": image,
+        "Cmd": command or None,
+        "Entrypoint": None if entrypoint is None else [entrypoint],
+        "Hostname": flags["hostname"] or "",
+        "User": flags["user"] or "",
+        "WorkingDir": flags["workdir"] or "",
+        "Env": values.read_environment(flags["env_file"], flags["env"], dict(os.environ)),
+        "Labels": values.read_labels(flags["label_file"], flags["label"]),
+        "Tty": flags["tty"],
+        "OpenStdin": flags["interactive"],
+        "StdinOnce": flags["interactive"],
+        "AttachStdin": "stdin" in streams,
+        "AttachStdout": "stdout" in streams,
+        "AttachStderr": "stderr" in streams,
+        "HostConfig": _host_config(flags),
+    }
+    binds, body["Volumes"] = split_volumes(flags["volume"])
+    body["HostConfig"]["Binds"] = binds
+    if flags["stop_signal"] is not None:
+        body["StopSignal"] = flags["stop_signal"]
+    if flags["stop_timeout"] is not None:
+        body["StopTimeout"] = flags["stop_timeout"]
+    networks = flags["network"]
+    if len(networks) > 1:
+        body["NetworkingConfig"] = {"EndpointsConfig": {name: {} for name in networks}}
+    pull = flags["pull"]
+    if pull not in ("always", "missing", "never", ""):
+        raise ValueError(f'invalid pull option: \'{pull}\': must be one of "always", "missing" or "never"')
+    return Specification(body, flags["name"], flags["platform"], flags["cidfile"], pull, flags["quiet"])
+
+
+def _host_config(flags: dict[str, Any]) -> dict[str, Any]:
+    restart = values.restart_policy(flags["restart"])
+    if flags["rm"] and restart["Name"] not in ("no", ""):
+        raise ValueError("conflicting options: cannot specify both --restart and --rm")
+    host: dict[str, Any] = {
+        "Annotations": values.key_values(flags["annotation"]),
+        "AutoRemove": flags["rm"],
+        "ContainerIDFile": flags["cidfile"] or "",
+        "GroupAdd": list(flags["group_add"]),
+        "LogConfig": {"Type": flags["log_driver"] or "", "Config": values.key_values(flags["log_opt"])},
+        "Mounts": list(flags["mount"]),
+        "NetworkMode": flags["network"][0] if flags["network"] else "default",
+        "OomScoreAdj": flags["oom_score_adj"],
+        "ReadonlyRootfs": flags["read_only"],
+        "RestartPolicy": restart,
+        "Runtime": _one(flags, "runtime", "execdriver"),
+        "ShmSize": flags["shm_size"],
+        "StorageOpt": _storage_options(flags),
+        "Tmpfs": {path: options for path, _, options in (item.partition(":") for item in flags["tmpfs"])},
+        "Ulimits": list(flags["ulimit"]),
+        "VolumeDriver": flags["volume_driver"] or "",
+    }
+    if flags["init"]:
+        host["Init"] = True
+    if flags["tty"]:
+        host["ConsoleSize"] = list(window_size())
+    return host
+
+
+def _storage_options(flags: dict[str, Any]) -> dict[str, str]:
+    if any("=" not in option for option in flags["storage_opt"]):
+        raise ValueError("invalid storage option")
+    options = values.key_values(flags["storage_opt"])
+    chosen = flags["graphdriver"]
+    if chosen:
+        if options.get("driver", chosen) != chosen:
+            raise ValueError(
+                "conflicting options: --graphdriver and --storage-opt driver= name different drivers"
+            )
+        options["driver"] = chosen
+    return options
+
+
+def _one(flags: dict[str, Any], name: str, other: str) -> str:
+    """Return the value of two flags that mean the same."""
+    if flags[name] and flags[other] and flags[name] != flags[other]:
+        raise ValueError(f"conflicting options: --{other} and --{name} name different drivers")
+    return flags[name] or flags[other] or ""
+
+
+def create_container(client: Client, wanted: Specification) -> str:
+    """Make a container, pulling its image if that is asked for, and return its ID.
+
+    Raises `CommandFailed`. A `--cidfile` is there before the container is, so that none is made whose ID is lost.
+    """
+    if wanted.cidfile is None:
+        return _create(client, wanted)
+    try:
+        descriptor = os.open(wanted.cidfile, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o644)
+    except FileExistsError as error:
+        raise CommandFailed(
+            "container ID file found, make sure the other container isn't running or delete " + wanted.cidfile
+        ) from error
+    except OSError as error:
+        raise CommandFailed(
+            f"failed to create the container ID file: open {wanted.cidfile}: {(error.strerror or '').lower()}"
+        ) from error
+    try:
+        identity = _create(client, wanted)
+        os.write(descriptor, identity.encode())
+    except BaseException:
+        os.unlink(wanted.cidfile)
+        raise
+    finally:
+        os.close(descriptor)
+    return identity
+
+
+def _create(client: Client, wanted: Specification) -> str:
+    reference = _pullable(wanted.body["Image"])
+    if wanted.pull == "always" and reference:
+        pull_image(client, reference, wanted.platform, quiet=wanted.quiet, to_stderr=True)
+    try:
+        return _request(client, wanted)
+    except DaemonError as failure:
+        # "No such image" and nothing else: a volume or a network may be what is missing.
+        if (
+            failure.status != 404
+            or "image" not in failure.reason.lower()
+            or wanted.pull != "missing"
+            or not reference
+        ):
+            raise
+    if not wanted.quiet:
+        CommandFailed(f"Unable to find image '{parse_reference(reference).tagged().familiar}' locally").show()
+    pull_image(client, reference, wanted.platform, quiet=wanted.quiet, to_stderr=True)
+    return _request(client, wanted)
+
+
+def _pullable(image: str) -> str:
+    """Return the image if it may be a name in a registry, or an empty string if it can only be an ID.
+
+    Raises `CommandFailed` for what is neither.
+    """
+    if len(image.removeprefix("sha256:")) == 64 and set(image.removeprefix("sha256:")) <= set(
+        "0123456789abcdef"
+    ):
+        return ""
+    parse_reference(image)
+    return image
+
+
+def _request(client: Client, wanted: Specification) -> str:
+    answer = client.post("/containers/create", wanted.body, name=wanted.name, platform=wanted.platform)
+    for warning in answer.get("Warnings") or []:
+        CommandFailed(f"WARNING: {warning}").show()
+    return str(answer["Id"])

@@ -1,0 +1,70 @@
+"""`driver ls` and `driver inspect`: the drivers of the engine, and why those do not work that do not."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from transom_cli.client import Client
+from transom_cli.errors import CommandFailed
+from transom_cli.flags import BOOL, api_command, flag
+from transom_cli.inspection import FORMAT_HELP, inspect_all
+from transom_cli.tables import Listing, parse_format
+
+__all__ = ["inspect", "ls"]
+
+LISTING = Listing(
+    headings={"Kind": "KIND", "Name": "NAME", "Default": "DEFAULT", "From": "FROM", "Status": "STATUS"},
+    columns=("Kind", "Name", "Default", "From", "Status"),
+)
+
+
+@api_command("ls", help="List drivers, and why those do not work that do not")
+@flag("--format", help="Format output as 'table', 'table TEMPLATE', 'json' or with a Go template")
+@flag("--kind", help="Show drivers of one kind: graph, exec, volume, network or log")
+@flag("--quiet", "-q", kind=BOOL, help="Only display driver names")
+def ls(
+    client: Client,
+    arguments: list[str],
+    *,
+    format: str | None,
+    kind: str | None,
+    quiet: bool,
+) -> None:
+    """Print the drivers of all kinds, or of one."""
+    shown = parse_format("{{.Name}}" if quiet else format or "")
+    drivers = client.get("/drivers")
+    kinds = {driver["Kind"]: None for driver in drivers}
+    if kind is not None and kind not in kinds:
+        raise CommandFailed(f"no drivers are of the kind {kind!r}: the kinds are {', '.join(kinds)}")
+    shown.print(LISTING, [_row(driver) for driver in drivers if kind in (None, driver["Kind"])])
+
+
+@api_command("inspect", "NAME [NAME...]", help="Display all that is known about a driver", least=1, most=None)
+@flag("--format", "-f", help=FORMAT_HELP)
+@flag("--kind", help="Look among drivers of one kind: graph, exec, volume, network or log")
+def inspect(client: Client, arguments: list[str], *, format: str | None, kind: str | None) -> None:
+    """Print all that is known about drivers: origin, rank, limits, capabilities."""
+    drivers = [driver for driver in client.get("/drivers") if kind in (None, driver["Kind"])]
+
+    def find(name: str) -> bytes:
+        found = [driver for driver in drivers if driver["Name"] == name]
+        if not found:
+            raise CommandFailed(f"no driver is named {name!r}: see driver ls")
+        if len(found) > 1:
+            kinds = " and ".join(driver["Kind"] for driver in found)
+            raise CommandFailed(f"drivers of the kinds {kinds} are named {name!r}: choose one with --kind")
+        return json.dumps(found[0], ensure_ascii=False).encode()
+
+    inspect_all(arguments, find, format or "")
+
+
+def _row(driver: dict[str, Any]) -> dict[str, Any]:
+    origin = f"{driver['Distribution']} {driver['Version']}".strip() or driver["Module"]
+    return {
+        "Default": "*" if driver["Default"] else "",
+        "From": origin,
+        "Kind": driver["Kind"],
+        "Name": driver["Name"],
+        "Status": driver["Unavailable"] or "works",
+    }

@@ -1,0 +1,52 @@
+"""`events`: what happens in the engine, as it happens."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from transom_cli.client import Client
+from transom_cli.containers import collect_filters
+from transom_cli.errors import CommandFailed
+from transom_cli.flags import FILTER, api_command, flag
+from transom_cli.times import nanosecond_time, timestamp
+
+__all__ = ["events"]
+
+
+@api_command("events", help="Get real time events from the server")
+@flag("--filter", "-f", kind=FILTER, help="Filter output based on conditions provided")
+@flag("--format", help="Format output as 'json' or with a Go template")
+@flag("--since", help="Show all events created since timestamp")
+@flag("--until", help="Stream events until this timestamp")
+def events(
+    client: Client,
+    arguments: list[str],
+    *,
+    filter: tuple[tuple[str, str], ...],
+    format: str | None,
+    since: str | None,
+    until: str | None,
+) -> None:
+    """Print events until `--until`, or until interrupted."""
+    from transom_cli.template import parse  # many an events call needs none
+
+    template = parse("{{json .}}" if format == "json" else format) if format else None
+    try:
+        period = {"since": timestamp(since) if since else None, "until": timestamp(until) if until else None}
+    except ValueError as error:
+        raise CommandFailed(str(error)) from error
+    response = client.stream("GET", "/events", filters=collect_filters(filter), **period)
+    for line in response.lines():
+        event = json.loads(line)
+        print(template.render(event) if template else _line(event), flush=True)
+
+
+def _line(event: dict[str, Any]) -> str:
+    """Return an event as `TIME TYPE ACTION ID (key=value, …)`."""
+    actor = event.get("Actor") or {}
+    attributes = actor.get("Attributes") or {}
+    shown = ", ".join(f"{key}={attributes[key]}" for key in sorted(attributes))
+    nanoseconds = event.get("timeNano") or event["time"] * 1_000_000_000
+    parts = [nanosecond_time(nanoseconds), event["Type"], event["Action"], actor.get("ID", "")]
+    return " ".join([*parts, f"({shown})"] if shown else parts)

@@ -1,0 +1,133 @@
+"""`images` and `rmi`."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+from transom_cli.client import Client
+from transom_cli.containers import collect_filters
+from transom_cli.errors import CommandFailed, DaemonError, report_failures
+from transom_cli.flags import BOOL, FILTER, api_command, flag
+from transom_cli.references import parse_reference
+from transom_cli.tables import Listing, parse_format
+from transom_cli.times import local_time
+from transom_cli.units import decimal_size, human_duration
+
+__all__ = ["images", "rmi"]
+
+LISTING = Listing(
+    headings={
+        "Repository": "REPOSITORY",
+        "Tag": "TAG",
+        "Digest": "DIGEST",
+        "ID": "IMAGE ID",
+        "CreatedSince": "CREATED",
+        "CreatedAt": "CREATED AT",
+        "Size": "SIZE",
+        "Containers": "CONTAINERS",
+        "VirtualSize": "SIZE",
+        "SharedSize": "SHARED SIZE",
+        "UniqueSize": "UNIQUE SIZE",
+    },
+    columns=("Repository", "Tag", "ID", "CreatedSince", "Size"),
+)
+_WITH_DIGESTS = LISTING._replace(columns=("Repository", "Tag", "Digest", "ID", "CreatedSince", "Size"))
+_NONE = "<none>"
+
+
+@api_command("images", "[REPOSITORY[:TAG]]", help="List images", most=1)
+@flag("--all", "-a", kind=BOOL, help="Show all images (default hides intermediate images)")
+@flag("--digests", kind=BOOL, help="Show digests")
+@flag("--filter", "-f", kind=FILTER, help="Filter output based on conditions provided")
+@flag("--format", help="Format output as 'table', 'table TEMPLATE', 'json' or with a Go template")
+@flag("--no-trunc", kind=BOOL, help="Don't truncate output")
+@flag("--quiet", "-q", kind=BOOL, help="Only show image IDs")
+def images(
+    client: Client,
+    arguments: list[str],
+    *,
+    all: bool,
+    digests: bool,
+    filter: tuple[tuple[str, str], ...],
+    format: str | None,
+    no_trunc: bool,
+    quiet: bool,
+) -> None:
+    """Print the images, a line for each name that one has."""
+    shown = parse_format("{{.ID}}" if quiet else format or "")
+    pairs = (*filter, *(("reference", name) for name in arguments))
+    found = client.get("/images/json", all=all, filters=collect_filters(pairs))
+    by_digest = digests or shown.uses("Digest") or format == "json"
+    now = time.time()
+    rows = [
+        _row(image, repository, tag, digest, not no_trunc, now)
+        for image in found
+        for repository, tag, digest in _names(image, by_digest)
+    ]
+    shown.print(_WITH_DIGESTS if digests else LISTING, rows)
+
+
+@api_command("rmi", "IMAGE [IMAGE...]", help="Remove one or more images", least=1, most=None)
+@flag("--force", "-f", kind=BOOL, help="Force removal of the image")
+@flag("--no-prune", kind=BOOL, help="Do not delete untagged parents")
+def rmi(client: Client, arguments: list[str], *, force: bool, no_prune: bool) -> None:
+    """Remove names of images, and images that have none left."""
+    failures: list[CommandFailed] = []
+    for name in arguments:
+        try:
+            for removed in client.delete(f"/images/{name}", force=force, noprune=no_prune):
+                for what in ("Deleted", "Untagged"):
+                    if removed.get(what):
+                        print(f"{what}: {removed[what]}", flush=True)
+        except DaemonError as failure:
+            if force and failure.status == 404:
+                failure.show()
+            else:
+                failures.append(failure)
+    report_failures(failures)
+
+
+def _names(image: dict[str, Any], by_digest: bool) -> list[tuple[str, str, str]]:
+    """Return the lines of one image: repository, tag and digest, `<none>` for what it does not have."""
+    tags: dict[str, list[str]] = {}
+    digests: dict[str, list[str]] = {}
+    for text in image.get("RepoTags") or []:
+        if text != f"{_NONE}:{_NONE}":
+            reference = parse_reference(text)
+            tags.setdefault(reference.name, []).append(reference.tag)
+    for text in image.get("RepoDigests") or []:
+        if text != f"{_NONE}@{_NONE}":
+            reference = parse_reference(text)
+            digests.setdefault(reference.name, []).append(reference.digest)
+    lines = []
+    for repository, names in tags.items():
+        own = digests.pop(repository, [])
+        lines += [
+            (repository, tag, digest) for digest in (own if by_digest and own else [_NONE]) for tag in names
+        ]
+    for repository, own in digests.items():
+        lines += [(repository, _NONE, digest) for digest in (own if by_digest else [_NONE])]
+    return lines or [(_NONE, _NONE, _NONE)]
+
+
+def _row(
+    image: dict[str, Any], repository: str, tag: str, digest: str, truncate: bool, now: float
+) -> dict[str, Any]:
+    """Return what the fields of `--format` are for one line."""
+    identity = image["Id"].removeprefix("sha256:")[:12] if truncate else image["Id"]
+    shared, size = image.get("SharedSize", -1), image["Size"]
+    containers = image.get("Containers", -1)
+    return {
+        "Containers": "N/A" if containers == -1 else str(containers),
+        "CreatedAt": local_time(image["Created"]),
+        "CreatedSince": f"{human_duration(now - image['Created'])} ago",
+        "Digest": digest,
+        "ID": identity,
+        "Repository": repository,
+        "SharedSize": "N/A" if shared == -1 else decimal_size(shared),
+        "Size": decimal_size(size, 3),
+        "Tag": tag,
+        "UniqueSize": "N/A" if shared == -1 else decimal_size(size - shared),
+        "VirtualSize": decimal_size(size),
+    }

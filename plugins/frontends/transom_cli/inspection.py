@@ -1,0 +1,99 @@
+"""`inspect`, and what it shares with the `inspect` of volumes: things as JSON, or through a template."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable
+
+from transom_cli.client import Client
+from transom_cli.errors import CommandFailed, DaemonError, report_failures
+from transom_cli.flags import BOOL, api_command, flag
+
+__all__ = ["FORMAT_HELP", "indent", "inspect", "inspect_all"]
+
+FORMAT_HELP = "Format output as 'json' or with a Go template"
+#: The kinds that are searched, in this order, each with where it is.
+_KINDS = {"container": "/containers/{}/json", "image": "/images/{}/json", "volume": "/volumes/{}"}
+_JSON_TOKEN = re.compile(rb'"(?:[^"\\]|\\.)*"|[{}\[\],:]|[^\s{}\[\],:"]+')
+
+
+@api_command(
+    "inspect",
+    "NAME|ID [NAME|ID...]",
+    help="Return low-level information on containers, images and volumes",
+    least=1,
+    most=None,
+)
+@flag("--format", "-f", help=FORMAT_HELP)
+@flag("--size", "-s", kind=BOOL, help="Display total file sizes if the type is container")
+@flag("--type", help="Only inspect objects of the given type")
+def inspect(
+    client: Client,
+    arguments: list[str],
+    *,
+    format: str | None,
+    size: bool,
+    type: str | None,
+) -> None:
+    """Print all that is known about containers, images and volumes."""
+    if type is not None and type not in _KINDS:
+        raise CommandFailed(f'unknown type: "{type}": must be one of "container", "image", "volume"')
+
+    def find(name: str) -> bytes:
+        for kind in [type] if type else _KINDS:
+            try:
+                return client.get_text(_KINDS[kind].format(name), size=size and kind == "container")
+            except DaemonError as failure:
+                # A name with a slash or a colon is no volume's, and some daemons say so with 400.
+                if type or failure.status not in (400, 404):
+                    raise
+        raise CommandFailed(f"Error: No such object: {name}")
+
+    inspect_all(arguments, find, format or "")
+
+
+def inspect_all(names: list[str], find: Callable[[str], bytes], template: str) -> None:
+    """Print what `find` gives for each name: JSON text. What fails is reported after what does not."""
+    from transom_cli.template import Template, TemplateError, parse  # most inspections are shown without one
+
+    parsed: Template | None = parse(template) if template not in ("", "json") else None
+    found: list[bytes] = []
+    failures: list[CommandFailed] = []
+    for name in names:
+        try:
+            found.append(find(name))
+        except DaemonError as failure:
+            failures.append(failure)
+        except CommandFailed as failure:
+            failures.append(failure)
+    if parsed is None:
+        whole = b"[" + b",".join(text.strip() for text in found) + b"]"
+        print(whole.decode() if template else indent(whole))
+    else:
+        for text in found:
+            try:
+                print(parsed.render(json.loads(text)))
+            except TemplateError as error:
+                raise TemplateError(f"template parsing error: {error.message}") from error
+        if not found:
+            print()
+    report_failures(failures)
+
+
+def indent(text: bytes) -> str:
+    """Return JSON with four spaces for each level, and everything else as it came: order, numbers, escapes."""
+    out: list[str] = []
+    depth, previous = 0, ""
+    for match in _JSON_TOKEN.finditer(text):
+        token = match.group().decode()
+        if token in "}]":
+            depth -= 1
+            out.append(token if previous in ("{", "[") else f"\n{'    ' * depth}{token}")
+        else:
+            if previous in ("{", "[", ","):
+                out.append(f"\n{'    ' * depth}")
+            out.append(": " if token == ":" else token)
+            depth += token in "{["
+        previous = token
+    return "".join(out)

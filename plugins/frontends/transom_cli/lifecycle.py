@@ -1,0 +1,87 @@
+"""`stop`, `restart`, `kill`, `rm` and `wait`: one request for each container that is named."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from transom_cli.client import Client
+from transom_cli.errors import CommandFailed, DaemonError, Unreachable, report_failures
+from transom_cli.flags import BOOL, INT, api_command, flag
+
+__all__ = ["for_each", "kill", "restart", "rm", "stop", "wait"]
+
+_MANY = "CONTAINER [CONTAINER...]"
+
+
+def for_each(names: list[str], act: Callable[[str], object]) -> None:
+    """Do something with each name and print it; go on after a failure, and end the command with 1 if there was one."""
+    failures: list[CommandFailed] = []
+    for name in names:
+        try:
+            act(name)
+            print(name, flush=True)
+        except Unreachable:
+            raise
+        except CommandFailed as failure:
+            failures.append(failure)
+    report_failures(failures)
+
+
+@api_command("stop", _MANY, help="Stop one or more running containers", least=1, most=None)
+@flag("--signal", "-s", help="Signal to send to the container")
+@flag("--timeout", "--time", "-t", kind=INT, help="Seconds to wait before killing the container")
+def stop(client: Client, arguments: list[str], *, signal: str | None, timeout: int | None) -> None:
+    """Stop containers."""
+    for_each(arguments, lambda name: client.post(f"/containers/{name}/stop", t=timeout, signal=signal))
+
+
+@api_command("restart", _MANY, help="Restart one or more containers", least=1, most=None)
+@flag("--signal", "-s", help="Signal to send to the container")
+@flag("--timeout", "--time", "-t", kind=INT, help="Seconds to wait before killing the container")
+def restart(client: Client, arguments: list[str], *, signal: str | None, timeout: int | None) -> None:
+    """Stop containers and start them again."""
+    for_each(arguments, lambda name: client.post(f"/containers/{name}/restart", t=timeout, signal=signal))
+
+
+@api_command("kill", _MANY, help="Kill one or more running containers", least=1, most=None)
+@flag("--signal", "-s", help="Signal to send to the container")
+def kill(client: Client, arguments: list[str], *, signal: str | None) -> None:
+    """Send a signal to containers; SIGKILL if none is named."""
+    for_each(arguments, lambda name: client.post(f"/containers/{name}/kill", signal=signal))
+
+
+@api_command("rm", _MANY, help="Remove one or more containers", least=1, most=None)
+@flag("--force", "-f", kind=BOOL, help="Force the removal of a running container (uses SIGKILL)")
+@flag("--volumes", "-v", kind=BOOL, help="Remove anonymous volumes associated with the container")
+def rm(client: Client, arguments: list[str], *, force: bool, volumes: bool) -> None:
+    """Remove containers. With `--force`, that one is not there is said and is no failure."""
+    failures: list[CommandFailed] = []
+    for argument in arguments:
+        name = argument.strip("/")
+        try:
+            client.delete(f"/containers/{name}", v=volumes, force=force)
+            print(argument, flush=True)
+        except DaemonError as failure:
+            if force and failure.status == 404:
+                failure.show()
+            else:
+                failures.append(failure)
+    report_failures(failures)
+
+
+@api_command(
+    "wait",
+    _MANY,
+    help="Block until one or more containers stop, then print their exit codes",
+    least=1,
+    most=None,
+)
+def wait(client: Client, arguments: list[str]) -> None:
+    """Wait for containers, one after the other, and print their exit codes."""
+    failures: list[CommandFailed] = []
+    for name in arguments:
+        try:
+            print(client.post(f"/containers/{name}/wait")["StatusCode"], flush=True)
+        except DaemonError as failure:
+            failures.append(failure)
+    report_failures(failures)

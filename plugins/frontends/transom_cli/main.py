@@ -1,0 +1,248 @@
+"""The command `transom`: its sub-commands, each loaded when it is called, and what becomes of failures."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import signal
+import sys
+import traceback
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+import click
+
+from transom_cli.client import DEFAULT_HOST, Client
+from transom_cli.errors import CommandFailed
+from transom_cli.flags import BOOL, LIST, Flag, defaults, describe_flags, parse_flags
+from transom_cli.transport import Address
+
+__all__ = ["LazyGroup", "main"]
+
+
+class Entry(NamedTuple):
+    """Where a command is, and its line in the help. `section` is empty for an alias, which is not listed."""
+
+    module: str
+    attribute: str
+    help: str = ""
+    section: str = "Commands"
+
+
+VOLUME_COMMANDS = {
+    "create": Entry("volumes", "create", "Create a volume"),
+    "inspect": Entry("volumes", "inspect", "Display detailed information on one or more volumes"),
+    "list": Entry("volumes", "ls", section=""),
+    "ls": Entry("volumes", "ls", "List volumes"),
+    "remove": Entry("volumes", "rm", section=""),
+    "rm": Entry("volumes", "rm", "Remove one or more volumes"),
+}
+DRIVER_COMMANDS = {
+    "inspect": Entry("drivers", "inspect", "Display all that is known about a driver"),
+    "list": Entry("drivers", "ls", section=""),
+    "ls": Entry("drivers", "ls", "List drivers, and why those do not work that do not"),
+}
+COMMANDS = {
+    "run": Entry("run", "run", "Create and run a new container from an image", "Common Commands"),
+    "exec": Entry("exec", "exec_", "Execute a command in a running container", "Common Commands"),
+    "ps": Entry("containers", "ps", "List containers", "Common Commands"),
+    "pull": Entry("pull", "pull", "Download an image from a registry", "Common Commands"),
+    "images": Entry("images", "images", "List images", "Common Commands"),
+    "version": Entry("system", "version", "Show the Transom version information", "Common Commands"),
+    "info": Entry("system", "info", "Display system-wide information", "Common Commands"),
+    "driver": Entry("main", "driver", "Show drivers", "Management Commands"),
+    "volume": Entry("main", "volume", "Manage volumes", "Management Commands"),
+    "attach": Entry(
+        "attach", "attach", "Attach local standard input, output, and error streams to a running container"
+    ),
+    "create": Entry("run", "create", "Create a new container"),
+    "daemon": Entry("daemon", "daemon", "Run the engine in the foreground"),
+    "events": Entry("events", "events", "Get real time events from the server"),
+    "inspect": Entry(
+        "inspection", "inspect", "Return low-level information on containers, images and volumes"
+    ),
+    "kill": Entry("lifecycle", "kill", "Kill one or more running containers"),
+    "logs": Entry("logs", "logs", "Fetch the logs of a container"),
+    "restart": Entry("lifecycle", "restart", "Restart one or more containers"),
+    "rm": Entry("lifecycle", "rm", "Remove one or more containers"),
+    "rmi": Entry("images", "rmi", "Remove one or more images"),
+    "start": Entry("attach", "start", "Start one or more stopped containers"),
+    "stop": Entry("lifecycle", "stop", "Stop one or more running containers"),
+    "wait": Entry(
+        "lifecycle", "wait", "Block until one or more containers stop, then print their exit codes"
+    ),
+}
+SECTIONS = ("Common Commands", "Management Commands", "Commands", "Commands of Plugins")
+
+
+class LazyGroup(click.Group):
+    """A command with sub-commands, whose modules are imported when they are called."""
+
+    def __init__(
+        self, name: str, entries: Mapping[str, Entry], help: str, flags: Sequence[Flag] = ()
+    ) -> None:
+        super().__init__(name, help=help, params=list(flags), add_help_option=False)
+        self.entries = entries
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Return the names of the sub-commands that are listed."""
+        return [name for name, entry in self.entries.items() if entry.section]
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Return a sub-command, imported, or None if there is none of the name."""
+        entry = self.entries.get(cmd_name)
+        if entry is None:
+            return None
+        found: click.Command = getattr(
+            importlib.import_module(f"transom_cli.{entry.module}"), entry.attribute
+        )
+        return found
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Set the group's own flags; what follows the first argument belongs to the sub-command."""
+        found, rest = parse_flags(self, ctx, args, interspersed=False)
+        if found.pop("help", False):
+            print(self.get_help(ctx))
+            ctx.exit()
+        ctx.params = {**defaults(self), **found}
+        ctx.args = rest
+        return rest
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Call the sub-command. Raises `CommandFailed` if there is none of the name."""
+        arguments = list(ctx.args)
+        if arguments[:1] == ["help"]:
+            arguments = [*arguments[1:], "--help"]
+        if not arguments:
+            print(self.get_help(ctx), file=sys.stderr)
+            return None
+        if arguments == ["--help"]:
+            print(self.get_help(ctx))
+            return None
+        name = arguments[0]
+        command = self.get_command(ctx, name)
+        if command is None:
+            raise self._unknown(ctx, name)
+        with ctx, command.make_context(name, arguments[1:], parent=ctx) as inner:
+            return command.invoke(inner)
+
+    def _unknown(self, ctx: click.Context, name: str) -> CommandFailed:
+        path = ctx.command_path
+        usage = f"{self.get_usage(ctx)}\n\n" if ctx.parent else ""
+        program = path.partition(" ")[0]
+        return CommandFailed(
+            f"{program}: unknown command: {path} {name}\n\n{usage}Run '{path} --help' for more information"
+        )
+
+    def get_usage(self, ctx: click.Context) -> str:
+        """Return the line that starts with `Usage:`."""
+        options = " [OPTIONS]" if self.params else ""
+        return f"Usage:  {ctx.command_path}{options} COMMAND"
+
+    def get_help(self, ctx: click.Context) -> str:
+        """Return the help: the commands by section, and the flags."""
+        parts = [self.get_usage(ctx), self.help or ""]
+        entries = self._listed(ctx)
+        width = max(len(name) for name in entries) + 2
+        for section in SECTIONS:
+            lines = [
+                f"  {name:{width}}{entry.help}" for name, entry in entries.items() if entry.section == section
+            ]
+            if lines:
+                parts.append("\n".join([f"{section}:", *lines]))
+        if self.params:
+            parts.append(
+                "Global Options:\n" + describe_flags([item for item in self.params if isinstance(item, Flag)])
+            )
+        parts.append(f"Run '{ctx.command_path} COMMAND --help' for more information on a command.")
+        return "\n\n".join(parts)
+
+    def _listed(self, ctx: click.Context) -> dict[str, Entry]:
+        return {name: entry for name, entry in self.entries.items() if entry.section}
+
+
+class Root(LazyGroup):
+    """The command itself, which knows plugins' commands too (hook `transom_commands`)."""
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Return a built-in command, or a plugin's; plugins are loaded only where no built-in has the name."""
+        return super().get_command(ctx, cmd_name) or _plugin_commands().get(cmd_name)
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Make the client that the commands find as the context's object, and call the sub-command."""
+        hosts = ctx.params["host"]
+        if len(hosts) > 1:
+            raise CommandFailed("Specify only one -H")
+        chosen = hosts[0] if hosts else os.environ.get("DOCKER_HOST", "")
+        ctx.obj = Client(chosen) if chosen else Client(DEFAULT_HOST, _start_daemon)
+        if ctx.params["version"]:
+            from transom import __version__  # the package loads the hooks: not for every command
+
+            print(f"Transom version {__version__}")
+            return None
+        return super().invoke(ctx)
+
+    def _listed(self, ctx: click.Context) -> dict[str, Entry]:
+        plugins = {
+            name: Entry("", "", command.get_short_help_str(), SECTIONS[-1])
+            for name, command in sorted(_plugin_commands().items())
+        }
+        return {**plugins, **super()._listed(ctx)}
+
+
+def _start_daemon(address: Address) -> None:
+    from transom_cli.autostart import start_daemon  # rarely needed
+
+    start_daemon(address)
+
+
+def _plugin_commands() -> dict[str, click.Command]:
+    """Return the commands that plugins give, by name."""
+    from transom.catalog import Catalog
+    from transom.config import Config
+
+    given = Catalog(Config().data_root).manager.hook.transom_commands()
+    return {str(command.name): command for commands in given for command in commands}
+
+
+volume = LazyGroup("volume", VOLUME_COMMANDS, "Manage volumes")
+driver = LazyGroup("driver", DRIVER_COMMANDS, "Show drivers")
+root = Root(
+    "transom",
+    COMMANDS,
+    "A Docker-compatible container engine in which every driver is a plugin",
+    [
+        Flag(["--debug", "-D"], BOOL, help="Show where in the program a failure comes from"),
+        Flag(["--host", "-H"], LIST, help="Daemon socket to connect to (also DOCKER_HOST)"),
+        Flag(["--version", "-v"], BOOL, help="Print version information and quit"),
+    ],
+)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line and return the exit status."""
+    debug = False
+    try:
+        with root.make_context("transom", list(sys.argv[1:] if arguments is None else arguments)) as context:
+            debug = context.params["debug"]
+            root.invoke(context)
+        sys.stdout.flush()
+    except click.exceptions.Exit as ended:
+        return ended.exit_code
+    except click.ClickException as failure:
+        sys.stdout.flush()
+        if debug:
+            traceback.print_exc()
+        failure.show()
+        return failure.exit_code
+    except (KeyboardInterrupt, click.Abort):
+        return 128 + signal.SIGINT
+    except BrokenPipeError:
+        _die_of_a_closed_pipe()
+    return 0
+
+
+def _die_of_a_closed_pipe() -> None:
+    """End as any other program does whose reader has gone."""
+    signal.signal(signal.SIGPIPE, signal.SIG_DFL)
+    os.kill(os.getpid(), signal.SIGPIPE)

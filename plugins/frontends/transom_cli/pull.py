@@ -1,0 +1,52 @@
+"""`pull`, and the pull that `run` and `create` begin when an image is missing."""
+
+from __future__ import annotations
+
+import json
+import sys
+
+from transom_cli.client import Client
+from transom_cli.errors import CommandFailed
+from transom_cli.flags import BOOL, api_command, flag
+from transom_cli.references import parse_reference
+
+__all__ = ["pull", "pull_image"]
+
+
+@api_command("pull", "NAME[:TAG|@DIGEST]", help="Download an image from a registry", least=1, most=1)
+@flag("--platform", help="Set platform if server is multi-platform capable")
+@flag("--quiet", "-q", kind=BOOL, help="Suppress verbose output")
+def pull(client: Client, arguments: list[str], *, platform: str | None, quiet: bool) -> None:
+    """Pull an image and print its whole name."""
+    reference = parse_reference(arguments[0])
+    if not reference.tag and not reference.digest and not quiet:
+        print("Using default tag: latest", flush=True)
+    pull_image(client, arguments[0], platform, quiet=quiet)
+    print(reference.tagged())
+
+
+def pull_image(
+    client: Client, name: str, platform: str | None, *, quiet: bool, to_stderr: bool = False
+) -> None:
+    """Have the daemon pull an image, and show its progress unless `quiet`. Raises `CommandFailed`."""
+    from transom_cli.progress import Lines, show_on_terminal  # `run` pulls seldom
+
+    reference = parse_reference(name).tagged()
+    response = client.stream(
+        "POST",
+        "/images/create",
+        fromImage=reference.name,
+        tag=reference.digest or reference.tag,
+        platform=platform,
+    )
+    messages = map(json.loads, response.lines())
+    target = sys.stderr if to_stderr else sys.stdout
+    if quiet:
+        problem = Lines(None).show(messages)
+    elif target.isatty():
+        problem = show_on_terminal(messages, target)
+    else:
+        problem = Lines(target).show(messages)
+    response.connection.close()
+    if problem:
+        raise CommandFailed(problem)

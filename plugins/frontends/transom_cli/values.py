@@ -1,0 +1,165 @@
+"""The values that flags take. Each function returns what a string means, or raises `ValueError` with the reason."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+__all__ = [
+    "boolean",
+    "environment",
+    "filter_pair",
+    "integer",
+    "key_values",
+    "label",
+    "read_environment",
+    "read_labels",
+    "restart_policy",
+    "size",
+    "stream_name",
+    "ulimit",
+]
+
+_TRUE = ("1", "t", "T", "true", "TRUE", "True")
+_FALSE = ("0", "f", "F", "false", "FALSE", "False")
+_SIZE = re.compile(r"(\d+(?:\.\d+)?) ?([kmgtp]?)i?b?", re.IGNORECASE | re.ASCII)
+_ULIMITS = (
+    "as", "core", "cpu", "data", "fsize", "locks", "memlock", "msgqueue", "nice", "nofile", "nproc", "rss",
+    "rtprio", "rttime", "sigpending", "stack",
+)  # fmt: skip
+
+
+def boolean(value: str) -> bool:
+    """Return a truth value, written as Go writes it."""
+    if value in _TRUE:
+        return True
+    if value in _FALSE:
+        return False
+    raise ValueError(f'strconv.ParseBool: parsing "{value}": invalid syntax')
+
+
+def integer(value: str) -> int:
+    """Return a decimal number of 64 bits."""
+    if not re.fullmatch(r"[+-]?[0-9]+", value):
+        raise ValueError(f'strconv.ParseInt: parsing "{value}": invalid syntax')
+    number = int(value)
+    if not -(2**63) <= number < 2**63:
+        raise ValueError(f'strconv.ParseInt: parsing "{value}": value out of range')
+    return number
+
+
+def size(value: str) -> int:
+    """Return a number of bytes; the units `k`, `m`, `g`, `t`, `p` are powers of 1024."""
+    match = _SIZE.fullmatch(value)
+    if not match:
+        raise ValueError(f"invalid size: '{value}'")
+    number, unit = match.groups()
+    power = " kmgtp".index(unit.lower()) if unit else 0
+    return int(float(number) * 1024**power)
+
+
+def filter_pair(value: str) -> tuple[str, str]:
+    """Return the name and the value of a `--filter`."""
+    name, equals, wanted = value.partition("=")
+    if not equals:
+        raise ValueError("bad format of filter (expected name=value)")
+    return name.strip().lower(), wanted.strip()
+
+
+def environment(value: str) -> str:
+    """Return one `-e`, unchanged."""
+    if not value or value.startswith("="):
+        raise ValueError(f"invalid environment variable: {value}")
+    return value
+
+
+def label(value: str) -> str:
+    """Return one `-l`, unchanged."""
+    if value.startswith("="):
+        raise ValueError(f"invalid label '{value}': empty name")
+    return value
+
+
+def stream_name(value: str) -> str:
+    """Return the standard stream that `-a` names, in lower case."""
+    name = value.lower()
+    if name not in ("stdin", "stdout", "stderr"):
+        raise ValueError("valid streams are STDIN, STDOUT and STDERR")
+    return name
+
+
+def ulimit(value: str) -> dict[str, str | int]:
+    """Return `name=soft[:hard]` as the API's ulimit: Name, Soft and Hard, -1 for unlimited."""
+    name, equals, limits = value.partition("=")
+    if not equals:
+        raise ValueError(f"invalid ulimit argument: {value}")
+    if name not in _ULIMITS:
+        raise ValueError(f"invalid ulimit type: {name}")
+    parts = limits.split(":")
+    if len(parts) > 2:
+        raise ValueError(f"too many limit value arguments - {limits}, can only have up to two, `soft[:hard]`")
+    soft = integer(parts[0])
+    hard = integer(parts[1]) if len(parts) == 2 else soft
+    if hard != -1 and (soft == -1 or soft > hard):
+        raise ValueError(f"ulimit soft limit must be less than or equal to hard limit: {soft} > {hard}")
+    return {"Name": name, "Soft": soft, "Hard": hard}
+
+
+def restart_policy(value: str) -> dict[str, str | int]:
+    """Return `name[:retries]` as the API's restart policy; the daemon knows the names."""
+    name, colon, retries = value.partition(":")
+    if colon and not name:
+        raise ValueError("invalid restart policy format: no policy provided before colon")
+    if not colon:
+        return {"Name": name, "MaximumRetryCount": 0}
+    try:
+        return {"Name": name, "MaximumRetryCount": integer(retries)}
+    except ValueError:
+        raise ValueError("invalid restart policy format: maximum retry count must be an integer") from None
+
+
+def key_values(pairs: tuple[str, ...] | list[str]) -> dict[str, str]:
+    """Return `key=value` strings as a mapping; a key alone has an empty value, and the last of equal keys counts."""
+    return {key: value for key, _, value in (pair.partition("=") for pair in pairs)}
+
+
+def read_environment(files: tuple[str, ...], given: tuple[str, ...], inherited: dict[str, str]) -> list[str]:
+    """Return the variables of `--env-file`s and then of `-e`s; a name alone takes the client's own value."""
+    variables = []
+    for variable in (*_read_lines(files), *given):
+        if "=" in variable:
+            variables.append(variable)
+        elif variable in inherited:
+            variables.append(f"{variable}={inherited[variable]}")
+        elif variable in given:
+            # A name that the client has not set either takes the variable out of the image's environment.
+            variables.append(variable)
+    return variables
+
+
+def read_labels(files: tuple[str, ...], given: tuple[str, ...]) -> dict[str, str]:
+    """Return the labels of `--label-file`s and then of `-l`s."""
+    return key_values([*_read_lines(files), *given])
+
+
+def _read_lines(files: tuple[str, ...]) -> list[str]:
+    """Return the `key[=value]` lines of files, without comments and blank lines."""
+    found = []
+    for name in files:
+        try:
+            content = Path(name).read_text(encoding="utf-8-sig")
+        except OSError as error:
+            raise ValueError(f"open {name}: {(error.strerror or str(error)).lower()}") from error
+        except UnicodeDecodeError as error:
+            raise ValueError(f"{name}: invalid utf8 bytes at byte {error.start}") from error
+        for number, line in enumerate(content.splitlines(), 1):
+            stripped = line.lstrip()
+            if not stripped or stripped.startswith("#"):
+                continue
+            key = stripped.partition("=")[0]
+            if not key:
+                raise ValueError(f"invalid variable: no variable name on line {number} of {name}")
+            if any(character.isspace() for character in key):
+                raise ValueError(f"invalid variable: variable '{key}' contains whitespaces")
+            found.append(stripped)
+    return found

@@ -1,0 +1,116 @@
+"""`volume create`, `ls`, `inspect` and `rm`."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from transom_cli import values
+from transom_cli.client import Client
+from transom_cli.containers import collect_filters
+from transom_cli.errors import CommandFailed, DaemonError, report_failures
+from transom_cli.flags import BOOL, FILTER, LIST, Kind, api_command, flag
+from transom_cli.inspection import FORMAT_HELP, inspect_all
+from transom_cli.tables import Listing, parse_format
+
+__all__ = ["create", "inspect", "ls", "rm"]
+
+LISTING = Listing(
+    headings={
+        "Driver": "DRIVER",
+        "Name": "VOLUME NAME",
+        "Scope": "SCOPE",
+        "Mountpoint": "MOUNTPOINT",
+        "Labels": "LABELS",
+        "Links": "LINKS",
+        "Size": "SIZE",
+    },
+    columns=("Driver", "Name"),
+)
+
+
+@api_command("create", "[VOLUME]", help="Create a volume", most=1)
+@flag("--driver", "-d", default="local", help="Specify volume driver name")
+@flag("--label", kind=LIST._replace(parse=values.label), help="Set metadata for a volume")
+@flag("--opt", "-o", kind=Kind("map", str, multiple=True), help="Set driver specific options")
+def create(
+    client: Client, arguments: list[str], *, driver: str, label: tuple[str, ...], opt: tuple[str, ...]
+) -> None:
+    """Create a volume and print its name."""
+    body = {"Driver": driver, "DriverOpts": values.key_values(opt), "Labels": values.key_values(label)}
+    if arguments:
+        body["Name"] = arguments[0]
+    print(client.post("/volumes/create", body)["Name"])
+
+
+@api_command("ls", help="List volumes")
+@flag("--filter", "-f", kind=FILTER, help='Provide filter values (e.g. "dangling=true")')
+@flag("--format", help="Format output as 'table', 'table TEMPLATE', 'json' or with a Go template")
+@flag("--quiet", "-q", kind=BOOL, help="Only display volume names")
+def ls(
+    client: Client,
+    arguments: list[str],
+    *,
+    filter: tuple[tuple[str, str], ...],
+    format: str | None,
+    quiet: bool,
+) -> None:
+    """Print the volumes, sorted by name."""
+    shown = parse_format("{{.Name}}" if quiet else format or "")
+    answer = client.get("/volumes", filters=collect_filters(filter))
+    for warning in answer.get("Warnings") or []:
+        CommandFailed(warning).show()
+    volumes = sorted(answer["Volumes"] or [], key=lambda volume: _natural(volume["Name"]))
+    shown.print(LISTING, [_row(volume) for volume in volumes])
+
+
+@api_command(
+    "inspect",
+    "VOLUME [VOLUME...]",
+    help="Display detailed information on one or more volumes",
+    least=1,
+    most=None,
+)
+@flag("--format", "-f", help=FORMAT_HELP)
+def inspect(client: Client, arguments: list[str], *, format: str | None) -> None:
+    """Print all that is known about volumes."""
+    inspect_all(arguments, lambda name: client.get_text(f"/volumes/{name}"), format or "")
+
+
+@api_command("rm", "VOLUME [VOLUME...]", help="Remove one or more volumes", least=1, most=None)
+@flag("--force", "-f", kind=BOOL, help="Force the removal of one or more volumes")
+def rm(client: Client, arguments: list[str], *, force: bool) -> None:
+    """Remove volumes that no container uses."""
+    failures: list[CommandFailed] = []
+    for name in arguments:
+        try:
+            client.delete(f"/volumes/{name}", force=force)
+            print(name, flush=True)
+        except DaemonError as failure:
+            failures.append(failure)
+    report_failures(failures)
+
+
+def _row(volume: dict[str, Any]) -> dict[str, Any]:
+    labels = volume.get("Labels") or {}
+    usage = volume.get("UsageData") or {}
+    return {
+        "Availability": "N/A",
+        "Driver": volume["Driver"],
+        "Group": "N/A",
+        "Label": lambda name: labels.get(name, ""),
+        "Labels": ",".join(sorted(f"{key}={value}" for key, value in labels.items())),
+        "Links": str(usage.get("RefCount", "N/A")),
+        "Mountpoint": volume["Mountpoint"],
+        "Name": volume["Name"],
+        "Scope": volume["Scope"],
+        "Size": str(usage.get("Size", "N/A")),
+        "Status": "N/A",
+    }
+
+
+def _natural(name: str) -> list[tuple[int, int, str]]:
+    """Return a key by which numbers in names sort as numbers."""
+    return [
+        (0, int(part), "") if part.isdigit() else (1, 0, part) for part in re.split(r"(\d+)", name) if part
+    ]
