@@ -1,0 +1,359 @@
+"""Unpacking a layer archive into a directory tree (OCI image specification, layer.md, "Applying Changesets").
+
+The archive is untrusted. Every name is resolved beneath the tree's root by openat2(2) with RESOLVE_IN_ROOT: a
+symbolic link on the way may be crossed, and leads to where it would in a container whose root the tree is.
+The last part of a name is never followed, only replaced. Nothing is remembered of an entry but eight bytes,
+and of a directory what has to wait until nothing more is put in it.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+from array import array
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO
+
+from transom.errors import CorruptContent, Forbidden, StorageFull, Unsupported
+from transom.graph.archive import Content, Entry, Kind, read_archive, shown
+from transom.graph.directories import Directories, Directory, clean
+from transom.graph.trees import DIRECTORY, clear_directory, remove_entry
+from transom.graph.whiteouts import (
+    AUFS_PREFIX,
+    OPAQUE_ATTRIBUTE,
+    OPAQUE_NAME,
+    PREFIX,
+    Whiteouts,
+    hidden_name,
+    is_attribute_of_layer,
+)
+
+__all__ = ["Extracted", "extract"]
+
+_CREATE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+#: A piece of a file at least this long that is nothing but zeros becomes a hole.
+_HOLE = 1 << 12
+_ZEROS = bytes(1 << 20)
+_FULL = frozenset((errno.ENOSPC, errno.EDQUOT))
+#: What a name, a link, a size or an attribute that cannot be right ends in.
+_CORRUPT = frozenset(
+    (
+        errno.ENAMETOOLONG,
+        errno.EINVAL,
+        errno.ELOOP,
+        errno.ENOTDIR,
+        errno.EISDIR,
+        errno.ENOENT,
+        errno.EEXIST,
+        errno.EXDEV,
+        errno.EFBIG,
+        errno.EMLINK,
+        errno.E2BIG,
+        errno.ERANGE,
+    )
+)
+_CAPABILITY = b"security.capability"
+#: Set on a directory, this changes the permissions of what is put in it afterwards (acl(5)).
+_INHERITED = b"system.posix_acl_default"
+_DEVICES = {
+    Kind.CHARACTER_DEVICE: stat.S_IFCHR,
+    Kind.BLOCK_DEVICE: stat.S_IFBLK,
+    Kind.FIFO: stat.S_IFIFO,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Extracted:
+    """What an archive had: bytes of its regular files, and the number of its entries."""
+
+    size: int
+    entries: int
+
+
+def extract(stream: IO[bytes], tree: Path, *, whiteouts: Whiteouts = Whiteouts.APPLY) -> Extracted:
+    """Unpack an uncompressed layer archive into a directory that exists.
+
+    With `Whiteouts.APPLY` the tree has what the layers below left, and whiteouts remove from that, never what
+    this archive put there. With `Whiteouts.OVERLAY` the tree is a layer by itself, to be mounted by
+    overlayfs.
+
+    Owners, permissions, extended attributes and times are as the archive says; attributes that the file
+    system does not keep for a kind of file are left out, but for capabilities. Missing parents of an entry
+    become directories of mode 0755 and the caller's user. The stream is read up to the archive's end; what
+    follows is the caller's.
+
+    Raises `CorruptContent` for what is not a layer archive, or for an entry that cannot be as it says,
+    `StorageFull`, and `Unsupported`. What was unpacked until then stays in the tree.
+    """
+    with Directories(tree, whiteouts) as directories:
+        extractor = _Extractor(directories, whiteouts)
+        size = entries = 0
+        for entry in read_archive(stream):
+            try:
+                extractor.unpack(entry)
+            except OSError as error:
+                raise _failure(error, entry) from error
+            size += entry.size
+            entries += 1
+        extractor.finish()
+        return Extracted(size, entries)
+
+
+def _failure(error: OSError, entry: Entry) -> Exception:
+    """Return what an error of the system means that came while an entry was unpacked."""
+    name = shown(entry.name)
+    if error.errno in _FULL:
+        return StorageFull(
+            f"no space left to unpack {name!r}: free some, or move the data root to a larger disk"
+        )
+    if error.errno in _CORRUPT or (error.errno == errno.EPERM and entry.kind is Kind.HARD_LINK):
+        link = f" -> {shown(entry.link)!r}" if entry.link else ""
+        return CorruptContent(f"the archive has an entry {name!r}{link} that cannot be: {error.strerror}")
+    if error.errno in (errno.EPERM, errno.EACCES):
+        return Forbidden(f"unpacking {name!r} was not permitted: {error.strerror}; run the engine as root")
+    return error
+
+
+@dataclass(frozen=True, slots=True)
+class _Pending:
+    """What a directory gets at the end; the inode tells whether it is still the same one."""
+
+    inode: int
+    mtime: int
+    inherited: bytes | None
+
+
+class _Extractor:
+    """Puts entries into a tree, one after the other."""
+
+    def __init__(self, directories: Directories, whiteouts: Whiteouts) -> None:
+        self._directories = directories
+        self._whiteouts = whiteouts
+        self._pending: dict[bytes, _Pending] = {}
+        self._recent = array("q")
+        self._unpacked: set[int] = set()
+
+    def unpack(self, entry: Entry) -> None:
+        """Put one entry into the tree. Raises `OSError` for what the system refuses."""
+        path = clean(entry.name)
+        if not path:
+            if entry.kind is not Kind.DIRECTORY:
+                raise CorruptContent(
+                    f"the archive has an entry {shown(entry.name)!r} in place of the root directory"
+                )
+            self._fill_directory(self._directories.root, entry)
+            return
+        if path.startswith(AUFS_PREFIX) and path != OPAQUE_NAME:
+            return
+        above, _, name = path.rpartition(b"/")
+        parent = self._directories.find(above)
+        if name.startswith(PREFIX):
+            self._hide(parent, name)
+            return
+        if entry.kind is Kind.FILE:
+            parent = self._file(parent, above, name, entry)
+        elif entry.kind is Kind.DIRECTORY:
+            parent = self._directory(parent, above, name, entry)
+        else:
+            parent = self._other(parent, above, name, entry)
+        if self._whiteouts is Whiteouts.APPLY:
+            self._recent.append(hash(parent.below(name)))
+
+    def finish(self) -> None:
+        """Give the directories what had to wait: times, and permissions that files would have inherited."""
+        for path, pending in self._pending.items():
+            descriptor = self._directories.reopen(path)
+            if descriptor is None:
+                continue
+            try:
+                if os.fstat(descriptor).st_ino != pending.inode:
+                    continue
+                if pending.inherited is not None:
+                    _set_attributes(descriptor, {_INHERITED: pending.inherited}, path)
+                os.utime(descriptor, ns=(pending.mtime, pending.mtime))
+            finally:
+                os.close(descriptor)
+
+    def _hide(self, parent: Directory, whiteout: bytes) -> None:
+        """Do what a whiteout says."""
+        hidden = hidden_name(whiteout)
+        if hidden is None:
+            return
+        if self._whiteouts is Whiteouts.OVERLAY:
+            _hide_in_overlay(parent.descriptor, hidden)
+            return
+        if hidden:
+            remove_entry(parent.descriptor, hidden, parent.path, self._is_unpacked)
+        else:
+            clear_directory(parent.descriptor, parent.path, self._is_unpacked)
+        self._directories.forget()
+
+    def _is_unpacked(self, path: bytes) -> bool:
+        """Return whether this archive has put something at a path, so that its whiteouts do not mean it."""
+        self._unpacked.update(self._recent)
+        del self._recent[:]
+        return hash(path) in self._unpacked
+
+    def _make_way(self, parent: Directory, above: bytes, name: bytes) -> Directory:
+        """Remove what has a name that an entry needs, and return its directory, opened anew if it must be."""
+        status = os.stat(name, dir_fd=parent.descriptor, follow_symlinks=False)
+        if stat.S_ISDIR(status.st_mode):
+            remove_entry(parent.descriptor, name)
+        else:
+            os.unlink(name, dir_fd=parent.descriptor)
+            if not stat.S_ISLNK(status.st_mode):
+                return parent
+        self._directories.forget()
+        return self._directories.find(above)
+
+    def _file(self, parent: Directory, above: bytes, name: bytes, entry: Entry) -> Directory:
+        permissions = entry.mode & 0o777
+        try:
+            descriptor = os.open(name, _CREATE, permissions, dir_fd=parent.descriptor)
+        except FileExistsError:
+            parent = self._make_way(parent, above, name)
+            descriptor = os.open(name, _CREATE, permissions, dir_fd=parent.descriptor)
+        try:
+            if entry.size and entry.content is not None:
+                _write(descriptor, entry.content, entry.size)
+            _set_owner_and_mode(descriptor, os.fstat(descriptor), entry)
+            if entry.attributes:
+                _set_attributes(descriptor, entry.attributes, entry.name)
+            os.utime(descriptor, ns=(entry.mtime, entry.mtime))
+        finally:
+            os.close(descriptor)
+        return parent
+
+    def _directory(self, parent: Directory, above: bytes, name: bytes, entry: Entry) -> Directory:
+        try:
+            made = self._directories.make(parent, name)
+        except FileExistsError:
+            parent = self._make_way(parent, above, name)
+            made = self._directories.make(parent, name)
+        self._fill_directory(made, entry)
+        return parent
+
+    def _fill_directory(self, directory: Directory, entry: Entry) -> None:
+        """Give a directory, which may have been there before, what its entry says."""
+        status = os.fstat(directory.descriptor)
+        _set_owner_and_mode(directory.descriptor, status, entry)
+        attributes = dict(entry.attributes)
+        inherited = attributes.pop(_INHERITED, None)
+        _remove_other_attributes(directory.descriptor, attributes)
+        _set_attributes(directory.descriptor, attributes, entry.name)
+        self._pending[directory.path] = _Pending(status.st_ino, entry.mtime, inherited)
+
+    def _other(self, parent: Directory, above: bytes, name: bytes, entry: Entry) -> Directory:
+        """Make what is neither file nor directory."""
+        try:
+            self._make_other(parent, name, entry)
+        except FileExistsError:
+            parent = self._make_way(parent, above, name)
+            self._make_other(parent, name, entry)
+        if entry.kind is Kind.HARD_LINK:
+            return parent
+        at = parent.descriptor
+        os.chown(name, entry.uid, entry.gid, dir_fd=at, follow_symlinks=False)
+        if entry.kind is not Kind.SYMLINK:
+            os.chmod(name, entry.mode, dir_fd=at)
+        if entry.attributes:
+            _set_attributes(f"/proc/self/fd/{at}/".encode() + name, entry.attributes, entry.name)
+        os.utime(name, ns=(entry.mtime, entry.mtime), dir_fd=at, follow_symlinks=False)
+        return parent
+
+    def _make_other(self, parent: Directory, name: bytes, entry: Entry) -> None:
+        if entry.kind is Kind.SYMLINK:
+            os.symlink(entry.link, name, dir_fd=parent.descriptor)
+        elif entry.kind is Kind.HARD_LINK:
+            above, _, target = clean(entry.link).rpartition(b"/")
+            source = self._directories.find(above)
+            os.link(
+                target,
+                name,
+                src_dir_fd=source.descriptor,
+                dst_dir_fd=parent.descriptor,
+                follow_symlinks=False,
+            )
+        else:
+            device = os.makedev(entry.major, entry.minor)
+            os.mknod(name, _DEVICES[entry.kind] | entry.mode, device, dir_fd=parent.descriptor)
+
+
+def _hide_in_overlay(directory: int, hidden: bytes) -> None:
+    """Hide a name, or all that the layers below have in a directory, in overlayfs's form."""
+    if not hidden:
+        os.setxattr(directory, OPAQUE_ATTRIBUTE, b"y")
+        return
+    try:
+        os.mknod(hidden, stat.S_IFCHR, os.makedev(0, 0), dir_fd=directory)
+    except FileExistsError:
+        # The archive put it there itself. A directory would let through what the layers below have in theirs.
+        try:
+            descriptor = os.open(hidden, DIRECTORY, dir_fd=directory)
+        except OSError as error:
+            if error.errno not in (errno.ENOTDIR, errno.ELOOP, errno.ENXIO):
+                raise
+            return
+        try:
+            os.setxattr(descriptor, OPAQUE_ATTRIBUTE, b"y")
+        finally:
+            os.close(descriptor)
+
+
+def _write(descriptor: int, content: Content, size: int) -> None:
+    """Write a file's data, leaving holes where there is none, and where it is zeros in large pieces."""
+    end = 0
+    for offset, piece in content.pieces():
+        length = len(piece)
+        if length >= _HOLE and _ZEROS.startswith(piece):
+            continue
+        end = offset + length
+        written = os.pwrite(descriptor, piece, offset)
+        while written < length:
+            written += os.pwrite(descriptor, piece[written:], offset + written)
+    if end < size:
+        os.ftruncate(descriptor, size)
+
+
+def _set_owner_and_mode(descriptor: int, status: os.stat_result, entry: Entry) -> None:
+    """Change what differs. The mode comes after the owner, whose change takes set-user-ID away (chown(2))."""
+    changes_owner = status.st_uid != entry.uid or status.st_gid != entry.gid
+    if changes_owner:
+        os.fchown(descriptor, entry.uid, entry.gid)
+    if status.st_mode & 0o7777 != entry.mode or (changes_owner and entry.mode & 0o6000):
+        os.fchmod(descriptor, entry.mode)
+
+
+def _set_attributes(target: int | bytes, attributes: Mapping[bytes, bytes], name: bytes) -> None:
+    """Set extended attributes of an open file, or of what is at a path; after the owner, whose change takes
+    capabilities away.
+
+    What the file system or the kernel does not keep for such a file is left out, but for capabilities,
+    without which a program would fail later and nobody knew why.
+    """
+    for attribute, value in attributes.items():
+        if not is_attribute_of_layer(attribute):
+            continue
+        try:
+            if isinstance(target, int):
+                os.setxattr(target, attribute, value)
+            else:
+                os.setxattr(target, attribute, value, follow_symlinks=False)
+        except OSError as error:
+            if error.errno not in (errno.EOPNOTSUPP, errno.EPERM):
+                raise
+            if attribute == _CAPABILITY:
+                raise Unsupported(
+                    f"cannot give {shown(name)!r} its capabilities: {error.strerror}; "
+                    "put the data root on a file system with extended attributes and run the engine as root"
+                ) from error
+
+
+def _remove_other_attributes(descriptor: int, attributes: Mapping[bytes, bytes]) -> None:
+    """Remove the extended attributes that a directory had before and that its entry does not have."""
+    for name in map(os.fsencode, os.listxattr(descriptor)):
+        if name not in attributes and is_attribute_of_layer(name):
+            os.removexattr(descriptor, name)
