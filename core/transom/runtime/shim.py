@@ -224,7 +224,7 @@ class Shim:
         if not self._pid or self._status is not None:
             raise Conflict("the container is not running")
         name: str = message["exec"]
-        process = json.loads((self._directory / "execs" / name).read_bytes())
+        process = json.loads((self._directory / "execs" / name).read_bytes())["process"]
         self._forget_ended_execs()
         session = Session(
             self._loop,
