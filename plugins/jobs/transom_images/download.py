@@ -39,27 +39,19 @@ class Downloader:
         Raises `CorruptContent` if the registry has something else under the digest, `RegistryError` if it
         does not give the blob, `NotFound`, `Unauthorized`, `StorageFull`.
         """
-        resumed = self._download(blob, progress, again=False)
-        if resumed:
-            self._download(blob, progress, again=True)
-
-    def _download(self, blob: Descriptor, progress: Progress, *, again: bool) -> bool:
-        """Download; return whether to do so again, since an earlier try's part may be what is corrupt."""
         with self._content.ingest(blob.digest, blob.size, self._check) as ingest:
-            if ingest.present:
-                return False
-            resumed = ingest.offset > 0
-            try:
-                self._fill(ingest, blob, progress)
-                progress.say("Verifying Checksum")
-                ingest.commit()
-            except CorruptContent as error:
-                if resumed and not again:
-                    return True
-                raise CorruptContent(
-                    f"filesystem layer verification failed for digest {blob.digest}: {error}"
-                ) from error
-        return False
+            while not ingest.present:
+                resumed = ingest.offset > 0
+                try:
+                    self._fill(ingest, blob, progress)
+                    progress.say("Verifying Checksum")
+                    ingest.commit()
+                except CorruptContent as error:
+                    # What an earlier try has left may be what is corrupt.
+                    if not resumed:
+                        raise CorruptContent(
+                            f"filesystem layer verification failed for digest {blob.digest}: {error}"
+                        ) from error
 
     def _fill(self, ingest: Ingest, blob: Descriptor, progress: Progress) -> None:
         retries = Retries(self._attempts, self._check, lambda left: progress.say(_announcement(left)))

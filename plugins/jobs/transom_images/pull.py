@@ -15,12 +15,12 @@ from typing import TYPE_CHECKING
 
 from transom.errors import CorruptContent, InvalidParameter, NotFound, RegistryError, Unsupported
 from transom.graph.digest import Digest
+from transom.graph.image_config import parse_config
 from transom.graph.lease import Lease
-from transom.graph.model import Platform
+from transom.graph.model import Image, Platform
 from transom.graph.reference import Reference
 from transom.job import Job
 from transom.registry import Credentials
-from transom_images.configuration import Configuration, parse_configuration
 from transom_images.connections import Patience
 from transom_images.crew import Crew
 from transom_images.download import Downloader
@@ -159,7 +159,7 @@ class _Pull:
             fetched = self.registry.manifest(reference, chosen)
         raise CorruptContent(f"its index leads to more than {_MOST_INDEXES} other indexes")
 
-    def _configuration(self, manifest: Manifest, lease: Lease) -> tuple[Configuration, bytes]:
+    def _configuration(self, manifest: Manifest, lease: Lease) -> tuple[Image, bytes]:
         """Fetch the image's configuration."""
         blob = manifest.config
         if blob.size > LIMIT:
@@ -169,14 +169,14 @@ class _Pull:
         lease.keep_blob(blob)
         self.downloader.download(blob, Silence())
         content = self.engine.content.read(blob.digest, LIMIT)
-        config = parse_configuration(content)
+        config = parse_config(content)
         if len(config.diff_ids) != len(manifest.layers):
             raise CorruptContent(
                 f"its configuration has {len(config.diff_ids)} layers and its manifest {len(manifest.layers)}"
             )
         return config, content
 
-    def _check_platform(self, reference: Reference, config: Configuration) -> None:
+    def _check_platform(self, reference: Reference, config: Image) -> None:
         """Refuse an image for another system, and for another processor if a platform was asked for."""
         wanted, found = self.platform or Platform.here(), normalize(config.platform)
         if found.os != wanted.os or (self.platform and found not in compatible(wanted)):

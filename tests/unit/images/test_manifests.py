@@ -11,7 +11,6 @@ from transom.errors import CorruptContent, TransomError, Unsupported
 from transom.graph.content import Descriptor
 from transom.graph.digest import Digest
 from transom.graph.model import Platform
-from transom_images.configuration import parse_configuration
 from transom_images.manifests import Index, Manifest, parse_manifest
 
 OCI = "application/vnd.oci.image.manifest.v1+json"
@@ -150,16 +149,6 @@ def test_no_document_breaks_the_parser(changes: dict[str, Any]) -> None:
 
 @patiently
 @given(st.binary(max_size=60))
-def test_no_bytes_break_the_parsers(content: bytes) -> None:
-    for parser in (parse_manifest, parse_configuration):
-        with pytest.raises(TransomError):
-            parser(content)
-
-
-@patiently
-@given(st.dictionaries(st.sampled_from(["os", "architecture", "variant", "rootfs"]), JSON) | JSON)
-def test_no_configuration_breaks_the_parser(document: Any) -> None:
-    try:
-        parse_configuration(json.dumps(document).encode())
-    except TransomError:
-        pass
+def test_no_bytes_break_the_parser(content: bytes) -> None:
+    with pytest.raises(TransomError):
+        parse_manifest(content)
