@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import builtins
 import re
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
@@ -43,20 +44,14 @@ def container_list(
     """
     filters = filters or {}
     containers = engine.containers.list()
-    tests = [_test(engine, name, values, containers) for name, values in filters.items()]
+    tests = [_test(engine, name, values) for name, values in filters.items()]
     if not (all or limit > 0 or "status" in filters or "exited" in filters):
         containers = [container for container in containers if container.state.running]
-    found = [container for container in containers if _passes(container, tests)]
+    found = [container for container in containers if builtins.all(test(container) for test in tests)]
     return tuple(found[:limit] if limit > 0 else found)
 
 
-def _passes(container: Container, tests: list[Callable[[Container], bool]]) -> bool:
-    return not any(not test(container) for test in tests)
-
-
-def _test(
-    engine: Engine, name: str, values: tuple[str, ...], containers: list[Container]
-) -> Callable[[Container], bool]:
+def _test(engine: Engine, name: str, values: tuple[str, ...]) -> Callable[[Container], bool]:
     """Return what a filter asks of a container; several values of one filter are alternatives, but labels add up."""
     match name:
         case "id":
@@ -76,7 +71,7 @@ def _test(
             ended = (Status.EXITED, Status.DEAD)
             return lambda container: container.state.status in ended and container.state.exit_code in codes
         case "label":
-            return lambda container: not any(not _has_label(container, value) for value in values)
+            return lambda container: builtins.all(_has_label(container, value) for value in values)
         case "ancestor":
             images = {image for value in values for image in _descends(engine, value)}
             return lambda container: container.image in images
@@ -97,7 +92,6 @@ def _test(
             wanted = _boolean(name, values)
             return lambda _: not wanted
         case _:
-            del containers
             raise InvalidParameter(f"invalid filter '{name}'")
 
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import os
+import select
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from transom.containers.attachments import Attachment
 from transom.containers.model import Container, Status
 from transom.drivers.log import Entry, LogDriver
-from transom.errors import Conflict, InvalidParameter
+from transom.errors import Conflict, InvalidParameter, NotFound
 
 if TYPE_CHECKING:
     from transom.engine import Engine
@@ -110,10 +111,11 @@ def _log(engine: Engine, container: Container) -> LogDriver:
 
 def _writes(engine: Engine, container_id: str) -> bool:
     """Return whether more may come into a container's log."""
-    return any(
-        container.id == container_id and container.state.status in (Status.RUNNING, Status.PAUSED, Status.RESTARTING)
-        for container in engine.containers.list()
-    )
+    try:
+        status = engine.containers.get(container_id).state.status
+    except NotFound:
+        return False
+    return status in (Status.RUNNING, Status.PAUSED, Status.RESTARTING)
 
 
 def _send_log(engine: Engine, container: Container, connection: int, wanted: dict[str, bool]) -> None:
@@ -124,5 +126,11 @@ def _send_log(engine: Engine, container: Container, connection: int, wanted: dic
         data = entry.line
         if not container.config.tty:
             data = bytes((numbers[entry.stream], 0, 0, 0)) + len(data).to_bytes(4, "big") + data
-        while data:
-            data = data[os.write(connection, data) :]
+        _send(connection, data)
+
+
+def _send(connection: int, data: bytes) -> None:
+    """Write everything to a connection that does not block, which is what the client's edge made of it."""
+    while data:
+        select.select((), (connection,), ())
+        data = data[os.write(connection, data) :]
