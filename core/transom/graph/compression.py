@@ -21,6 +21,24 @@ _ZSTD: Final = b"\x28\xb5\x2f\xfd"
 _CHUNK: Final = 1 << 18
 
 
+class _Whole(io.RawIOBase):
+    """A stream of which the beginning was read already."""
+
+    def __init__(self, start: bytes, rest: io.RawIOBase) -> None:
+        self._start = start
+        self._rest = rest
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: memoryview) -> int:  # type: ignore[override]
+        if not self._start:
+            return self._rest.readinto(buffer) or 0
+        count = min(len(buffer), len(self._start))
+        buffer[:count], self._start = self._start[:count], self._start[count:]
+        return count
+
+
 class _Source(Protocol):
     def readinto(self, buffer: memoryview, /) -> int: ...
 
@@ -46,8 +64,10 @@ def decompress(stream: io.RawIOBase) -> io.BufferedReader:
     stream that was cut off reads as a shorter one: whoever expects a digest verifies it
     (`transom.graph.verify`).
     """
-    buffered: io.BufferedReader = io.BufferedReader(stream, _CHUNK)
-    start = buffered.peek(len(_ZSTD))
+    start = b""
+    while len(start) < len(_ZSTD) and (more := stream.read(len(_ZSTD) - len(start))):
+        start += more
+    buffered: io.BufferedReader = io.BufferedReader(_Whole(start, stream), _CHUNK)
     if start.startswith(_GZIP):
         unzipped = igzip.IGzipFile(fileobj=buffered, mode="rb")  # type: ignore[no-untyped-call]
         return io.BufferedReader(_Decompressed(unzipped), _CHUNK)

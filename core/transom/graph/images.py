@@ -267,7 +267,7 @@ class ImageStore:
             return Removal(self._db, node, _image(node)).run(name, force=force)
 
     def collect_garbage(self) -> None:
-        """Delete blobs and layers that no image, container or lease refers to; end leases that are too old."""
+        """Delete blobs and layers that no image, container or lease refers to, and end old leases."""
         end_old_leases(self._db)
         # Blobs go while the database is held: nobody can start to rely on one that is about to go.
         with self._db.transaction():

@@ -30,7 +30,7 @@ class Filters:
 
     @classmethod
     def parse(cls, images: ImageStore, filters: Mapping[str, tuple[str, ...]]) -> Filters:
-        """Return the filters that a client sent. Raises `InvalidParameter`, and `NotFound` for an image in them."""
+        """Return what a client sent. Raises `InvalidParameter`, and `NotFound` for an image in it."""
         for name in filters:
             if name not in _KNOWN:
                 raise InvalidParameter(f"invalid filter '{name}'")

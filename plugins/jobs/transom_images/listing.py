@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from transom.engine import Engine
-from transom.graph.images import HistoryEntry, ImageDetails, ImageSummary
 from transom.graph.image_config import unix_seconds
+from transom.graph.images import HistoryEntry, ImageDetails, ImageSummary
 from transom.graph.model import Image
 from transom.job import Job
 from transom_images.filters import Filters
@@ -19,7 +19,7 @@ def image_list(
     job: Job,  # noqa: ARG001
     *,
     filters: Mapping[str, tuple[str, ...]] | None = None,
-    all: bool = False,  # noqa: A002, ARG001 images that are only parts of others are not kept
+    all: bool = False,  # noqa: A002, ARG001
 ) -> tuple[ImageSummary, ...]:
     """Return the images that pass all filters, the last created first.
 

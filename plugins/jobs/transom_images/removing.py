@@ -15,11 +15,12 @@ def image_remove(
     *,
     name: str,
     force: bool = False,
-    prune: bool = True,  # noqa: ARG001 images that are only parts of others are not kept
+    prune: bool = True,  # noqa: ARG001
 ) -> tuple[Removed, ...]:
     """Remove a name of an image, and the image with its last one; return what was done, step by step.
 
-    Raises `NotFound`, and `Conflict` if a container uses it or several repositories name it.
+    `prune` makes no difference: no image has a parent that goes with it. Raises `NotFound`, and `Conflict` if
+    a container uses it or several repositories name it.
     """
     image = engine.images.get(name)
     removed = engine.images.remove(name, force=force)
