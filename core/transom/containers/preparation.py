@@ -16,7 +16,7 @@ from transom.containers.rootfs import make_directory
 from transom.containers.spec import Surroundings, build_spec
 from transom.drivers.exec import ExecDriver
 from transom.drivers.network import Endpoint, Sandbox, SandboxKind
-from transom.errors import Conflict, DriverUnavailable, InvalidParameter, NotFound
+from transom.errors import Conflict, InvalidParameter, NotFound, TransomError
 from transom.runtime.cgroups import Cgroup
 from transom.runtime.shims import Shims
 
@@ -97,11 +97,15 @@ class Preparation:
     def modules(self) -> list[str]:
         """Return the modules that shims of default containers need."""
         modules = ["transom.runtime.native"]
-        try:
-            modules.append(self._execdriver(self._engine.execdriver()).__module__)
-        except DriverUnavailable as error:
-            log.warning("%s", error)
-        modules.append(self._engine.catalog.log.get(self._engine.config.log_driver).__module__)
+        for choose in (
+            lambda: self._execdriver(self._engine.execdriver()),
+            lambda: self._engine.catalog.log.get(self._engine.config.log_driver),
+        ):
+            try:
+                modules.append(choose().__module__)
+            except TransomError as error:
+                # The engine has more uses than containers, and a container may name another driver.
+                log.warning("the default driver cannot be used: %s", error)
         return modules
 
     def remove_anonymous_volumes(self, container: Container) -> None:

@@ -1,0 +1,82 @@
+"""Discovery: what is broken or cannot work here is listed with the reason, and stops nothing."""
+
+from __future__ import annotations
+
+import types
+from importlib.metadata import EntryPoint
+from pathlib import Path
+
+import pytest
+
+from transom import catalog as catalog_module
+from transom import hookimpl
+from transom.catalog import Catalog
+from transom.drivers import NetworkDriver
+from transom.errors import DriverUnavailable, InvalidParameter, NotFound
+
+
+def driver(name: str, *, rank: int = -1, reason: str = "") -> type[NetworkDriver]:
+    class Driver(NetworkDriver):
+        @classmethod
+        def probe(cls, root: Path) -> None:
+            if reason == "crash":
+                raise ZeroDivisionError("oops")
+            if reason:
+                raise DriverUnavailable(reason, "do something")
+
+    Driver.name, Driver.rank = name, rank
+    return Driver
+
+
+def plugin(name: str, *drivers: type[NetworkDriver]) -> types.ModuleType:
+    module = types.ModuleType(name)
+    module.transom_networkdrivers = hookimpl(lambda: drivers)  # type: ignore[attr-defined]
+    return module
+
+
+def test_the_default_is_the_highest_rank_that_works(tmp_path: Path) -> None:
+    drivers = [driver("slow", rank=1), driver("fast", rank=9, reason="no such kernel"), driver("asked", rank=-1)]
+    assert Catalog(tmp_path, [plugin("p", *drivers)]).network.default() == "slow"
+
+
+def test_a_driver_that_cannot_work_is_listed_with_reason_and_remedy(tmp_path: Path) -> None:
+    shelf = Catalog(tmp_path, [plugin("p", driver("fast", reason="no such kernel"))]).network
+    assert [info.unavailable for info in shelf.describe()] == ["no such kernel: do something"]
+    with pytest.raises(DriverUnavailable, match="'fast' cannot work here: no such kernel"):
+        shelf.get("fast")
+
+
+def test_a_probe_that_crashes_is_a_reason(tmp_path: Path) -> None:
+    shelf = Catalog(tmp_path, [plugin("p", driver("broken", reason="crash"))]).network
+    assert "ZeroDivisionError: oops" in shelf.describe()[0].unavailable
+
+
+def test_a_misspelt_name_gets_the_nearest_one(tmp_path: Path) -> None:
+    shelf = Catalog(tmp_path, [plugin("p", driver("overlay"))]).network
+    with pytest.raises(NotFound, match="did you mean 'overlay'"):
+        shelf.get("ovrelay")
+
+
+def test_two_plugins_that_claim_one_driver_are_both_named(tmp_path: Path) -> None:
+    with pytest.raises(InvalidParameter, match=r"'fast'.*first.*second"):
+        Catalog(tmp_path, [plugin("first", driver("fast")), plugin("second", driver("fast"))])
+
+
+def test_a_hook_that_raises_leaves_the_other_plugins_alone(tmp_path: Path) -> None:
+    bad = types.ModuleType("bad")
+
+    @hookimpl
+    def transom_networkdrivers() -> None:
+        raise RuntimeError("half installed")
+
+    bad.transom_networkdrivers = transom_networkdrivers  # type: ignore[attr-defined]
+    catalog = Catalog(tmp_path, [bad, plugin("good", driver("fast"))])
+    assert catalog.network.names() == ["fast"]
+    assert {item.name: item.error for item in catalog.plugins}["bad"].endswith("RuntimeError: half installed")
+
+
+def test_a_plugin_that_cannot_be_imported_is_listed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    point = EntryPoint("ghost", "no_such_module_anywhere", "transom")
+    monkeypatch.setattr(catalog_module, "entry_points", lambda group: [point])
+    catalog = Catalog(tmp_path)
+    assert [(item.name, "ModuleNotFoundError" in item.error) for item in catalog.plugins] == [("ghost", True)]
