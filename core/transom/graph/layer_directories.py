@@ -3,7 +3,7 @@ there.
 
     <root>/<layer>/          what the driver puts there
     <root>/<layer>/parent    a symbolic link to the parent's directory, if the layer has a parent
-    <root>/.<name>           a directory that is being made or taken away; recovery removes it
+    <root>/.<random>         a directory that is being made or taken away; recovery removes it
 
 A layer's directory gets its name by a rename when it is complete, and loses it by a rename before anything
 in it is removed, so that neither an error nor a crash leaves half a layer under its name.
@@ -48,7 +48,7 @@ class LayerDirectories:
 
         Raises `Conflict` if there is such a layer, and `StorageFull`.
         """
-        name = f".{layer}.{secrets.token_hex(4)}"
+        name = f".{secrets.token_hex(8)}"
         path = self.root / name
         try:
             with storage_full(f"make the layer {layer} in {self.root}"):
@@ -83,7 +83,7 @@ class LayerDirectories:
 
     def remove(self, layer: str) -> None:
         """Delete a layer's directory. Harmless if there is none."""
-        name = f".{layer}.{secrets.token_hex(4)}"
+        name = f".{secrets.token_hex(8)}"
         try:
             (self.root / layer).rename(self.root / name)
         except FileNotFoundError:

@@ -19,8 +19,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, ClassVar
 
-from transom.drivers.graph import Capabilities, GraphDriver
+from transom.drivers.graph import Capabilities, Change, GraphDriver, Usage
 from transom.graph.copy import copy_attributes
+from transom.graph.difference import find_upper_changes, measure_difference, write_upper
 from transom.graph.extract import extract
 from transom.graph.layer_directories import LayerDirectories
 from transom.graph.whiteouts import Whiteouts
@@ -119,6 +120,16 @@ class OverlayDriver(GraphDriver):
             _unmount(target)
 
     # What a layer holds
+
+    def diff(self, layer: str) -> Iterator[bytes]:
+        yield from write_upper(self._diff(layer))
+
+    def changes(self, layer: str) -> list[Change]:
+        with self._view(self.parent(layer)) as lower:
+            return list(find_upper_changes(self._diff(layer), lower))
+
+    def usage(self, layer: str) -> Usage:
+        return measure_difference(None, self._diff(layer))
 
     def status(self) -> list[tuple[str, str]]:
         return [("Backing Filesystem", backing_file_system(self.root))]

@@ -17,7 +17,9 @@ __all__ = [
     "MOUNT_ATTR_RDONLY",
     "MS_BIND",
     "MS_MOVE",
+    "MS_NOATIME",
     "MS_NODEV",
+    "MS_NODIRATIME",
     "MS_NOEXEC",
     "MS_NOSUID",
     "MS_PRIVATE",
@@ -28,6 +30,7 @@ __all__ = [
     "MS_SHARED",
     "MS_SLAVE",
     "MS_STRICTATIME",
+    "MS_SYNCHRONOUS",
     "MS_UNBINDABLE",
     "UMOUNT_NOFOLLOW",
     "fsconfig_create",
@@ -48,7 +51,10 @@ MS_RDONLY = 1
 MS_NOSUID = 2
 MS_NODEV = 4
 MS_NOEXEC = 8
+MS_SYNCHRONOUS = 16
 MS_REMOUNT = 32
+MS_NOATIME = 1024
+MS_NODIRATIME = 2048
 MS_BIND = 4096
 MS_MOVE = 8192
 MS_REC = 16384

@@ -1,0 +1,303 @@
+"""The volumes that there are: recorded in GraphDB, kept by volume drivers, used by containers.
+
+A volume is recorded before its driver makes it and forgotten after its driver removed it; what is recorded
+and not *ready* when the engine starts was interrupted on one of the two ways, and is removed. A container
+uses a volume from its creation until its removal, by an edge `uses`, and mounts it from its start until its
+end.
+"""
+
+from __future__ import annotations
+
+import builtins
+import os
+import re
+import secrets
+import threading
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Final
+
+from transom import records
+from transom.catalog import Shelf
+from transom.drivers.volume import VolumeDriver
+from transom.errors import Conflict, DriverUnavailable, InvalidParameter, NotFound, TransomError
+from transom.graph.copy import copy_tree
+from transom.graph.db import GraphDB, Node
+from transom.graph.locks import Locks
+from transom.graph.space import storage_full
+
+__all__ = ["ANONYMOUS_LABEL", "VolumeRecord", "VolumeStore"]
+
+#: The label of a volume that got its name from the engine.
+ANONYMOUS_LABEL: Final = "com.docker.volume.anonymous"
+
+_KIND: Final = "volume"
+_NAME: Final = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9_.-]+\Z")
+#: Drivers make files of these names, with something of their own around them.
+_LONGEST_NAME: Final = 240
+_TRUTHS: Final = {"1": True, "t": True, "true": True, "0": False, "f": False, "false": False}
+
+
+@dataclass(frozen=True)
+class VolumeRecord:
+    """One volume. `created` is in nanoseconds since the epoch.
+
+    `mountpoint` is where its files are, empty while that is nowhere. `ready` is false while it is being
+    made or removed; such a volume is shown to nobody.
+    """
+
+    name: str
+    driver: str
+    options: Mapping[str, str] = field(default_factory=dict)
+    labels: Mapping[str, str] = field(default_factory=dict)
+    created: int = 0
+    mountpoint: str = ""
+    ready: bool = False
+
+
+class VolumeStore:
+    """All volumes of all drivers. Everything here is safe to call from many threads."""
+
+    def __init__(self, db: GraphDB, shelf: Shelf[VolumeDriver]) -> None:
+        self._db = db
+        self._shelf = shelf
+        self._guard = threading.Lock()
+        self._drivers: dict[str, VolumeDriver] = {}
+        #: Held, by volume name, around all that a driver does with one volume.
+        self._locks = Locks()
+
+    # What there is
+
+    def exists(self, name: str) -> bool:
+        """Return whether there is a volume of that name."""
+        return self._find(name) is not None
+
+    def get(self, name: str) -> VolumeRecord:
+        """Return a volume. Raises `NotFound`."""
+        found = self._find(name)
+        if found is None:
+            raise NotFound(f"get {name}: no such volume")
+        return self._located(found[1])
+
+    def list(self, filters: Mapping[str, tuple[str, ...]] | None = None) -> builtins.list[VolumeRecord]:
+        """Return the volumes that pass all filters, in the order of their names.
+
+        As in Docker: `dangling` (used by no container, or by one), `driver`, `label` (`key` or `key=value`,
+        of which a volume has all), `name` (a regular expression that is found in the name). Raises
+        `InvalidParameter`.
+        """
+        tests = [self._test(name, values) for name, values in (filters or {}).items()]
+        nodes = sorted(self._db.list(_KIND), key=lambda node: node.name)
+        volumes = ((node, _load(node)) for node in nodes)
+        return [
+            self._located(record)
+            for node, record in volumes
+            if record.ready and all(test(node, record) for test in tests)
+        ]
+
+    def _test(self, name: str, values: tuple[str, ...]) -> Callable[[Node, VolumeRecord], bool]:
+        """Return the test that a filter is."""
+        match name:
+            case "dangling":
+                wanted = _truth(values)
+                return lambda node, _: self._users(node) == () if wanted else self._users(node) != ()
+            case "driver":
+                return lambda _, record: record.driver in values
+            case "label":
+                return lambda _, record: all(_has_label(record.labels, value) for value in values)
+            case "name":
+                patterns = [_pattern(value) for value in values]
+                return lambda _, record: any(pattern.search(record.name) for pattern in patterns)
+            case _:
+                raise InvalidParameter(f"invalid filter '{name}'")
+
+    # Making and removing
+
+    def create(
+        self,
+        name: str = "",
+        driver: str = "local",
+        options: Mapping[str, str] | None = None,
+        labels: Mapping[str, str] | None = None,
+    ) -> VolumeRecord:
+        """Make a volume and return it; without a name it gets a random one and the label `ANONYMOUS_LABEL`.
+
+        A volume that exists is returned as it is, unless another driver or other options were asked for:
+        that is a `Conflict`. Raises `InvalidParameter` for a wrong name or option, `NotFound` and
+        `DriverUnavailable` for the driver, `StorageFull`.
+        """
+        options, labels = dict(options or {}), dict(labels or {})
+        if name:
+            _check_name(name)
+        else:
+            name = secrets.token_hex(32)
+            labels[ANONYMOUS_LABEL] = ""
+        with self._locks.hold(name):
+            found = self._find(name)
+            if found is not None:
+                return self._located(_same(found[1], driver, options))
+            volumes = self._driver(driver)
+            node = self._db.put(
+                _KIND, name, root=True, data=records.dump(VolumeRecord(name, driver, options, labels))
+            )
+            record = VolumeRecord(name, driver, options, labels, created=node.created, ready=True)
+            try:
+                volumes.create(name, options)
+                self._db.put(_KIND, name, records.dump(record), root=True)
+            except BaseException:
+                volumes.remove(name)
+                self._db.remove(_KIND, name)
+                raise
+            return self._located(record)
+
+    def remove(self, name: str, force: bool = False) -> VolumeRecord | None:
+        """Delete a volume with its content, and return what it was.
+
+        Raises `Conflict` if a container uses it, and `NotFound`; with `force` None is returned where there is
+        none, and a volume whose driver is gone is forgotten.
+        """
+        with self._locks.hold(name):
+            found = self._find(name)
+            if found is None:
+                if force:
+                    return None
+                raise NotFound(f"get {name}: no such volume")
+            node, record = found
+            record = self._located(record)
+            with self._db.transaction():
+                users = self._users(node)
+                if users:
+                    raise Conflict(f"remove {name}: volume is in use - [{', '.join(users)}]")
+                self._db.put(_KIND, name, records.dump(replace(record, ready=False)), root=True)
+            try:
+                self._driver(record.driver).remove(name)
+            except (DriverUnavailable, NotFound):
+                if not force:
+                    self._db.put(_KIND, name, records.dump(record), root=True)
+                    raise
+            except BaseException:
+                self._db.put(_KIND, name, records.dump(record), root=True)
+                raise
+            self._db.remove(_KIND, name)
+            return record
+
+    # Use
+
+    def mount(self, name: str, container: str) -> Path:
+        """Make a volume's content visible on behalf of a container and return where. Raises `NotFound`.
+
+        After a restart of the engine call it once for every container that still runs.
+        """
+        with self._locks.hold(name):
+            return self._driver(self.get(name).driver).mount(name, container)
+
+    def unmount(self, name: str, container: str) -> None:
+        """Say that a container no longer uses the volume's content. Harmless if it did not."""
+        with self._locks.hold(name):
+            found = self._find(name)
+            if found is not None:
+                self._driver(found[1].driver).unmount(name, container)
+
+    def populate(self, mountpoint: Path, source: Path) -> None:
+        """Give an empty volume the content, and the attributes, of a directory of an image.
+
+        A volume in which something is already is left as it is. `source` was resolved inside the image's
+        root: links on the way to it are followed. Raises `StorageFull`.
+        """
+        if not mountpoint.is_dir() or any(mountpoint.iterdir()):
+            return
+        with storage_full(f"copy the image's content to the volume at {mountpoint}"):
+            copy_tree(source, mountpoint)
+
+    def recover(self) -> None:
+        """Called at the engine's start: remove what was being made or removed when the last engine ended."""
+        for node in self._db.list(_KIND):
+            record = _load(node)
+            if record.ready:
+                continue
+            try:
+                self._driver(record.driver).remove(node.name)
+            except (DriverUnavailable, NotFound):
+                # A plugin that is not there now may be back at the next start.
+                continue
+            self._db.remove(_KIND, node.name)
+
+    # Within
+
+    def _driver(self, name: str) -> VolumeDriver:
+        with self._guard:
+            driver = self._drivers.get(name)
+            if driver is None:
+                kind = self._shelf.get(name)
+                driver = self._drivers[name] = kind(self._shelf.root(name))
+        return driver
+
+    def _find(self, name: str) -> tuple[Node, VolumeRecord] | None:
+        node = self._db.get(_KIND, name)
+        if node is None:
+            return None
+        record = _load(node)
+        return (node, record) if record.ready else None
+
+    def _users(self, node: Node) -> tuple[str, ...]:
+        """Return the IDs of the containers that use a volume."""
+        return tuple(user.name for user in self._db.sources(node, "uses") if user.kind == "container")
+
+    def _located(self, record: VolumeRecord) -> VolumeRecord:
+        """Return a volume with its mountpoint, which a driver that fails or is gone does not know."""
+        try:
+            mountpoint = self._driver(record.driver).get(record.name).mountpoint
+        except TransomError:
+            mountpoint = None
+        return replace(record, mountpoint=os.fspath(mountpoint) if mountpoint else "")
+
+
+def _load(node: Node) -> VolumeRecord:
+    return replace(records.load(VolumeRecord, node.data), created=node.created)
+
+
+def _same(record: VolumeRecord, driver: str, options: Mapping[str, str]) -> VolumeRecord:
+    """Return a volume if it is what was asked for. Raises `Conflict`."""
+    other = ""
+    if record.driver != driver:
+        other = f"the driver {record.driver}"
+    elif options and dict(record.options) != options:
+        other = "other options"
+    if other:
+        raise Conflict(f"create {record.name}: volume name must be unique, and there is one with {other}")
+    return record
+
+
+def _check_name(name: str) -> None:
+    if len(name) == 1:
+        raise InvalidParameter(
+            "volume name is too short, names should be at least two alphanumeric characters"
+        )
+    if not _NAME.match(name):
+        raise InvalidParameter(
+            f'create {name}: "{name}" includes invalid characters for a local volume name,'
+            ' only "[a-zA-Z0-9][a-zA-Z0-9_.-]" are allowed. If you intended to pass a host directory,'
+            " use absolute path"
+        )
+    if len(name) > _LONGEST_NAME:
+        raise InvalidParameter(f"create {name}: a volume's name has at most {_LONGEST_NAME} characters")
+
+
+def _has_label(labels: Mapping[str, str], wanted: str) -> bool:
+    key, equals, value = wanted.partition("=")
+    return key in labels and (not equals or labels[key] == value)
+
+
+def _truth(values: tuple[str, ...]) -> bool:
+    truths = {_TRUTHS.get(value.lower()) for value in values}
+    if len(truths) != 1 or None in truths:
+        raise InvalidParameter(f"invalid filter 'dangling={', '.join(values)}': it should be true or false")
+    return truths == {True}
+
+
+def _pattern(text: str) -> re.Pattern[str]:
+    try:
+        return re.compile(text)
+    except re.error as error:
+        raise InvalidParameter(f"invalid filter 'name={text}': {error}") from error
