@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import time
 from contextlib import ExitStack
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from transom.containers.model import (
@@ -23,6 +25,7 @@ from transom.containers.spec import merge_environment
 from transom.drivers.network import SandboxKind
 from transom.errors import Conflict, InvalidParameter, NotFound, Unsupported
 from transom.graph.model import Image, Platform, RunConfig
+from transom.volumes import ANONYMOUS_LABEL
 
 if TYPE_CHECKING:
     from transom.engine import Engine
@@ -194,39 +197,37 @@ def _check_execdriver(engine: Engine, container: Container, asked: ContainerConf
 def _make_volumes(engine: Engine, container: Container, undo: ExitStack) -> tuple[Mount, ...]:
     """Make the volumes that are not there, and fill the new ones with the image's content at their path."""
     mounts: list[Mount] = []
-    to_fill: list[Mount] = []
     for mount in container.mounts:
         if mount.kind is not MountKind.VOLUME:
             mounts.append(mount)
             continue
-        existing = engine.volumes.exists(mount.source)
-        record = engine.volumes.create(
-            "" if mount.anonymous else mount.source,
-            mount.driver or "local",
-            dict(mount.driver_options),
-            dict(mount.labels),
-        ) if mount.anonymous or not existing else engine.volumes.get(mount.source)
-        if not existing:
+        if engine.volumes.exists(mount.source):
+            record = engine.volumes.get(mount.source)
+            if mount.driver and mount.driver != record.driver:
+                raise Conflict(f"the volume {record.name} is of the driver {record.driver}, not {mount.driver}")
+        else:
+            labels = {**mount.labels, ANONYMOUS_LABEL: ""} if mount.anonymous else mount.labels
+            record = engine.volumes.create(mount.source, mount.driver or "local", mount.driver_options, labels)
             undo.callback(engine.volumes.remove, record.name)
             engine.events.record("volume", "create", record.name, {"driver": record.driver})
-        made = replace(mount, source=record.name, driver=record.driver)
-        mounts.append(made)
-        if mount.copy:
-            to_fill.append(made)
-    if to_fill:
-        _fill(engine, container, to_fill)
+        mounts.append(replace(mount, driver=record.driver))
+    _fill(engine, container, [mount for mount in mounts if mount.kind is MountKind.VOLUME and mount.copy])
     return tuple(mounts)
 
 
 def _fill(engine: Engine, container: Container, mounts: list[Mount]) -> None:
+    """Give empty volumes the image's content at their path."""
+    mounts = [mount for mount in mounts if engine.catalog.volume.get(mount.driver).copies_image_content]
+    if not mounts:
+        return
     with engine.layers.mounted(container.graphdriver, container.id) as rootfs:
         for mount in mounts:
-            driver = engine.catalog.volume.get(mount.driver)
             source = find_directory(rootfs, mount.destination)
-            if source is None or not driver.copies_image_content:
+            if source is None:
                 continue
-            place = engine.volumes.mount(mount.source, container.id)
             try:
-                engine.volumes.populate(place, source)
+                place = engine.volumes.mount(mount.source, container.id)
+                engine.volumes.populate(place, Path(f"/proc/self/fd/{source}/."))
             finally:
                 engine.volumes.unmount(mount.source, container.id)
+                os.close(source)
