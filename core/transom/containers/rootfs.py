@@ -34,12 +34,19 @@ def make_directory(root: Path, path: str, owner: tuple[int, int] = (0, 0)) -> No
         os.close(top)
 
 
-def find_directory(root: Path, path: str) -> int | None:
-    """Open a directory of the container's file system, or return None if there is none at that path."""
+def find_directory(root: Path, path: str) -> Path | None:
+    """Return where a directory of the container's file system is outside, or None if there is none at that path.
+
+    No component of the result is a symbolic link, so it is beneath the root for as long as nobody changes the tree.
+    """
     top = os.open(root, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
-        return openat2(top, path, os.O_RDONLY | os.O_DIRECTORY)
+        found = openat2(top, path, os.O_PATH | os.O_DIRECTORY)
     except (FileNotFoundError, NotADirectoryError):
         return None
     finally:
         os.close(top)
+    try:
+        return Path(os.readlink(f"/proc/self/fd/{found}"))
+    finally:
+        os.close(found)

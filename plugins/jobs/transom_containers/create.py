@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import os
 import time
 from contextlib import ExitStack
 from dataclasses import replace
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from transom.containers.model import (
@@ -227,7 +225,6 @@ def _fill(engine: Engine, container: Container, mounts: list[Mount]) -> None:
                 continue
             try:
                 place = engine.volumes.mount(mount.source, container.id)
-                engine.volumes.populate(place, Path(f"/proc/self/fd/{source}/."))
+                engine.volumes.populate(place, source)
             finally:
                 engine.volumes.unmount(mount.source, container.id)
-                os.close(source)
