@@ -1,0 +1,27 @@
+"""The pytest plugin of the conformance suites. pytest loads it wherever Transom is installed, so it imports
+nothing that it may not need.
+"""
+
+from __future__ import annotations
+
+import pytest
+
+__all__ = ["private_mounts", "pytest_configure"]
+
+#: Modules whose assertions explain themselves when they fail, as those of test modules do.
+_SUITES = ("graph", "log", "volume")
+
+
+def pytest_configure() -> None:
+    """Called by pytest before it collects tests."""
+    pytest.register_assert_rewrite(*(f"transom.testing.{suite}" for suite in _SUITES))
+
+
+@pytest.fixture(scope="session")
+def private_mounts() -> None:
+    """Give this process a mount namespace of its own, whose mounts end with it. Needs root."""
+    from transom.runtime.syscalls.mounts import MS_PRIVATE, MS_REC, mount
+    from transom.runtime.syscalls.processes import CLONE_NEWNS, unshare
+
+    unshare(CLONE_NEWNS)
+    mount("none", "/", None, MS_REC | MS_PRIVATE)
