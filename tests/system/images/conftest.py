@@ -1,209 +1,46 @@
-"""Registries to pull from: Debian's real one, and one that does as badly as a test wants."""
+"""What the tests of pulling share: a registry that misbehaves, and an engine without a daemon around it."""
 
 from __future__ import annotations
 
-import json
-import re
-import shutil
-import socket
-import subprocess
-import threading
-import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from contextlib import ExitStack
 from pathlib import Path
-from typing import Any
 
 import pytest
+from testbed.scripted import Scripted, serve_scripted
 
-from transom.graph.digest import Digest
-
-OCI_MANIFEST = "application/vnd.oci.image.manifest.v1+json"
-OCI_INDEX = "application/vnd.oci.image.index.v1+json"
-
-
-class Handler(BaseHTTPRequestHandler):
-    """Gives what the scripted registry has, in the way that its script says."""
-
-    protocol_version = "HTTP/1.1"
-    server: Server
-
-    def log_message(self, format: str, *arguments: Any) -> None:  # noqa: A002
-        pass
-
-    def do_GET(self) -> None:
-        registry = self.server.registry
-        length = int(self.headers.get("Content-Length", 0))
-        request = Request(self.command, self.path, dict(self.headers), self.rfile.read(length))
-        with registry.lock:
-            registry.requests.append(request)
-            answer = registry.answer(self.path)
-        answer(self)
-
-    do_POST = do_GET  # noqa: N815
-
-    def give(self, most: int | None = None, change: Callable[[bytes], bytes] = bytes) -> None:
-        """Answer as a good registry would, but send at most so many bytes of the body, then hang up."""
-        found = self.server.registry.content.get(self.path)
-        if found is None:
-            error = {"errors": [{"code": "MANIFEST_UNKNOWN", "message": "manifest unknown"}]}
-            self.reply(404, json.dumps(error).encode())
-            return
-        media_type, body = found
-        body, status, headers = change(body), 200, {"Content-Type": media_type}
-        range_header = re.match(r"bytes=(\d+)-$", self.headers.get("Range", ""))
-        if range_header and self.server.registry.ranges:
-            start = int(range_header[1])
-            headers["Content-Range"] = f"bytes {start}-{len(body) - 1}/{len(body)}"
-            body, status = body[start:], 206
-        self.reply(status, body, headers, most)
-
-    def reply(
-        self, status: int, body: bytes = b"", headers: dict[str, str] | None = None, most: int | None = None
-    ) -> None:
-        """Send an answer, or the first bytes of it."""
-        self.send_response(status)
-        for name, value in (headers or {}).items():
-            self.send_header(name, value)
-        self.send_header("Content-Length", str(len(body)))
-        self.end_headers()
-        sent = body if most is None else body[:most]
-        self.wfile.write(sent)
-        with self.server.registry.lock:
-            if "/blobs/" in self.path:
-                self.server.registry.served += len(sent)
-        if most is not None:
-            self.wfile.flush()
-            self.close_connection = True
-
-
-class Server(ThreadingHTTPServer):
-    daemon_threads = True
-    registry: Scripted
-
-    def handle_error(self, request: Any, client_address: Any) -> None:
-        """Say nothing: a client that hangs up is what many tests are about."""
-
-
-@dataclass(frozen=True)
-class Request:
-    """What a client asked for."""
-
-    method: str
-    path: str
-    headers: dict[str, str]
-    body: bytes
-
-
-Answer = Callable[[Handler], None]
-
-
-@dataclass
-class Script:
-    """An answer to the first so many requests whose path fits."""
-
-    pattern: str
-    answer: Answer
-    times: int
-
-
-@dataclass
-class Scripted:
-    """A registry of a test's own: good, but for the scripts. Of those that fit, the one given last counts."""
-
-    address: str
-    content: dict[str, tuple[str, bytes]] = field(default_factory=dict)
-    scripts: list[Script] = field(default_factory=list)
-    requests: list[Request] = field(default_factory=list)
-    lock: threading.Lock = field(default_factory=threading.Lock)
-    ranges: bool = True
-    served: int = 0
-
-    def add_blob(self, content: bytes, repository: str = "app") -> Digest:
-        digest = Digest.of(content)
-        self.content[f"/v2/{repository}/blobs/{digest}"] = ("application/octet-stream", content)
-        return digest
-
-    def add_manifest(
-        self,
-        document: dict[str, Any],
-        media_type: str = OCI_MANIFEST,
-        tag: str = "latest",
-        repository: str = "app",
-    ) -> Digest:
-        content = json.dumps(document).encode()
-        digest = Digest.of(content)
-        for name in (tag, digest):
-            self.content[f"/v2/{repository}/manifests/{name}"] = (media_type, content)
-        return digest
-
-    def script(self, pattern: str, answer: Answer, times: int = 1 << 30) -> None:
-        """Answer the requests whose path fits in a way of their own."""
-        self.scripts.insert(0, Script(pattern, answer, times))
-
-    def once(self, pattern: str, answer: Answer, times: int = 1) -> None:
-        """Answer the first request whose path fits in a way of its own."""
-        self.script(pattern, answer, times)
-
-    def answer(self, path: str) -> Answer:
-        for script in self.scripts:
-            if script.times and re.search(script.pattern, path):
-                script.times -= 1
-                return script.answer
-        return Handler.give
-
-    def paths(self, pattern: str) -> list[str]:
-        return [request.path for request in self.requests if re.search(pattern, request.path)]
+import transom_images
+import transom_jsonfile
+import transom_overlay
+import transom_vfs
+from transom.config import Config
+from transom.engine import Engine
 
 
 @pytest.fixture
 def scripted() -> Iterator[Scripted]:
     """A registry that does what the test says."""
-    server = Server(("127.0.0.1", 0), Handler)
-    server.registry = Scripted(f"127.0.0.1:{server.server_address[1]}")
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-    thread.start()
-    yield server.registry
-    server.shutdown()
-    server.server_close()
-    thread.join()
-
-
-@pytest.fixture(scope="module")
-def registry(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """Debian's docker-registry on a port of its own; the address is what an image's name begins with."""
-    program = shutil.which("docker-registry")
-    assert program, "the package docker-registry is not installed"
-    root = tmp_path_factory.mktemp("registry")
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        address = f"127.0.0.1:{free.getsockname()[1]}"
-    (root / "config.yml").write_text(
-        json.dumps(
-            {
-                "version": "0.1",
-                "log": {"level": "error"},
-                "storage": {"filesystem": {"rootdirectory": str(root / "data")}},
-                "http": {"addr": address},
-            }
-        )
-    )
-    log = (root / "log").open("wb")
-    with subprocess.Popen([program, "serve", str(root / "config.yml")], stdout=log, stderr=log) as process:
-        for _ in range(200):
-            try:
-                socket.create_connection(("127.0.0.1", int(address.rpartition(":")[2])), 1).close()
-                break
-            except OSError:
-                time.sleep(0.05)
-        yield address
-        process.terminate()
-    log.close()
+    with serve_scripted() as registry:
+        yield registry
 
 
 @pytest.fixture
-def workspace(tmp_path: Path) -> Path:
-    """A directory for the tools that make images."""
-    path = tmp_path / "workspace"
-    path.mkdir()
-    return path
+def open_engine(tmp_path: Path) -> Iterator[Callable[..., Engine]]:
+    """Opens an engine on the test's data root, with configuration of its own, in place of the one before."""
+    with ExitStack() as stack:
+
+        def open_one(**options: object) -> Engine:
+            stack.pop_all().close()
+            defaults = Config(data_root=tmp_path / "data", exec_root=tmp_path / "run", graphdriver="vfs")
+            values = vars(defaults) | options
+            return stack.enter_context(
+                Engine(Config(**values), [transom_images, transom_jsonfile, transom_overlay, transom_vfs])
+            )
+
+        yield open_one
+
+
+@pytest.fixture
+def engine(open_engine: Callable[..., Engine]) -> Engine:
+    """An engine that has nothing yet."""
+    return open_engine()

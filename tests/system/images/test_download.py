@@ -6,8 +6,9 @@ import email.utils
 import hashlib
 import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -19,6 +20,9 @@ from transom.graph.reference import Reference
 from transom_images.connections import Patience
 from transom_images.download import Downloader
 from transom_images.registry import Registry
+
+if TYPE_CHECKING:
+    from testbed.scripted import Handler, Scripted
 
 BLOB = hashlib.shake_256(b"a layer").digest(3 << 20)
 HALF = len(BLOB) // 2
@@ -70,23 +74,23 @@ class Client:
 
 
 @pytest.fixture
-def client(scripted: Any, tmp_path: Path) -> Client:
+def client(scripted: Scripted, tmp_path: Path) -> Client:
     return Client(scripted.address, tmp_path / "content")
 
 
-def test_a_blob_arrives_whole(scripted: Any, client: Client) -> None:
+def test_a_blob_arrives_whole(scripted: Scripted, client: Client) -> None:
     digest = scripted.add_blob(BLOB)
     client.download(digest)
     assert client.content.read(digest, len(BLOB)) == BLOB
     assert client.ear.statuses == ["Verifying Checksum"]
 
 
-def test_a_blob_that_is_there_is_not_asked_for(scripted: Any, client: Client) -> None:
+def test_a_blob_that_is_there_is_not_asked_for(scripted: Scripted, client: Client) -> None:
     client.download(client.content.put(BLOB))
     assert scripted.requests == []
 
 
-def test_a_connection_that_is_cut_is_resumed_at_the_byte(scripted: Any, client: Client) -> None:
+def test_a_connection_that_is_cut_is_resumed_at_the_byte(scripted: Scripted, client: Client) -> None:
     digest = scripted.add_blob(BLOB)
     scripted.once("/blobs/", lambda handler: handler.give(most=HALF))
     client.download(digest)
@@ -96,7 +100,7 @@ def test_a_connection_that_is_cut_is_resumed_at_the_byte(scripted: Any, client: 
 
 
 def test_a_connection_that_is_cut_again_and_again_gets_there_as_long_as_it_gets_further(
-    scripted: Any, client: Client
+    scripted: Scripted, client: Client
 ) -> None:
     digest = scripted.add_blob(BLOB)
     scripted.once("/blobs/", lambda handler: handler.give(most=len(BLOB) // 4 + 1), times=3)
@@ -104,7 +108,7 @@ def test_a_connection_that_is_cut_again_and_again_gets_there_as_long_as_it_gets_
     assert scripted.served == len(BLOB)
 
 
-def test_a_server_that_never_gets_further_is_given_up(scripted: Any, client: Client) -> None:
+def test_a_server_that_never_gets_further_is_given_up(scripted: Scripted, client: Client) -> None:
     digest = scripted.add_blob(BLOB)
     scripted.ranges = False
     scripted.script("/blobs/", lambda handler: handler.give(most=HALF))
@@ -113,7 +117,9 @@ def test_a_server_that_never_gets_further_is_given_up(scripted: Any, client: Cli
     assert not client.content.has(digest)
 
 
-def test_a_server_that_ignores_ranges_makes_the_download_start_over(scripted: Any, client: Client) -> None:
+def test_a_server_that_ignores_ranges_makes_the_download_start_over(
+    scripted: Scripted, client: Client
+) -> None:
     digest = scripted.add_blob(BLOB)
     scripted.ranges = False
     scripted.once("/blobs/", lambda handler: handler.give(most=HALF))
@@ -122,7 +128,7 @@ def test_a_server_that_ignores_ranges_makes_the_download_start_over(scripted: An
 
 
 def test_a_server_that_cannot_satisfy_the_range_makes_the_download_start_over(
-    scripted: Any, client: Client
+    scripted: Scripted, client: Client
 ) -> None:
     digest = scripted.add_blob(BLOB)
     scripted.once("/blobs/", lambda handler: handler.reply(416))
@@ -133,7 +139,7 @@ def test_a_server_that_cannot_satisfy_the_range_makes_the_download_start_over(
 
 
 def test_a_server_that_answers_with_another_range_makes_the_download_start_over(
-    scripted: Any, client: Client
+    scripted: Scripted, client: Client
 ) -> None:
     digest = scripted.add_blob(BLOB)
     headers = {"Content-Range": f"bytes 7-{len(BLOB) - 1}/{len(BLOB)}"}
@@ -143,7 +149,7 @@ def test_a_server_that_answers_with_another_range_makes_the_download_start_over(
     assert client.content.read(digest, len(BLOB)) == BLOB
 
 
-def test_an_answer_that_ends_early_without_an_error_is_resumed(scripted: Any, client: Client) -> None:
+def test_an_answer_that_ends_early_without_an_error_is_resumed(scripted: Scripted, client: Client) -> None:
     digest = scripted.add_blob(BLOB)
     scripted.once("/blobs/", lambda handler: handler.reply(200, BLOB[:HALF]))
     client.download(digest)
@@ -151,14 +157,14 @@ def test_an_answer_that_ends_early_without_an_error_is_resumed(scripted: Any, cl
 
 
 @pytest.mark.parametrize("status", [500, 502, 503, 408])
-def test_a_server_that_fails_is_asked_again(scripted: Any, client: Client, status: int) -> None:
+def test_a_server_that_fails_is_asked_again(scripted: Scripted, client: Client, status: int) -> None:
     digest = scripted.add_blob(BLOB)
     scripted.once("/blobs/", lambda handler: handler.reply(status))
     client.download(digest)
     assert client.ear.statuses == ["Retrying in 1 second", "Verifying Checksum"]
 
 
-def test_a_server_that_fails_forever_is_given_up_and_named(scripted: Any, client: Client) -> None:
+def test_a_server_that_fails_forever_is_given_up_and_named(scripted: Scripted, client: Client) -> None:
     digest = scripted.add_blob(BLOB)
     scripted.script("/blobs/", lambda handler: handler.reply(500))
     with pytest.raises(RegistryError, match=f"{scripted.address} failed with status 500"):
@@ -167,7 +173,9 @@ def test_a_server_that_fails_forever_is_given_up_and_named(scripted: Any, client
 
 
 @pytest.mark.parametrize("form", ["seconds", "date"])
-def test_a_busy_server_is_given_the_time_that_it_asks_for(scripted: Any, client: Client, form: str) -> None:
+def test_a_busy_server_is_given_the_time_that_it_asks_for(
+    scripted: Scripted, client: Client, form: str
+) -> None:
     digest = scripted.add_blob(BLOB)
     when = "2" if form == "seconds" else email.utils.formatdate(time.time() + 2.9, usegmt=True)
     scripted.once("/blobs/", lambda handler: handler.reply(429, headers={"Retry-After": when}))
@@ -175,14 +183,14 @@ def test_a_busy_server_is_given_the_time_that_it_asks_for(scripted: Any, client:
     assert "Retrying in 2 seconds" in client.ear.statuses
 
 
-def test_a_busy_server_that_wants_an_hour_is_an_error_at_once(scripted: Any, client: Client) -> None:
+def test_a_busy_server_that_wants_an_hour_is_an_error_at_once(scripted: Scripted, client: Client) -> None:
     digest = scripted.add_blob(BLOB)
     scripted.once("/blobs/", lambda handler: handler.reply(429, headers={"Retry-After": "3600"}))
     with pytest.raises(RegistryError, match="toomanyrequests"):
         client.download(digest)
 
 
-def test_a_corrupt_blob_is_refused_and_nothing_is_stored(scripted: Any, client: Client) -> None:
+def test_a_corrupt_blob_is_refused_and_nothing_is_stored(scripted: Scripted, client: Client) -> None:
     digest = scripted.add_blob(BLOB)
     scripted.script("/blobs/", lambda handler: handler.give(change=lambda body: body[::-1]))
     with pytest.raises(CorruptContent, match="verification failed for digest"):
@@ -192,7 +200,7 @@ def test_a_corrupt_blob_is_refused_and_nothing_is_stored(scripted: Any, client: 
     assert len(scripted.requests) == 1
 
 
-def test_a_blob_that_is_longer_than_its_manifest_says_is_refused(scripted: Any, client: Client) -> None:
+def test_a_blob_that_is_longer_than_its_manifest_says_is_refused(scripted: Scripted, client: Client) -> None:
     digest = scripted.add_blob(BLOB)
     with pytest.raises(CorruptContent, match="longer than"):
         client.download(digest, size=len(BLOB) - 1)
@@ -200,7 +208,7 @@ def test_a_blob_that_is_longer_than_its_manifest_says_is_refused(scripted: Any, 
 
 
 def test_a_corrupt_part_of_an_earlier_try_is_thrown_away_and_the_blob_arrives(
-    scripted: Any, client: Client
+    scripted: Scripted, client: Client
 ) -> None:
     digest = scripted.add_blob(BLOB)
     with client.content.ingest(digest, len(BLOB)) as ingest:
@@ -209,14 +217,16 @@ def test_a_corrupt_part_of_an_earlier_try_is_thrown_away_and_the_blob_arrives(
     assert client.content.read(digest, len(BLOB)) == BLOB
 
 
-def test_a_blob_that_the_registry_does_not_have_is_an_error_at_once(scripted: Any, client: Client) -> None:
+def test_a_blob_that_the_registry_does_not_have_is_an_error_at_once(
+    scripted: Scripted, client: Client
+) -> None:
     with pytest.raises(NotFound):
         client.download(Digest.of(b"nowhere"))
     assert len(scripted.requests) == 1
 
 
-def stall(release: threading.Event) -> Any:
-    def answer(handler: Any) -> None:
+def stall(release: threading.Event) -> Callable[[Handler], None]:
+    def answer(handler: Handler) -> None:
         handler.send_response(200)
         handler.send_header("Content-Length", str(len(BLOB)))
         handler.end_headers()
@@ -228,7 +238,7 @@ def stall(release: threading.Event) -> Any:
     return answer
 
 
-def test_a_server_that_falls_silent_is_asked_again_for_the_rest(scripted: Any, tmp_path: Path) -> None:
+def test_a_server_that_falls_silent_is_asked_again_for_the_rest(scripted: Scripted, tmp_path: Path) -> None:
     client = Client(scripted.address, tmp_path / "content", silence=0.5)
     digest = scripted.add_blob(BLOB)
     release = threading.Event()
@@ -240,7 +250,7 @@ def test_a_server_that_falls_silent_is_asked_again_for_the_rest(scripted: Any, t
 
 
 def test_a_cancelled_download_ends_although_the_server_is_silent_and_the_next_goes_on_at_the_byte(
-    scripted: Any, client: Client
+    scripted: Scripted, client: Client
 ) -> None:
     digest = scripted.add_blob(BLOB)
     release, outcome = threading.Event(), []
@@ -268,11 +278,11 @@ def test_a_cancelled_download_ends_although_the_server_is_silent_and_the_next_go
     assert client.content.read(digest, len(BLOB)) == BLOB
 
 
-def test_a_server_that_never_answers_can_be_given_up(scripted: Any, client: Client) -> None:
+def test_a_server_that_never_answers_can_be_given_up(scripted: Scripted, client: Client) -> None:
     digest = scripted.add_blob(BLOB)
     release, asked = threading.Event(), threading.Event()
 
-    def answer(handler: Any) -> None:
+    def answer(handler: Handler) -> None:
         asked.set()
         release.wait(30)
         handler.close_connection = True
@@ -295,7 +305,7 @@ def test_a_server_that_never_answers_can_be_given_up(scripted: Any, client: Clie
     assert errors
 
 
-def test_two_downloads_of_one_blob_at_once_fetch_it_once(scripted: Any, client: Client) -> None:
+def test_two_downloads_of_one_blob_at_once_fetch_it_once(scripted: Scripted, client: Client) -> None:
     digest = scripted.add_blob(BLOB)
     threads = [threading.Thread(target=client.download, args=(digest,)) for _ in range(3)]
     for thread in threads:
@@ -306,7 +316,7 @@ def test_two_downloads_of_one_blob_at_once_fetch_it_once(scripted: Any, client: 
     assert scripted.served == len(BLOB)
 
 
-def test_a_redirect_is_followed_without_the_credentials(scripted: Any, client: Client) -> None:
+def test_a_redirect_is_followed_without_the_credentials(scripted: Scripted, client: Client) -> None:
     digest = scripted.add_blob(BLOB)
     other = scripted.address.replace("127.0.0.1", "localhost")
     scripted.content["/elsewhere"] = ("application/octet-stream", BLOB)
@@ -318,7 +328,7 @@ def test_a_redirect_is_followed_without_the_credentials(scripted: Any, client: C
     assert scripted.requests[-1].headers["Host"] == other
 
 
-def test_redirects_in_a_circle_are_an_error(scripted: Any, client: Client) -> None:
+def test_redirects_in_a_circle_are_an_error(scripted: Scripted, client: Client) -> None:
     digest = scripted.add_blob(BLOB)
     scripted.script("/blobs/", lambda handler: handler.reply(302, headers={"Location": handler.path}))
     with pytest.raises(RegistryError, match="circle"):
@@ -326,7 +336,7 @@ def test_redirects_in_a_circle_are_an_error(scripted: Any, client: Client) -> No
 
 
 @pytest.mark.parametrize("location", ["", "file:///etc/passwd", "http://[", "gopher://x/"])
-def test_a_redirect_to_nowhere_is_an_error(scripted: Any, client: Client, location: str) -> None:
+def test_a_redirect_to_nowhere_is_an_error(scripted: Scripted, client: Client, location: str) -> None:
     digest = scripted.add_blob(BLOB)
     scripted.script("/blobs/", lambda handler: handler.reply(302, headers={"Location": location}))
     with pytest.raises(RegistryError, match="redirects"):
