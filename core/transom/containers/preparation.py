@@ -6,6 +6,7 @@ import json
 import logging
 import os
 import shutil
+from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
@@ -14,6 +15,7 @@ from typing import TYPE_CHECKING
 from transom.containers.model import Container, Mount, MountKind
 from transom.containers.rootfs import make_directory
 from transom.containers.spec import Surroundings, build_spec
+from transom.drivers.base import Driver
 from transom.drivers.exec import ExecDriver
 from transom.drivers.network import Endpoint, Sandbox, SandboxKind
 from transom.errors import Conflict, InvalidParameter, NotFound, TransomError
@@ -97,12 +99,14 @@ class Preparation:
     def modules(self) -> list[str]:
         """Return the modules that shims of default containers need."""
         modules = ["transom.runtime.native"]
-        for choose in (
+        choices: tuple[Callable[[], type[Driver]], ...] = (
             lambda: self._execdriver(self._engine.execdriver()),
             lambda: self._engine.catalog.log.get(self._engine.config.log_driver),
-        ):
+        )
+        for choose in choices:
             try:
-                modules.append(choose().__module__)
+                driver = choose()
+                modules += [driver.__module__, *driver.shim_modules]
             except TransomError as error:
                 # The engine has more uses than containers, and a container may name another driver.
                 log.warning("the default driver cannot be used: %s", error)
@@ -117,6 +121,10 @@ class Preparation:
                 except (Conflict, NotFound) as error:
                     # Another container uses it, or somebody removed it: both are theirs to do.
                     log.info("the anonymous volume %s stays: %s", mount.source, error)
+
+    def leave(self) -> None:
+        """Take away what all containers share, if none runs."""
+        Cgroup(self._cgroup("")).remove_if_empty()
 
     # Volumes and binds
 
@@ -163,7 +171,7 @@ class Preparation:
     # Files and shim
 
     def _cgroup(self, container: str) -> str:
-        return f"/{self._engine.config.cgroup_parent.strip('/')}/{container}"
+        return f"/{self._engine.config.cgroup_parent.strip('/')}/{container}".rstrip("/")
 
     def _files(self, container: Container) -> dict[str, Path]:
         """Write the files of /etc that a container has of its own, and return them by their path in it."""

@@ -161,6 +161,7 @@ class Supervisor:
         self.attachments.close()
         self.shims.close()
         self.waiters.close()
+        self._preparation.leave()
 
     # Starting
 

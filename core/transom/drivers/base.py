@@ -22,6 +22,10 @@ class Driver(ABC):
     #: What it does not do, in sentences for `driver ls` and `driver inspect`.
     limits: ClassVar[tuple[str, ...]] = ()
 
+    #: Modules besides its own that it imports in a shim (exec and log drivers). For the default drivers they are
+    #: imported once, in the spawner.
+    shim_modules: ClassVar[tuple[str, ...]] = ()
+
     @classmethod
     def probe(cls, root: Path) -> None:
         """Return if the driver can work on this machine with its files below `root`.

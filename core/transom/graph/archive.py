@@ -57,8 +57,9 @@ _WITH_CONTENT = frozenset((b"\0", b"0", b"7", b"S", b"D"))
 
 
 def shown(name: bytes) -> str:
-    """Return a name for a message: readable, whatever bytes it has."""
-    return name.decode("utf-8", "backslashreplace")
+    """Return a name for a message: readable, whatever bytes it has, and not too long."""
+    text = name.decode("utf-8", "backslashreplace")
+    return text if len(text) <= 200 else f"{text[:100]}…{text[-100:]}"
 
 
 class _Source:
@@ -238,10 +239,7 @@ class _Extended:
 
     def entry(self, source: _Source, header: Header, block: bytes) -> Entry:
         """Return the entry of a header, with what was said before it."""
-        # An empty value takes a record back (POSIX.1-2017, pax, "pax Extended Header").
-        records = (
-            {keyword: value for keyword, value in self._records.items() if value} if self._records else {}
-        )
+        records = pax.effective_records(self._records) if self._records else {}
         kind = _KINDS.get(header.kind)
         if kind is None:
             raise CorruptContent(

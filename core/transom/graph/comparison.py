@@ -160,7 +160,7 @@ class _Comparison:
         differs = before is None or self._differs(b".", before, status, attributes)
         if differs:
             yield Difference(b"", ChangeKind.MODIFIED, status, attributes)
-        self._descend(b"", status, attributes, yielded=True)
+        self._descend(b"", status, attributes, yielded=differs)
         while self._levels:
             level = self._levels[-1]
             name = next(level.names, None)

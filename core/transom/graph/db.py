@@ -10,8 +10,8 @@ A node is an entity of a *kind*, with a *name* that no other of its kind has, an
     layer      chain ID                              no     parent to a layer, blob to blobs, unpacked to
     snapshots blob       digest                                no
     snapshot   <graph driver>/<layer>                (1)    parent to a snapshot
-    container  container ID                          yes    uses to an image, a snapshot, volumes
-    name       container name                        yes    names to a container
+    container  container ID                          yes    uses to an image, a snapshot, volumes; name to a name
+    name       container name                        no
     volume     volume name                           yes
     lease      what for                              yes    keeps to layers and blobs
 
@@ -31,7 +31,7 @@ from typing import Any, Final
 
 import orjson
 
-from transom.errors import Conflict, CorruptContent, StorageFull, TransomError, Unavailable
+from transom.errors import Conflict, CorruptContent, NotFound, StorageFull, TransomError, Unavailable
 
 __all__ = ["GraphDB", "Node"]
 
@@ -174,6 +174,13 @@ class GraphDB:
         """Return the node of a kind and name, or None if there is none."""
         rows = self._execute(f"SELECT {_COLUMNS} FROM nodes WHERE kind = ? AND name = ?", (kind, name))
         return _node(rows[0]) if rows else None
+
+    def need(self, kind: str, name: str) -> Node:
+        """Return the node of a kind and name. Raises `NotFound` if there is none."""
+        node = self.get(kind, name)
+        if node is None:
+            raise NotFound(f"No such {kind}: {name}")
+        return node
 
     def find(self, kind: str, prefix: str) -> tuple[Node, ...]:
         """Return the nodes of a kind whose names begin with `prefix`, in the order of their names."""

@@ -77,12 +77,12 @@ def write_upper(upper: Path) -> Iterator[bytes]:
 
 
 def measure_difference(lower: Path | None, upper: Path) -> Usage:
-    """Return what of the upper tree is not in the lower one: bytes on disk, and inodes, each counted once."""
+    """Return what below the upper root is not so in the lower tree: bytes on disk, and inodes, each once."""
     inodes: set[tuple[int, int]] = set()
     size = 0
     for difference in compare(lower, upper):
         status = difference.status
-        if status is not None and (status.st_dev, status.st_ino) not in inodes:
+        if difference.path and status is not None and (status.st_dev, status.st_ino) not in inodes:
             inodes.add((status.st_dev, status.st_ino))
             size += status.st_blocks * 512
     return Usage(size, len(inodes))

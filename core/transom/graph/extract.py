@@ -111,7 +111,7 @@ def _failure(error: OSError, entry: Entry) -> Exception:
         )
     if error.errno in _CORRUPT or (error.errno == errno.EPERM and entry.kind is Kind.HARD_LINK):
         link = f" -> {shown(entry.link)!r}" if entry.link else ""
-        return CorruptContent(f"the archive has an entry {name!r}{link} that cannot be: {error.strerror}")
+        return CorruptContent(f"the archive has an entry {name!r}{link} that cannot be: {os.strerror(error.errno)}")
     if error.errno in (errno.EPERM, errno.EACCES):
         return Forbidden(f"unpacking {name!r} was not permitted: {error.strerror}; run the engine as root")
     return error
@@ -165,17 +165,23 @@ class _Extractor:
     def finish(self) -> None:
         """Give the directories what had to wait: times, and permissions that files would have inherited."""
         for path, pending in self._pending.items():
-            descriptor = self._directories.reopen(path)
-            if descriptor is None:
-                continue
             try:
-                if os.fstat(descriptor).st_ino != pending.inode:
-                    continue
-                if pending.inherited is not None:
-                    _set_attributes(descriptor, {_INHERITED: pending.inherited}, path)
-                os.utime(descriptor, ns=(pending.mtime, pending.mtime))
-            finally:
-                os.close(descriptor)
+                self._finish_directory(path, pending)
+            except OSError as error:
+                raise _failure(error, Entry(path, Kind.DIRECTORY)) from error
+
+    def _finish_directory(self, path: bytes, pending: _Pending) -> None:
+        descriptor = self._directories.reopen(path)
+        if descriptor is None:
+            return
+        try:
+            if os.fstat(descriptor).st_ino != pending.inode:
+                return
+            if pending.inherited is not None:
+                _set_attributes(descriptor, {_INHERITED: pending.inherited}, path)
+            os.utime(descriptor, ns=(pending.mtime, pending.mtime))
+        finally:
+            os.close(descriptor)
 
     def _hide(self, parent: Directory, whiteout: bytes) -> None:
         """Do what a whiteout says."""

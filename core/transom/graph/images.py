@@ -150,8 +150,8 @@ class ImageStore:
             self._layers.flush(driver)
         with self._db.transaction(durable=True):
             node = self._db.put("image", image.id, records.dump(image), root=True)
-            self._db.link(node, "config", self._need("blob", image.id))
-            self._db.link(node, "manifest", self._need("blob", manifest.digest))
+            self._db.link(node, "config", self._db.need("blob", image.id))
+            self._db.link(node, "manifest", self._db.need("blob", manifest.digest))
             for position, layer in enumerate(self._layers.settle(driver, image)):
                 self._db.link(node, "layer", layer, position)
             if reference is not None:
@@ -168,7 +168,7 @@ class ImageStore:
                 f"cannot tag an image with {reference.familiar}: a new name cannot have a digest"
             )
         with self._db.transaction():
-            self._point("tag", reference.tagged(), self._need("image", image.id))
+            self._point("tag", reference.tagged(), self._db.need("image", image.id))
 
     def _store(self, descriptor: Descriptor, content: bytes, lease: Lease) -> None:
         if self._db.get("blob", descriptor.digest) is None:
@@ -218,16 +218,16 @@ class ImageStore:
 
     def last_tagged(self, image: Image) -> int:
         """Return when the image got its newest tag, in nanoseconds since the epoch, 0 for never."""
-        names = self._db.sources(self._need("image", image.id), "names")
+        names = self._db.sources(self._db.need("image", image.id), "names")
         return max((node.data["tagged"] for node in names if node.kind == "tag"), default=0)
 
     def containers(self, image: Image) -> int:
         """Return how many containers use an image."""
-        users = self._db.sources(self._need("image", image.id), "uses")
+        users = self._db.sources(self._db.need("image", image.id), "uses")
         return sum(node.kind == "container" for node in users)
 
     def _names(self, image: Image, kind: str) -> tuple[Reference, ...]:
-        nodes = self._db.sources(self._need("image", image.id), "names")
+        nodes = self._db.sources(self._db.need("image", image.id), "names")
         return tuple(
             Reference.parse(name) for name in sorted(node.name for node in nodes if node.kind == kind)
         )
@@ -277,12 +277,6 @@ class ImageStore:
                 if digest not in known:
                     self._content.remove(digest)
         self._layers.collect()
-
-    def _need(self, kind: str, name: str) -> Node:
-        node = self._db.get(kind, name)
-        if node is None:
-            raise NotFound(f"No such {kind}: {name}")
-        return node
 
 
 def _image(node: Node) -> Image:

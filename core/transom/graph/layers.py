@@ -42,22 +42,6 @@ log = logging.getLogger(__name__)
 _CHUNK: Final = 1 << 20
 
 
-@dataclass(frozen=True)
-class Snapshot:
-    """One layer in one graph driver. `size` is the bytes of the regular files that it was unpacked from."""
-
-    driver: str
-    layer: str
-    parent: str | None
-    ready: bool = False
-    size: int = 0
-
-    @property
-    def name(self) -> str:
-        """Its name in the database."""
-        return _name(self.driver, self.layer)
-
-
 @dataclass(slots=True)
 class _Mount:
     path: Path
@@ -214,26 +198,6 @@ class LayerStore:
             size = graph.apply(layer, archive)
             verifying.verify()
         return size
-
-    def _record(
-        self, driver: str, chain: tuple[Digest, ...], index: int, blob: Digest
-    ) -> tuple[Node, Snapshot]:
-        """Record a layer, its snapshot, what they stand on and their edges, as far as they are not yet."""
-        layer, snapshot = self._pair(driver, chain, index)
-        self._db.link(layer, "blob", self._need("blob", blob))
-        if index:
-            parent_layer, parent_snapshot = self._pair(driver, chain, index - 1)
-            self._db.link(layer, "parent", parent_layer)
-            self._db.link(snapshot, "parent", parent_snapshot)
-        return layer, records.load(Snapshot, snapshot.data)
-
-    def _pair(self, driver: str, chain: tuple[Digest, ...], index: int) -> tuple[Node, Node]:
-        parent = chain[index - 1].hex if index else None
-        snapshot = Snapshot(driver, chain[index].hex, parent)
-        layer_node = self._db.get("layer", chain[index]) or self._db.put("layer", chain[index])
-        snapshot_node = self._db.get("snapshot", snapshot.name) or self._put(snapshot)
-        self._db.link(layer_node, "unpacked", snapshot_node)
-        return layer_node, snapshot_node
 
     # A container's own layer
 
@@ -400,32 +364,3 @@ class LayerStore:
 
     def _has_owner(self, node: Node, snapshot: Snapshot) -> bool:
         return not node.root or self._db.get("container", snapshot.layer) is not None
-
-    # Records
-
-    def _garbage(self) -> Iterator[Node]:
-        return (node for node in self._db.garbage() if node.kind == "snapshot")
-
-    def _put(self, snapshot: Snapshot, *, root: bool = False) -> Node:
-        return self._db.put("snapshot", snapshot.name, records.dump(snapshot), root=root)
-
-    def _find(self, driver: str, layer: str) -> Snapshot | None:
-        node = self._db.get("snapshot", _name(driver, layer))
-        return None if node is None else records.load(Snapshot, node.data)
-
-    def _ready(self, driver: str, layer: str) -> tuple[Node, Snapshot]:
-        node = self._db.get("snapshot", _name(driver, layer))
-        snapshot = None if node is None else records.load(Snapshot, node.data)
-        if node is None or snapshot is None or not snapshot.ready:
-            raise NotFound(f"the graph driver {driver} has no layer {layer}")
-        return node, snapshot
-
-    def _need(self, kind: str, name: str) -> Node:
-        node = self._db.get(kind, name)
-        if node is None:
-            raise NotFound(f"No such {kind}: {name}")
-        return node
-
-
-def _name(driver: str, layer: str) -> str:
-    return f"{driver}/{layer}"

@@ -13,6 +13,7 @@ __all__ = [
     "decode_attributes",
     "decode_records",
     "decode_time",
+    "effective_records",
     "encode_attributes",
     "encode_records",
     "encode_time",
@@ -42,6 +43,13 @@ def decode_records(data: bytes) -> list[tuple[bytes, bytes]]:
         records.append((keyword, value))
         position = end
     return records
+
+
+def effective_records(records: Mapping[bytes, bytes]) -> dict[bytes, bytes]:
+    """Return the records without those whose empty value takes them back. An extended attribute may be empty."""
+    return {
+        keyword: value for keyword, value in records.items() if value or keyword.startswith((_STAR, _BSD))
+    }
 
 
 def encode_records(records: Mapping[bytes, bytes]) -> bytes:

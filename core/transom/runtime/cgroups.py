@@ -45,7 +45,11 @@ class Cgroup:
         """
         if self.directory is None:
             return None
-        os.makedirs(self.directory, 0o755, exist_ok=True)
+        try:
+            os.makedirs(self.directory, 0o755, exist_ok=True)
+        except FileNotFoundError:
+            # Another engine took the parent away just now (`remove_if_empty`).
+            os.makedirs(self.directory, 0o755, exist_ok=True)
         if self._layout == "v1":
             return None
         return os.open(self.directory, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
@@ -102,6 +106,15 @@ class Cgroup:
             self._kill()
             time.sleep(pause)
             pause = min(pause * 2, 0.05)
+
+    def remove_if_empty(self) -> None:
+        """Take the group away unless something is in it. Harmless if it does not exist."""
+        if self.directory is not None:
+            try:
+                os.rmdir(self.directory)
+            except OSError as error:
+                if error.errno not in (errno.ENOENT, errno.EBUSY, errno.ENOTEMPTY):
+                    raise
 
     def _kill(self) -> None:
         assert self.directory is not None

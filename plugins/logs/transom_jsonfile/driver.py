@@ -87,6 +87,7 @@ class JsonFileDriver(LogDriver):
     """The log driver `json-file`."""
 
     name: ClassVar[str] = "json-file"
+    shim_modules = ("transom_jsonfile.writer",)
     rank: ClassVar[int] = 100
 
     @classmethod
