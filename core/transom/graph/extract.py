@@ -111,7 +111,9 @@ def _failure(error: OSError, entry: Entry) -> Exception:
         )
     if error.errno in _CORRUPT or (error.errno == errno.EPERM and entry.kind is Kind.HARD_LINK):
         link = f" -> {shown(entry.link)!r}" if entry.link else ""
-        return CorruptContent(f"the archive has an entry {name!r}{link} that cannot be: {os.strerror(error.errno)}")
+        return CorruptContent(
+            f"the archive has an entry {name!r}{link} that cannot be: {os.strerror(error.errno)}"
+        )
     if error.errno in (errno.EPERM, errno.EACCES):
         return Forbidden(f"unpacking {name!r} was not permitted: {error.strerror}; run the engine as root")
     return error
