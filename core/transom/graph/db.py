@@ -4,16 +4,16 @@ A node is an entity of a *kind*, with a *name* that no other of its kind has, an
 *relation* from one node to another. What no *root* node reaches along edges any more is garbage.
 
     kind       name                                  root   relations to others
-    image      image ID                              yes    layer (position) to layers, config and manifest to
-    blobs tag        docker.io/library/busybox:latest      yes    names to an image
-    digest     docker.io/library/busybox@sha256:…    yes    names to an image
-    layer      chain ID                              no     parent to a layer, blob to blobs, unpacked to
-    snapshots blob       digest                                no
-    snapshot   <graph driver>/<layer>                (1)    parent to a snapshot
-    container  container ID                          yes    uses to an image, a snapshot, volumes; name to a name
+    image      image ID                              yes    layer (by position), config and manifest (blobs)
+    tag        docker.io/library/busybox:latest      yes    names (an image)
+    digest     docker.io/library/busybox@sha256:…    yes    names (an image)
+    layer      chain ID                              no     parent (a layer), blob, unpacked (snapshots)
+    blob       digest                                no
+    snapshot   <graph driver>/<layer>                (1)    parent (a snapshot)
+    container  container ID                          yes    name, uses (an image, a snapshot, volumes)
     name       container name                        no
     volume     volume name                           yes
-    lease      what for                              yes    keeps to layers and blobs
+    lease      what for                              yes    keeps (layers, blobs)
 
 (1) a container's own one is.
 """

@@ -8,7 +8,6 @@ what is not ready at the engine's start is removed.
 
 from __future__ import annotations
 
-import graphlib
 import io
 import logging
 import os
@@ -19,7 +18,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
-from transom import records
 from transom.catalog import Shelf
 from transom.drivers.graph import Change, GraphDriver, Usage
 from transom.errors import Conflict, DriverUnavailable, NotFound, TransomError
@@ -30,11 +28,12 @@ from transom.graph.digest import Digest, chain_ids
 from transom.graph.lease import Lease
 from transom.graph.locks import Locks
 from transom.graph.model import Image
+from transom.graph.snapshots import Snapshot, Snapshots
 from transom.graph.space import storage_full
 from transom.graph.verify import CountingReader, VerifyingReader
 from transom.runtime.syscalls.files import syncfs
 
-__all__ = ["LayerStore", "Snapshot"]
+__all__ = ["LayerStore"]
 
 log = logging.getLogger(__name__)
 
@@ -53,6 +52,7 @@ class LayerStore:
 
     def __init__(self, db: GraphDB, content: ContentStore, shelf: Shelf[GraphDriver], mounts: Path) -> None:
         self._db = db
+        self._snapshots = Snapshots(db)
         self._content = content
         self._shelf = shelf
         self._mount_root = mounts
@@ -79,7 +79,7 @@ class LayerStore:
 
     def has(self, driver: str, chain_id: Digest) -> bool:
         """Return whether the driver has the layer of a chain ID, unpacked."""
-        snapshot = self._find(driver, chain_id.hex)
+        snapshot = self._snapshots.find(driver, chain_id.hex)
         return snapshot is not None and (snapshot.ready or snapshot.name in self._unpacked)
 
     def unpack(
@@ -118,13 +118,13 @@ class LayerStore:
         if not image.diff_ids:
             return None
         top = image.chain_ids[-1].hex
-        snapshot = self._find(driver, top)
+        snapshot = self._snapshots.find(driver, top)
         if snapshot is None or not snapshot.ready:
             for index, blob in enumerate(image.blobs):
                 self._unpack(driver, image.diff_ids, index, blob, lambda _: None, progress)
             self.flush(driver)
             with self._db.transaction(durable=True):
-                self._need("image", image.id)
+                self._db.need("image", image.id)
                 self.settle(driver, image)
         return top
 
@@ -147,7 +147,7 @@ class LayerStore:
         nodes = []
         with self._db.transaction():
             for index, blob in enumerate(image.blobs):
-                layer, snapshot = self._record(driver, chain, index, blob)
+                layer, snapshot = self._snapshots.record(driver, chain, index, blob)
                 if not snapshot.ready:
                     size = self._unpacked.get(snapshot.name)
                     if size is None:
@@ -155,7 +155,7 @@ class LayerStore:
                             f"the layer {chain[index]} is not unpacked for the graph driver {driver}:"
                             " it was removed meanwhile, try again"
                         )
-                    self._put(replace(snapshot, ready=True, size=size))
+                    self._snapshots.put(replace(snapshot, ready=True, size=size))
                 nodes.append(layer)
         return tuple(nodes)
 
@@ -172,7 +172,7 @@ class LayerStore:
         chain = chain_ids(diff_ids[: index + 1])
         with self._locks.hold(_name(driver, chain[index].hex), lambda: progress(0)):
             with self._db.transaction():
-                layer, snapshot = self._record(driver, chain, index, blob)
+                layer, snapshot = self._snapshots.record(driver, chain, index, blob)
                 keep(layer)
             if snapshot.ready:
                 return snapshot.size
@@ -209,18 +209,13 @@ class LayerStore:
         already.
         """
         graph = self.driver(driver)
-        snapshot = Snapshot(driver, container, parent)
+        snapshot = Snapshot(driver, container, parent, writable=True)
         with self._locks.hold(snapshot.name):
-            with self._db.transaction():
-                if self._db.get("snapshot", snapshot.name) is not None:
-                    raise Conflict(f"the container {container} has a layer already")
-                node = self._put(snapshot, root=True)
-                if parent is not None:
-                    self._db.link(node, "parent", self._ready(driver, parent)[0])
+            self._snapshots.add(snapshot)
             try:
                 with storage_full(f"make the layer of the container {container}"):
                     graph.create(container, parent)
-                self._put(replace(snapshot, ready=True), root=True)
+                self._snapshots.put(replace(snapshot, ready=True))
             except BaseException:
                 self._delete(graph, snapshot)
                 raise
@@ -237,8 +232,8 @@ class LayerStore:
             if mount is not None:
                 mount.users += 1
                 return mount.path
-            node, _ = self._ready(driver, layer)
-            path = self.driver(driver).mount(layer, read_only=not node.root)
+            snapshot = self._snapshots.get(driver, layer)
+            path = self.driver(driver).mount(layer, read_only=not snapshot.writable)
             self._mounts[name] = _Mount(path)
             return path
 
@@ -268,9 +263,9 @@ class LayerStore:
         with self._locks.hold(name):
             if name in self._mounts:
                 raise Conflict(f"cannot remove the layer {layer} of the graph driver {driver}: it is mounted")
-            snapshot = self._find(driver, layer)
+            snapshot = self._snapshots.find(driver, layer)
             if snapshot is not None:
-                self._put(replace(snapshot, ready=False), root=True)
+                self._snapshots.put(replace(snapshot, ready=False))
                 self._delete(self.driver(driver), snapshot)
 
     def usage(self, driver: str, layer: str) -> Usage:
@@ -289,7 +284,7 @@ class LayerStore:
         name = _name(driver, layer)
         graph = self.driver(driver)
         with self._locks.hold(name):
-            self._ready(driver, layer)
+            self._snapshots.get(driver, layer)
             try:
                 yield graph
             finally:
@@ -304,45 +299,30 @@ class LayerStore:
         What cannot be removed now (its driver does not work here any more, or fails) is kept in the database
         and tried again the next time.
         """
-        garbage = {node.name: node for node in self._garbage()}
-        order: graphlib.TopologicalSorter[str] = graphlib.TopologicalSorter()
-        for name, node in garbage.items():
-            order.add(name)
-            snapshot = records.load(Snapshot, node.data)
-            if snapshot.parent is not None:
-                order.add(_name(snapshot.driver, snapshot.parent), name)
-        for name in order.static_order():
-            if name in garbage:
-                snapshot = records.load(Snapshot, garbage[name].data)
-                try:
-                    self._discard(self.driver(snapshot.driver), snapshot)
-                except (OSError, TransomError) as error:
-                    log.warning("the layer %s cannot be removed yet: %s", name, error)
+        for snapshot in self._snapshots.garbage():
+            try:
+                self._discard(self.driver(snapshot.driver), snapshot)
+            except (OSError, TransomError) as error:
+                log.warning("the layer %s cannot be removed yet: %s", snapshot.name, error)
 
     def _discard(self, graph: GraphDriver, snapshot: Snapshot) -> None:
         """Remove a layer if it is garbage still, now that nobody works on it."""
         with self._locks.hold(snapshot.name):
-            if snapshot.name in self._mounts:
-                return
-            with self._db.transaction():
-                node = next((node for node in self._garbage() if node.name == snapshot.name), None)
-                if node is None or self._db.sources(node, "parent"):
-                    return
-                self._put(replace(snapshot, ready=False))
-            self._delete(graph, snapshot)
+            if snapshot.name not in self._mounts and self._snapshots.condemn(snapshot):
+                self._delete(graph, snapshot)
 
     def _delete(self, graph: GraphDriver, snapshot: Snapshot) -> None:
         """Let the driver remove a layer, then forget it. The caller holds its lock; it is not ready."""
         self._unpacked.pop(snapshot.name, None)
         graph.remove(snapshot.layer)
-        self._db.remove("snapshot", snapshot.name)
+        self._snapshots.remove(snapshot)
 
     def recover(self) -> None:
         """Called at the engine's start: remove the layers that are not ready or belong to nothing.
 
         A driver that does not work here now keeps its layers for the time when it does again.
         """
-        nodes = self._db.list("snapshot")
+        snapshots = self._snapshots.list()
         for name in self._shelf.names():
             if not self._shelf.root(name).is_dir():
                 continue
@@ -351,16 +331,19 @@ class LayerStore:
             except DriverUnavailable:
                 continue
             known = []
-            for node in nodes:
-                snapshot = records.load(Snapshot, node.data)
-                if snapshot.driver == name and snapshot.ready and self._has_owner(node, snapshot):
+            for snapshot in snapshots:
+                if snapshot.driver == name and snapshot.ready and self._has_owner(snapshot):
                     known.append(snapshot.layer)
                 elif snapshot.driver == name:
-                    self._db.remove("snapshot", snapshot.name)
+                    self._snapshots.remove(snapshot)
             try:
                 graph.recover(known)
             except Exception:  # a driver of anybody's must not stop the engine
                 log.exception("the graph driver %s could not remove what an earlier engine left", name)
 
-    def _has_owner(self, node: Node, snapshot: Snapshot) -> bool:
-        return not node.root or self._db.get("container", snapshot.layer) is not None
+    def _has_owner(self, snapshot: Snapshot) -> bool:
+        return not snapshot.writable or self._db.get("container", snapshot.layer) is not None
+
+
+def _name(driver: str, layer: str) -> str:
+    return f"{driver}/{layer}"
