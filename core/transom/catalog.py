@@ -118,7 +118,9 @@ class Shelf(Generic[D]):
             if self._probe(entry) is None:
                 return entry.driver.name
         reasons = "; ".join(f"{entry.driver.name}: {entry.unavailable}" for entry in ranked)
-        raise DriverUnavailable(f"no {self.kind} driver works on this machine", reasons or "none is installed")
+        raise DriverUnavailable(
+            f"no {self.kind} driver works on this machine", reasons or "none is installed"
+        )
 
     def describe(self, default: str = "") -> list[DriverInfo]:
         """Return all drivers of the kind, with the reason of those that cannot work here."""
@@ -136,7 +138,9 @@ class Shelf(Generic[D]):
             module=driver.__module__,
             rank=driver.rank,
             limits=driver.limits,
-            capabilities=tuple(name for name, value in vars(capabilities).items() if value) if capabilities else (),
+            capabilities=tuple(name for name, value in vars(capabilities).items() if value)
+            if capabilities
+            else (),
             unavailable=str(reason) if reason else "",
             default=driver.name == default,
         )
@@ -150,7 +154,7 @@ class Shelf(Generic[D]):
                     entry.driver.probe(root)
                 except DriverUnavailable as error:
                     entry.unavailable = error
-                except Exception as error:  # noqa: BLE001 a driver of anybody's must not stop the engine
+                except Exception as error:
                     log.exception("the probe of the %s driver %s failed", self.kind, entry.driver.name)
                     entry.unavailable = DriverUnavailable(
                         f"its probe failed with {type(error).__name__}: {error}", "report it to its author"

@@ -38,7 +38,7 @@ def dump(value: Any) -> Any:
 
 def load(type: type[T], record: Any) -> T:  # noqa: A002
     """Return the value of the given type whose `dump` the record is."""
-    return typing.cast(T, _load(type, record))
+    return typing.cast("T", _load(type, record))
 
 
 @functools.cache
@@ -52,7 +52,7 @@ def _load(hint: Any, record: Any) -> Any:
         if record is None or hint is Any:
             return record
         if dataclasses.is_dataclass(hint):
-            hints = _hints(typing.cast(type, hint))
+            hints = _hints(typing.cast("type", hint))
             return hint(**{name: _load(hints[name], item) for name, item in record.items() if name in hints})  # type: ignore[operator]
         if isinstance(hint, type) and not isinstance(record, hint):
             return hint(record)

@@ -90,13 +90,21 @@ class Daemon:
         return (self.directory / "daemon.log").read_text()
 
     def transom(
-        self, *arguments: str, check: bool = True, input: str | bytes | None = None, timeout: float = 120  # noqa: A002
+        self,
+        *arguments: str,
+        check: bool = True,
+        input: str | bytes | None = None,
+        timeout: float = 120,  # noqa: A002
     ) -> subprocess.CompletedProcess[str]:
         """Run a command of `transom` against this daemon."""
         return self._run([str(_TRANSOM), "-H", self.host, *arguments], check, input, timeout)
 
     def docker(
-        self, *arguments: str, check: bool = True, input: str | bytes | None = None, timeout: float = 120  # noqa: A002
+        self,
+        *arguments: str,
+        check: bool = True,
+        input: str | bytes | None = None,
+        timeout: float = 120,  # noqa: A002
     ) -> subprocess.CompletedProcess[str]:
         """Run a command of the stock `docker` client against this daemon."""
         docker = shutil.which("docker")
@@ -105,7 +113,11 @@ class Daemon:
 
     def environment(self) -> Mapping[str, str]:
         """Return the environment for a client of this daemon."""
-        return {**os.environ, "DOCKER_HOST": self.host, "DOCKER_CONFIG": str(self.directory / "no-configuration")}
+        return {
+            **os.environ,
+            "DOCKER_HOST": self.host,
+            "DOCKER_CONFIG": str(self.directory / "no-configuration"),
+        }
 
     def _run(
         self, command: list[str], check: bool, data: str | bytes | None, timeout: float
@@ -120,10 +132,15 @@ class Daemon:
             env=self.environment(),
         )
         result = subprocess.CompletedProcess(
-            command, done.returncode, done.stdout.decode(errors="replace"), done.stderr.decode(errors="replace")
+            command,
+            done.returncode,
+            done.stdout.decode(errors="replace"),
+            done.stderr.decode(errors="replace"),
         )
         if check and result.returncode:
-            raise AssertionError(f"{' '.join(command)} exited with {result.returncode}: {result.stderr}\n{self.log()}")
+            raise AssertionError(
+                f"{' '.join(command)} exited with {result.returncode}: {result.stderr}\n{self.log()}"
+            )
         return result
 
     def _wait(self) -> None:

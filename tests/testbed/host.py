@@ -25,7 +25,9 @@ def become_private() -> None:
 def left_behind(directory: Path) -> list[str]:
     """Return what is still there of daemons whose roots were below a directory: one line per thing."""
     below = f"{directory}/"
-    found = [f"mount {line.split()[4]}" for line in _lines("/proc/self/mountinfo") if below in line.split()[4]]
+    found = [
+        f"mount {line.split()[4]}" for line in _lines("/proc/self/mountinfo") if below in line.split()[4]
+    ]
     found += [f"cgroup {path}" for path in Path("/sys/fs/cgroup").glob(f"**/{CGROUP_PARENT}")]
     for process in Path("/proc").iterdir():
         if process.name.isdecimal() and int(process.name) != os.getpid():
@@ -34,7 +36,9 @@ def left_behind(directory: Path) -> list[str]:
                 found.append(f"process {process.name}: {command}")
     links = [line.split(":")[0].strip() for line in _lines("/proc/self/net/dev")[2:]]
     found += [f"link {name}" for name in links if name != "lo"]
-    loops = subprocess.run(["losetup", "--list", "--noheadings", "--output", "BACK-FILE"], capture_output=True, text=True)
+    loops = subprocess.run(
+        ["losetup", "--list", "--noheadings", "--output", "BACK-FILE"], capture_output=True, text=True
+    )
     found += [f"loop device of {line}" for line in loops.stdout.splitlines() if line.startswith(below)]
     return found
 

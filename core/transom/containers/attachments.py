@@ -78,5 +78,3 @@ class Attachments:
         """Close the connections of all clients that wait."""
         for container in tuple(self._waiting):
             self.drop(container)
-
-

@@ -63,7 +63,11 @@ def build_spec(container: Container, around: Surroundings) -> dict[str, Any]:
     )
     if container.host.ulimits:
         process["rlimits"] = [
-            {"type": f"RLIMIT_{limit.name.upper()}", "soft": _unsigned(limit.soft), "hard": _unsigned(limit.hard)}
+            {
+                "type": f"RLIMIT_{limit.name.upper()}",
+                "soft": _unsigned(limit.soft),
+                "hard": _unsigned(limit.hard),
+            }
             for limit in container.host.ulimits
         ]
     if container.host.oom_score_adj:
@@ -236,4 +240,3 @@ def _root_propagation(mounts: Sequence[Mount]) -> str:
 
 def _unsigned(value: int) -> int:
     return value % 2**64
-

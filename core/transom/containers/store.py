@@ -44,7 +44,11 @@ class ContainerStore:
             identity = bare if bare in self._containers else self._names.get(bare)
             if identity is not None:
                 return self._containers[identity]
-            found = [container for identity, container in self._containers.items() if bare and identity.startswith(bare)]
+            found = [
+                container
+                for identity, container in self._containers.items()
+                if bare and identity.startswith(bare)
+            ]
         if len(found) > 1:
             raise InvalidParameter(f"Multiple IDs found with provided prefix: {name}")
         if not found:

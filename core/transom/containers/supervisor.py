@@ -332,7 +332,9 @@ class Supervisor:
         if alive and status is None and (directory / "pid").exists():
             adopted = container
             if not container.state.running:
-                adopted = container.with_state(status=Status.RUNNING, started=time.time_ns(), exit_code=0, error="")
+                adopted = container.with_state(
+                    status=Status.RUNNING, started=time.time_ns(), exit_code=0, error=""
+                )
             pid = int((directory / "pid").read_text())
             self._preparation.adopt(adopted)
             self.execs.adopt(container.id)

@@ -70,7 +70,14 @@ _PROPAGATION = {
     "unbindable": MS_UNBINDABLE,
     "runbindable": MS_UNBINDABLE,
 }
-_DEVICES = {"null": (1, 3), "zero": (1, 5), "full": (1, 7), "random": (1, 8), "urandom": (1, 9), "tty": (5, 0)}
+_DEVICES = {
+    "null": (1, 3),
+    "zero": (1, 5),
+    "full": (1, 7),
+    "random": (1, 8),
+    "urandom": (1, 9),
+    "tty": (5, 0),
+}
 _LINKS = {"fd": "/proc/self/fd", "stdin": "fd/0", "stdout": "fd/1", "stderr": "fd/2", "ptmx": "pts/ptmx"}
 
 
@@ -149,7 +156,9 @@ class Rootfs:
         os.close(self._root)
         propagation = self._linux.get("rootfsPropagation")
         if propagation:
-            mount("none", "/", None, _PROPAGATION[propagation] | (MS_REC if propagation.startswith("r") else 0))
+            mount(
+                "none", "/", None, _PROPAGATION[propagation] | (MS_REC if propagation.startswith("r") else 0)
+            )
         if self._config["root"].get("readonly"):
             descriptor = os.open("/", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
             mount_setattr(descriptor, set=MOUNT_ATTR_RDONLY)
@@ -243,7 +252,9 @@ class Rootfs:
 
     def _make_devices(self) -> None:
         """Fill /dev, if config.json mounts one (config-linux.md, "Default Devices")."""
-        if not any(item["destination"] == "/dev" and item.get("type") == "tmpfs" for item in self._config["mounts"]):
+        if not any(
+            item["destination"] == "/dev" and item.get("type") == "tmpfs" for item in self._config["mounts"]
+        ):
             return
         dev = self.open("/dev", os.O_RDONLY | os.O_DIRECTORY)
         mask = os.umask(0)
@@ -302,7 +313,9 @@ class Rootfs:
             if directory:
                 os.mkdir(name, 0o755, dir_fd=parent)
             else:
-                os.close(os.open(name, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC, 0o644, dir_fd=parent))
+                os.close(
+                    os.open(name, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC, 0o644, dir_fd=parent)
+                )
         finally:
             os.close(parent)
         return self.open(path)

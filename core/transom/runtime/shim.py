@@ -133,7 +133,9 @@ class Shim:
         set_child_subreaper()
         for number in (signal.SIGINT, signal.SIGHUP, signal.SIGTERM):
             signal.signal(number, signal.SIG_IGN)
-        complaints = os.open(self._directory / "shim.log", os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
+        complaints = os.open(
+            self._directory / "shim.log", os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600
+        )
         os.dup2(complaints, 2)
         os.close(complaints)
 

@@ -15,7 +15,15 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from transom.errors import Conflict, InvalidParameter, NotFound, StartFailed, TransomError, Unavailable, Unsupported
+from transom.errors import (
+    Conflict,
+    InvalidParameter,
+    NotFound,
+    StartFailed,
+    TransomError,
+    Unavailable,
+    Unsupported,
+)
 from transom.runtime.channel import Channel, Message, connect
 from transom.runtime.spawner import start_spawner
 
@@ -25,7 +33,9 @@ log = logging.getLogger(__name__)
 
 #: Seconds that a shim may take for an answer: a freeze, or a program on a slow disk.
 _PATIENCE = 120.0
-_ERRORS: dict[int, type[TransomError]] = {error.status: error for error in (InvalidParameter, NotFound, Conflict, Unsupported)}
+_ERRORS: dict[int, type[TransomError]] = {
+    error.status: error for error in (InvalidParameter, NotFound, Conflict, Unsupported)
+}
 
 
 @dataclass(frozen=True)
@@ -51,7 +61,9 @@ class Shims:
     `submit` does work in a thread; the monitor, which reads from all shims, is one such work that lasts until `close`.
     """
 
-    def __init__(self, root: Path, listener: Listener, submit: Callable[[Callable[[], None]], Future[None]]) -> None:
+    def __init__(
+        self, root: Path, listener: Listener, submit: Callable[[Callable[[], None]], Future[None]]
+    ) -> None:
         self.root = root
         root.mkdir(mode=0o700, exist_ok=True)
         self._listener = listener
@@ -80,13 +92,20 @@ class Shims:
     def spawn(self, container: str, message: Message) -> None:
         """Make a shim, whose directory exists. Raises `Unavailable`."""
         ours, theirs = Channel.pair()
-        request = {"op": "spawn", "container": container, "directory": str(self.directory(container)), **message}
+        request = {
+            "op": "spawn",
+            "container": container,
+            "directory": str(self.directory(container)),
+            **message,
+        }
         try:
             with self._lock:
                 self._start_spawner().send(request, theirs.fileno())
         except OSError as error:
             ours.close()
-            raise Unavailable(f"cannot make a shim for the container {container}: {error.strerror}") from error
+            raise Unavailable(
+                f"cannot make a shim for the container {container}: {error.strerror}"
+            ) from error
         finally:
             theirs.close()
         self._add(container, ours)

@@ -140,7 +140,9 @@ class Input:
 class Output:
     """The reading end of a process's stdout, stderr or terminal."""
 
-    def __init__(self, loop: Loop, descriptor: int, sink: Callable[[bytes], None], on_end: Callable[[], None]) -> None:
+    def __init__(
+        self, loop: Loop, descriptor: int, sink: Callable[[bytes], None], on_end: Callable[[], None]
+    ) -> None:
         os.set_blocking(descriptor, False)
         self._loop = loop
         self._descriptor = descriptor
@@ -216,6 +218,7 @@ class Client:
         self._on_change = on_change
         self._on_close = on_close
         self._waiting = bytearray()
+        self._was_full = False
         self._reading = True
         self._ending = False
         self._events = 0
@@ -313,7 +316,6 @@ class Client:
         return b""
 
     def _flush(self) -> None:
-        was_full = self.full
         try:
             while self._waiting:
                 del self._waiting[: os.write(self._descriptor, self._waiting[:_CHUNK])]
@@ -326,7 +328,8 @@ class Client:
             self.close()
             return
         self._watch()
-        if self.full != was_full:
+        if self.full != self._was_full:
+            self._was_full = self.full
             self._on_change()
 
     def _watch(self) -> None:

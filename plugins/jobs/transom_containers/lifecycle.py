@@ -26,7 +26,9 @@ def stop(engine: Engine, _job: Job, *, container: str, timeout: int | None = Non
     engine.supervisor.stop(container, timeout, signal)
 
 
-def restart(engine: Engine, _job: Job, *, container: str, timeout: int | None = None, signal: str = "") -> None:
+def restart(
+    engine: Engine, _job: Job, *, container: str, timeout: int | None = None, signal: str = ""
+) -> None:
     """Stop a container if it runs, and start it."""
     engine.supervisor.restart(container, timeout, signal)
 
@@ -42,7 +44,13 @@ def wait(engine: Engine, _job: Job, *, container: str, condition: str = "") -> F
 
 
 def remove(
-    engine: Engine, _job: Job, *, container: str, force: bool = False, volumes: bool = False, link: bool = False
+    engine: Engine,
+    _job: Job,
+    *,
+    container: str,
+    force: bool = False,
+    volumes: bool = False,
+    link: bool = False,
 ) -> None:
     """Delete a container, and with `volumes` the anonymous volumes that were made for it."""
     if link:

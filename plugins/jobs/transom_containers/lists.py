@@ -36,7 +36,12 @@ def container_sizes(engine: Engine, _job: Job, *, container: str) -> tuple[int, 
 
 
 def container_list(
-    engine: Engine, _job: Job, *, all: bool = False, limit: int = 0, filters: Filters | None = None  # noqa: A002
+    engine: Engine,
+    _job: Job,
+    *,
+    all: bool = False,
+    limit: int = 0,
+    filters: Filters | None = None,  # noqa: A002
 ) -> tuple[Container, ...]:
     """Return the running containers, or with `all`, `limit` or a filter by status all, the newest first.
 

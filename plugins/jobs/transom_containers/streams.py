@@ -42,7 +42,9 @@ def logs(
     def goes_on() -> bool:
         return not job.cancelled and not engine.stopping.is_set() and _writes(engine, found.id)
 
-    entries = _log(engine, found).read(since=since, until=until, tail=tail, follow=goes_on if follow else None)
+    entries = _log(engine, found).read(
+        since=since, until=until, tail=tail, follow=goes_on if follow else None
+    )
     wanted = {name for name, is_wanted in (("stdout", stdout), ("stderr", stderr)) if is_wanted}
     return (entry for entry in entries if entry.stream in wanted)
 

@@ -35,7 +35,11 @@ def plugin(name: str, *drivers: type[NetworkDriver]) -> types.ModuleType:
 
 
 def test_the_default_is_the_highest_rank_that_works(tmp_path: Path) -> None:
-    drivers = [driver("slow", rank=1), driver("fast", rank=9, reason="no such kernel"), driver("asked", rank=-1)]
+    drivers = [
+        driver("slow", rank=1),
+        driver("fast", rank=9, reason="no such kernel"),
+        driver("asked", rank=-1),
+    ]
     assert Catalog(tmp_path, [plugin("p", *drivers)]).network.default() == "slow"
 
 

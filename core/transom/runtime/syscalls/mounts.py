@@ -103,7 +103,11 @@ def mount(source: Path, target: Path, kind: str | None, flags: int, data: str = 
     """mount(2)."""
     check(
         libc.mount(
-            encode(source), encode(target), encode(kind), ctypes.c_ulong(flags), data.encode() if data else None
+            encode(source),
+            encode(target),
+            encode(kind),
+            ctypes.c_ulong(flags),
+            data.encode() if data else None,
         ),
         "mount",
         target,
@@ -150,7 +154,9 @@ def fsconfig_string(filesystem: int, key: str, value: Path) -> None:
 
 def fsconfig_flag(filesystem: int, key: str) -> None:
     """fsconfig(2): set an option that has no value."""
-    check(libc.syscall(_SYS_FSCONFIG, filesystem, _FSCONFIG_SET_FLAG, key.encode(), None, 0), f"fsconfig {key}")
+    check(
+        libc.syscall(_SYS_FSCONFIG, filesystem, _FSCONFIG_SET_FLAG, key.encode(), None, 0), f"fsconfig {key}"
+    )
 
 
 def fsconfig_create(filesystem: int) -> None:
@@ -192,7 +198,13 @@ class _MountAttributes(ctypes.Structure):
 
 
 def mount_setattr(
-    tree: int, path: Path = "", *, set: int = 0, clear: int = 0, propagation: int = 0, recursive: bool = False  # noqa: A002
+    tree: int,
+    path: Path = "",
+    *,
+    set: int = 0,
+    clear: int = 0,
+    propagation: int = 0,
+    recursive: bool = False,  # noqa: A002
 ) -> None:
     """mount_setattr(2): change the attributes of the mount that a descriptor, or a path below it, stands for."""
     attributes = _MountAttributes(set, clear, propagation, 0)
