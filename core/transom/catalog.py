@@ -118,9 +118,7 @@ class Shelf(Generic[D]):
             if self._probe(entry) is None:
                 return entry.driver.name
         reasons = "; ".join(f"{entry.driver.name}: {entry.unavailable}" for entry in ranked)
-        raise DriverUnavailable(
-            f"no {self.kind} driver works on this machine", reasons or "none is installed"
-        )
+        raise DriverUnavailable(f"no {self.kind} driver works on this machine", reasons or "none is installed")
 
     def describe(self, default: str = "") -> list[DriverInfo]:
         """Return all drivers of the kind, with the reason of those that cannot work here."""
@@ -138,9 +136,7 @@ class Shelf(Generic[D]):
             module=driver.__module__,
             rank=driver.rank,
             limits=driver.limits,
-            capabilities=tuple(name for name, value in vars(capabilities).items() if value)
-            if capabilities
-            else (),
+            capabilities=tuple(name for name, value in vars(capabilities).items() if value) if capabilities else (),
             unavailable=str(reason) if reason else "",
             default=driver.name == default,
         )

@@ -90,9 +90,7 @@ def _checked(source: Path, key: str, value: Any, default: Any) -> Any:
         case _:
             wanted, fits = f"of type {type(default).__name__}", type(value) is type(default)
     if not fits:
-        raise InvalidParameter(
-            f"the configuration file {source} has {key} = {value!r}, which should be {wanted}"
-        )
+        raise InvalidParameter(f"the configuration file {source} has {key} = {value!r}, which should be {wanted}")
     if isinstance(default, Path):
         return Path(value)
     return tuple(value) if isinstance(default, tuple) else value

@@ -23,9 +23,7 @@ def main(config: Config) -> int:
 
     A frontend that ends by an error ends the daemon. Containers run on.
     """
-    logging.basicConfig(
-        level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s", stream=sys.stderr
-    )
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s", stream=sys.stderr)
     try:
         with Engine(config) as engine:
             return _serve(engine)

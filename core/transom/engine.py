@@ -135,7 +135,7 @@ class Engine:
         name: str,
         /,
         *,
-        input: IO[bytes] | None = None,  # noqa: A002
+        input: IO[bytes] | None = None,
         report: Callable[[Progress], None] = lambda _: None,
         **parameters: Any,
     ) -> Job:

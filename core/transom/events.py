@@ -45,7 +45,7 @@ class Events:
         self._history: deque[Event] = deque(maxlen=HISTORY)
         self._subscriptions: list[Subscription] = []
 
-    def record(self, type: str, action: str, id: str, attributes: Mapping[str, str] | None = None) -> Event:  # noqa: A002
+    def record(self, type: str, action: str, id: str, attributes: Mapping[str, str] | None = None) -> Event:
         """Record that something happened, tell the subscribers, then the plugins."""
         with self._lock:
             event = Event(type, action, id, dict(attributes or {}))

@@ -83,9 +83,7 @@ class Job:
         self.status = Status.DONE
         return self.result
 
-    def progress(
-        self, status: str, subject: str = "", *, current: int | None = None, total: int | None = None
-    ) -> None:
+    def progress(self, status: str, subject: str = "", *, current: int | None = None, total: int | None = None) -> None:
         """Report progress to whoever asked for the job."""
         self.report(Progress(status, subject, current, total))
 

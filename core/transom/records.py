@@ -36,7 +36,7 @@ def dump(value: Any) -> Any:
     return value
 
 
-def load(type: type[T], record: Any) -> T:  # noqa: A002
+def load(type: type[T], record: Any) -> T:
     """Return the value of the given type whose `dump` the record is."""
     return typing.cast("T", _load(type, record))
 

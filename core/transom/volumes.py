@@ -138,9 +138,7 @@ class VolumeStore:
             if found is not None:
                 return self._located(_same(found[1], driver, options))
             volumes = self._driver(driver)
-            node = self._db.put(
-                _KIND, name, root=True, data=records.dump(VolumeRecord(name, driver, options, labels))
-            )
+            node = self._db.put(_KIND, name, root=True, data=records.dump(VolumeRecord(name, driver, options, labels)))
             record = VolumeRecord(name, driver, options, labels, created=node.created, ready=True)
             try:
                 volumes.create(name, options)
@@ -271,9 +269,7 @@ def _same(record: VolumeRecord, driver: str, options: Mapping[str, str]) -> Volu
 
 def _check_name(name: str) -> None:
     if len(name) == 1:
-        raise InvalidParameter(
-            "volume name is too short, names should be at least two alphanumeric characters"
-        )
+        raise InvalidParameter("volume name is too short, names should be at least two alphanumeric characters")
     if not _NAME.match(name):
         raise InvalidParameter(
             f'create {name}: "{name}" includes invalid characters for a local volume name,'

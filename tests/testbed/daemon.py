@@ -94,7 +94,7 @@ class Daemon:
         *arguments: str,
         check: bool = True,
         input: str | bytes | None = None,
-        timeout: float = 120,  # noqa: A002
+        timeout: float = 120,
     ) -> subprocess.CompletedProcess[str]:
         """Run a command of `transom` against this daemon."""
         return self._run([str(_TRANSOM), "-H", self.host, *arguments], check, input, timeout)
@@ -104,7 +104,7 @@ class Daemon:
         *arguments: str,
         check: bool = True,
         input: str | bytes | None = None,
-        timeout: float = 120,  # noqa: A002
+        timeout: float = 120,
     ) -> subprocess.CompletedProcess[str]:
         """Run a command of the stock `docker` client against this daemon."""
         docker = shutil.which("docker")
@@ -138,9 +138,7 @@ class Daemon:
             done.stderr.decode(errors="replace"),
         )
         if check and result.returncode:
-            raise AssertionError(
-                f"{' '.join(command)} exited with {result.returncode}: {result.stderr}\n{self.log()}"
-            )
+            raise AssertionError(f"{' '.join(command)} exited with {result.returncode}: {result.stderr}\n{self.log()}")
         return result
 
     def _wait(self) -> None:

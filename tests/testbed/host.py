@@ -25,9 +25,7 @@ def become_private() -> None:
 def left_behind(directory: Path) -> list[str]:
     """Return what is still there of daemons whose roots were below a directory: one line per thing."""
     below = f"{directory}/"
-    found = [
-        f"mount {line.split()[4]}" for line in _lines("/proc/self/mountinfo") if below in line.split()[4]
-    ]
+    found = [f"mount {line.split()[4]}" for line in _lines("/proc/self/mountinfo") if below in line.split()[4]]
     found += [f"cgroup {path}" for path in Path("/sys/fs/cgroup").glob(f"**/{CGROUP_PARENT}")]
     for process in Path("/proc").iterdir():
         if process.name.isdecimal() and int(process.name) != os.getpid():

@@ -76,9 +76,7 @@ def _make_busybox_tree(root: Path) -> None:
         (root / directory).mkdir()
     (root / "tmp").chmod(0o1777)
     shutil.copy("/bin/busybox", root / "bin/busybox")
-    applets = subprocess.run(
-        ["/bin/busybox", "--list"], check=True, capture_output=True, text=True
-    ).stdout.split()
+    applets = subprocess.run(["/bin/busybox", "--list"], check=True, capture_output=True, text=True).stdout.split()
     for applet in applets:
         link = root / "bin" / applet
         if not link.exists():

@@ -72,9 +72,7 @@ class Execs:
             notes = json.dumps({"process": process, "record": records.dump(record)})
             (self._directory(container.id) / exec_id).write_text(notes)
             descriptors = () if attachment is None else (attachment.descriptor,)
-            told = (
-                {"streams": [], "detach": "", "leftover": ""} if attachment is None else attachment.message()
-            )
+            told = {"streams": [], "detach": "", "leftover": ""} if attachment is None else attachment.message()
             answer = self._shims.request(
                 container.id,
                 "exec",

@@ -36,12 +36,7 @@ def parse_bind(text: str, driver: str = "") -> Mount:
     chosen = [option for option in options if option in ("ro", "rw", "readonly")]
     propagations = [option for option in options if option in _PROPAGATIONS]
     known = {*chosen, *propagations, *(("nocopy",) if not is_path else ()), *_WITHOUT_EFFECT}
-    if (
-        len(chosen) > 1
-        or len(propagations) > 1
-        or not set(options) <= known
-        or (propagations and not is_path)
-    ):
+    if len(chosen) > 1 or len(propagations) > 1 or not set(options) <= known or (propagations and not is_path):
         raise InvalidParameter(f"invalid mode: {parts[2]}: invalid volume specification: '{text}'")
     return check_mount(
         Mount(
@@ -63,9 +58,7 @@ def check_mount(mount: Mount, text: str = "") -> Mount:
     """Return a mount with its destination cleaned. Raises `InvalidParameter` for one that cannot be mounted."""
     what = f"invalid volume specification: '{text}'" if text else "invalid mount config"
     if not mount.destination.startswith("/"):
-        raise InvalidParameter(
-            f"{what}: invalid mount path: '{mount.destination}' mount path must be absolute"
-        )
+        raise InvalidParameter(f"{what}: invalid mount path: '{mount.destination}' mount path must be absolute")
     destination = posixpath.normpath(mount.destination)
     if destination.lstrip("/") == "":
         raise InvalidParameter(f"{what}: invalid specification: destination can't be '/'")

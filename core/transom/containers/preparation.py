@@ -52,9 +52,7 @@ class Preparation:
             rootfs = self._engine.layers.mount(container.graphdriver, container.id)
             undo.callback(self._engine.layers.unmount, container.graphdriver, container.id)
             undo.callback(self._release_volumes, container)
-            prepared = replace(
-                container, mounts=tuple(self._locate(mount, container) for mount in container.mounts)
-            )
+            prepared = replace(container, mounts=tuple(self._locate(mount, container) for mount in container.mounts))
             undo.callback(self._disconnect, container)
             network = self._connect(container)
             _make_working_directory(rootfs, container.config.run.working_dir)

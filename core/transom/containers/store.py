@@ -45,9 +45,7 @@ class ContainerStore:
             if identity is not None:
                 return self._containers[identity]
             found = [
-                container
-                for identity, container in self._containers.items()
-                if bare and identity.startswith(bare)
+                container for identity, container in self._containers.items() if bare and identity.startswith(bare)
             ]
         if len(found) > 1:
             raise InvalidParameter(f"Multiple IDs found with provided prefix: {name}")

@@ -186,9 +186,7 @@ class Supervisor:
         except BaseException as error:
             self._start_failed(container, error)
             raise
-        state = State(
-            status=Status.RUNNING, pid=pid, started=time.time_ns(), restarts=container.state.restarts
-        )
+        state = State(status=Status.RUNNING, pid=pid, started=time.time_ns(), restarts=container.state.restarts)
         self._change(replace(prepared, state=state))
         self.record(prepared, "start")
 
@@ -332,9 +330,7 @@ class Supervisor:
         if alive and status is None and (directory / "pid").exists():
             adopted = container
             if not container.state.running:
-                adopted = container.with_state(
-                    status=Status.RUNNING, started=time.time_ns(), exit_code=0, error=""
-                )
+                adopted = container.with_state(status=Status.RUNNING, started=time.time_ns(), exit_code=0, error="")
             pid = int((directory / "pid").read_text())
             self._preparation.adopt(adopted)
             self.execs.adopt(container.id)

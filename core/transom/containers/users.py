@@ -39,11 +39,7 @@ def find_user(root: Path, wanted: str, additional_groups: tuple[str, ...] = ()) 
     name = name or "0"
     number = _number(name, "uid")
     entry = next(
-        (
-            fields
-            for fields in _entries(root, "etc/passwd", 7)
-            if name == fields[0] or number == _decimal(fields[2])
-        ),
+        (fields for fields in _entries(root, "etc/passwd", 7) if name == fields[0] or number == _decimal(fields[2])),
         None,
     )
     if entry is None and number is None:
@@ -59,9 +55,7 @@ def find_user(root: Path, wanted: str, additional_groups: tuple[str, ...] = ()) 
         members = [
             identity
             for fields in groups
-            if login in fields[3].split(",")
-            and (identity := _decimal(fields[2])) is not None
-            and identity != gid
+            if login in fields[3].split(",") and (identity := _decimal(fields[2])) is not None and identity != gid
         ]
     members += [_group(groups, item) for item in additional_groups]
     return User(uid or 0, gid, tuple(dict.fromkeys((gid, *members))), (entry[5] if entry else "") or "/")

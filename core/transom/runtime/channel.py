@@ -72,7 +72,7 @@ def listen(directory: Path, name: str) -> socket.socket:
     listener = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     with _reachable(directory) as path:
         try:
-            os.unlink(f"{path}/{name}")  # noqa: PTH108 pathlib is not worth its memory in a shim
+            os.unlink(f"{path}/{name}")
         except FileNotFoundError:
             pass
         listener.bind(f"{path}/{name}")

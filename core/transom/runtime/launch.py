@@ -51,9 +51,7 @@ class Gate:
 class Launch:
     """A process in the making. `work` is called in the child with its `Gate` and ends by executing a program."""
 
-    def __init__(
-        self, work: Callable[[Gate], None], *, namespaces: int = 0, cgroup: int | None = None
-    ) -> None:
+    def __init__(self, work: Callable[[Gate], None], *, namespaces: int = 0, cgroup: int | None = None) -> None:
         self._connection, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         self.pid = clone3(namespaces, cgroup)
         if self.pid == 0:

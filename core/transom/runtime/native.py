@@ -161,9 +161,7 @@ class NativeDriver(ExecDriver):
         os.setsid()
         controlling = None
         if process.get("terminal"):
-            controlling, terminal = open_terminal(
-                os.open("/dev/pts/ptmx", os.O_RDWR | os.O_NOCTTY | os.O_CLOEXEC)
-            )
+            controlling, terminal = open_terminal(os.open("/dev/pts/ptmx", os.O_RDWR | os.O_NOCTTY | os.O_CLOEXEC))
             _set_size(controlling, process.get("consoleSize"))
             take_terminal(terminal)
         else:

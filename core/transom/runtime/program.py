@@ -94,8 +94,7 @@ def _signed(value: int) -> int:
 def _become(user: Mapping[str, Any], capabilities: Mapping[str, list[str]]) -> None:
     """Take on the user, the groups and exactly the given capabilities."""
     bounding, effective, permitted, inheritable, ambient = (
-        mask(capabilities.get(kind, ()))
-        for kind in ("bounding", "effective", "permitted", "inheritable", "ambient")
+        mask(capabilities.get(kind, ())) for kind in ("bounding", "effective", "permitted", "inheritable", "ambient")
     )
     for number in range(last_capability() + 1):
         if not bounding >> number & 1:

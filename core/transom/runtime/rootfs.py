@@ -156,9 +156,7 @@ class Rootfs:
         os.close(self._root)
         propagation = self._linux.get("rootfsPropagation")
         if propagation:
-            mount(
-                "none", "/", None, _PROPAGATION[propagation] | (MS_REC if propagation.startswith("r") else 0)
-            )
+            mount("none", "/", None, _PROPAGATION[propagation] | (MS_REC if propagation.startswith("r") else 0))
         if self._config["root"].get("readonly"):
             descriptor = os.open("/", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
             mount_setattr(descriptor, set=MOUNT_ATTR_RDONLY)
@@ -252,9 +250,7 @@ class Rootfs:
 
     def _make_devices(self) -> None:
         """Fill /dev, if config.json mounts one (config-linux.md, "Default Devices")."""
-        if not any(
-            item["destination"] == "/dev" and item.get("type") == "tmpfs" for item in self._config["mounts"]
-        ):
+        if not any(item["destination"] == "/dev" and item.get("type") == "tmpfs" for item in self._config["mounts"]):
             return
         dev = self.open("/dev", os.O_RDONLY | os.O_DIRECTORY)
         mask = os.umask(0)
@@ -313,9 +309,7 @@ class Rootfs:
             if directory:
                 os.mkdir(name, 0o755, dir_fd=parent)
             else:
-                os.close(
-                    os.open(name, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC, 0o644, dir_fd=parent)
-                )
+                os.close(os.open(name, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC, 0o644, dir_fd=parent))
         finally:
             os.close(parent)
         return self.open(path)

@@ -97,9 +97,7 @@ class Shim:
         driver: type[ExecDriver] = find_class(message["exec"])
         self._driver = driver(message["container"], self._directory, self._directory / "driver")
         settings = message["log"]
-        self._log: LogWriter = find_class(settings["driver"])(
-            Path(settings["directory"]), settings["options"]
-        ).open()
+        self._log: LogWriter = find_class(settings["driver"])(Path(settings["directory"]), settings["options"]).open()
         self._init = Session(
             self._loop,
             terminal=message["terminal"],
@@ -133,9 +131,7 @@ class Shim:
         set_child_subreaper()
         for number in (signal.SIGINT, signal.SIGHUP, signal.SIGTERM):
             signal.signal(number, signal.SIG_IGN)
-        complaints = os.open(
-            self._directory / "shim.log", os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600
-        )
+        complaints = os.open(self._directory / "shim.log", os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
         os.dup2(complaints, 2)
         os.close(complaints)
 

@@ -61,9 +61,7 @@ class Shims:
     `submit` does work in a thread; the monitor, which reads from all shims, is one such work that lasts until `close`.
     """
 
-    def __init__(
-        self, root: Path, listener: Listener, submit: Callable[[Callable[[], None]], Future[None]]
-    ) -> None:
+    def __init__(self, root: Path, listener: Listener, submit: Callable[[Callable[[], None]], Future[None]]) -> None:
         self.root = root
         root.mkdir(mode=0o700, exist_ok=True)
         self._listener = listener
@@ -103,9 +101,7 @@ class Shims:
                 self._start_spawner().send(request, theirs.fileno())
         except OSError as error:
             ours.close()
-            raise Unavailable(
-                f"cannot make a shim for the container {container}: {error.strerror}"
-            ) from error
+            raise Unavailable(f"cannot make a shim for the container {container}: {error.strerror}") from error
         finally:
             theirs.close()
         self._add(container, ours)

@@ -140,9 +140,7 @@ class Input:
 class Output:
     """The reading end of a process's stdout, stderr or terminal."""
 
-    def __init__(
-        self, loop: Loop, descriptor: int, sink: Callable[[bytes], None], on_end: Callable[[], None]
-    ) -> None:
+    def __init__(self, loop: Loop, descriptor: int, sink: Callable[[bytes], None], on_end: Callable[[], None]) -> None:
         os.set_blocking(descriptor, False)
         self._loop = loop
         self._descriptor = descriptor

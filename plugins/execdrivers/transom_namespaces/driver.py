@@ -46,9 +46,7 @@ class NamespacesDriver(NativeDriver):
     def probe(cls, root: Path) -> None:
         """Return if the kernel has every namespace and this process may make them."""
         del root
-        missing = [
-            name for name, (link, _) in _NAMESPACES.items() if not Path("/proc/self/ns", link).exists()
-        ]
+        missing = [name for name, (link, _) in _NAMESPACES.items() if not Path("/proc/self/ns", link).exists()]
         if missing:
             raise DriverUnavailable(
                 f"the kernel has no {' and no '.join(missing)} namespaces",
@@ -63,9 +61,7 @@ class NamespacesDriver(NativeDriver):
         """Return the namespaces that config.json wants new."""
         # A process is born into the control group that it will see as the root only after clone(2) looked at it, so
         # that namespace is made by the child.
-        return sum(
-            _NAMESPACES[kind][1] for kind, path in self._wanted().items() if not path and kind != "cgroup"
-        )
+        return sum(_NAMESPACES[kind][1] for kind, path in self._wanted().items() if not path and kind != "cgroup")
 
     def child_isolate(self) -> None:
         """Enter the namespaces that config.json gives by path, and set up the new ones."""

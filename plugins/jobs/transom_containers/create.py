@@ -147,9 +147,7 @@ def _merge(image: RunConfig, asked: RunConfig) -> RunConfig:
 
 def _check(run: RunConfig, config: ContainerConfig, host: HostConfig) -> None:
     if run.working_dir and not run.working_dir.startswith("/"):
-        raise InvalidParameter(
-            f"the working directory '{run.working_dir}' is invalid, it needs to be an absolute path"
-        )
+        raise InvalidParameter(f"the working directory '{run.working_dir}' is invalid, it needs to be an absolute path")
     if run.stop_signal:
         parse_signal(run.stop_signal)
     if any("=" not in item or item.startswith("=") for item in run.env):
@@ -166,9 +164,7 @@ def _check(run: RunConfig, config: ContainerConfig, host: HostConfig) -> None:
     if host.restart.name not in ("", "no") and host.auto_remove:
         raise InvalidParameter("can't create 'AutoRemove' container with restart policy")
     if host.init:
-        raise Unsupported(
-            "an init process inside the container (--init) is not supported yet: leave the option out"
-        )
+        raise Unsupported("an init process inside the container (--init) is not supported yet: leave the option out")
     if host.shm_size < 0:
         raise InvalidParameter("SHM size can not be less than 0")
 
@@ -208,14 +204,10 @@ def _make_volumes(engine: Engine, container: Container, undo: ExitStack) -> tupl
         if engine.volumes.exists(mount.source):
             record = engine.volumes.get(mount.source)
             if mount.driver and mount.driver != record.driver:
-                raise Conflict(
-                    f"the volume {record.name} is of the driver {record.driver}, not {mount.driver}"
-                )
+                raise Conflict(f"the volume {record.name} is of the driver {record.driver}, not {mount.driver}")
         else:
             labels = {**mount.labels, ANONYMOUS_LABEL: ""} if mount.anonymous else mount.labels
-            record = engine.volumes.create(
-                mount.source, mount.driver or "local", mount.driver_options, labels
-            )
+            record = engine.volumes.create(mount.source, mount.driver or "local", mount.driver_options, labels)
             undo.callback(engine.volumes.remove, record.name)
             engine.events.record("volume", "create", record.name, {"driver": record.driver})
         mounts.append(replace(mount, driver=record.driver))

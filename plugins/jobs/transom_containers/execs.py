@@ -32,7 +32,7 @@ def exec_start(
     engine: Engine,
     _job: Job,
     *,
-    exec: str,  # noqa: A002 the API's word
+    exec: str,
     connection: int | None = None,
     leftover: bytes = b"",
     detach: bool = False,
@@ -69,11 +69,11 @@ def exec_start(
     engine.supervisor.execs.start(exec, attachment, console_size)
 
 
-def exec_resize(engine: Engine, _job: Job, *, exec: str, height: int, width: int) -> None:  # noqa: A002
+def exec_resize(engine: Engine, _job: Job, *, exec: str, height: int, width: int) -> None:
     """Set the size of the terminal of a process, in characters."""
     engine.supervisor.execs.resize(exec, height, width)
 
 
-def exec_inspect(engine: Engine, _job: Job, *, exec: str) -> ExecRecord:  # noqa: A002
+def exec_inspect(engine: Engine, _job: Job, *, exec: str) -> ExecRecord:
     """Return what is known of a process."""
     return engine.supervisor.execs.get(exec)

@@ -26,9 +26,7 @@ def stop(engine: Engine, _job: Job, *, container: str, timeout: int | None = Non
     engine.supervisor.stop(container, timeout, signal)
 
 
-def restart(
-    engine: Engine, _job: Job, *, container: str, timeout: int | None = None, signal: str = ""
-) -> None:
+def restart(engine: Engine, _job: Job, *, container: str, timeout: int | None = None, signal: str = "") -> None:
     """Stop a container if it runs, and start it."""
     engine.supervisor.restart(container, timeout, signal)
 

@@ -41,7 +41,7 @@ def container_list(
     *,
     all: bool = False,
     limit: int = 0,
-    filters: Filters | None = None,  # noqa: A002
+    filters: Filters | None = None,
 ) -> tuple[Container, ...]:
     """Return the running containers, or with `all`, `limit` or a filter by status all, the newest first.
 

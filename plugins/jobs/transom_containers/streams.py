@@ -42,9 +42,7 @@ def logs(
     def goes_on() -> bool:
         return not job.cancelled and not engine.stopping.is_set() and _writes(engine, found.id)
 
-    entries = _log(engine, found).read(
-        since=since, until=until, tail=tail, follow=goes_on if follow else None
-    )
+    entries = _log(engine, found).read(since=since, until=until, tail=tail, follow=goes_on if follow else None)
     wanted = {name for name, is_wanted in (("stdout", stdout), ("stderr", stderr)) if is_wanted}
     return (entry for entry in entries if entry.stream in wanted)
 
@@ -74,9 +72,7 @@ def attach(
         if found.state.status in (Status.PAUSED, Status.RESTARTING):
             raise Conflict(f"container {container} is {found.state.status.value}: it cannot be attached to")
         names = tuple(
-            name
-            for name, wanted in (("stdin", stdin), ("stdout", stdout), ("stderr", stderr))
-            if wanted and stream
+            name for name, wanted in (("stdin", stdin), ("stdout", stdout), ("stderr", stderr)) if wanted and stream
         )
         attachment = Attachment(connection, names, detach_keys, leftover)
         attachment.check()

@@ -57,9 +57,7 @@ def container(policy: str, *, retries: int = 0, **state: object) -> Container:
         (container("on-failure", exit_code=3, retries=2, restarts=2), False),
     ],
 )
-def test_a_policy_says_whether_a_container_is_started_again(
-    restarts: Restarts, ended: Container, again: bool
-) -> None:
+def test_a_policy_says_whether_a_container_is_started_again(restarts: Restarts, ended: Container, again: bool) -> None:
     assert (restarts.delay(ended) is not None) is again
 
 

@@ -48,9 +48,7 @@ def test_the_process_is_the_entrypoint_with_its_arguments(container: Container, 
     assert "HOME=/" in process["env"]
 
 
-def test_root_has_dockers_capabilities_and_another_user_has_none(
-    container: Container, tmp_path: Path
-) -> None:
+def test_root_has_dockers_capabilities_and_another_user_has_none(container: Container, tmp_path: Path) -> None:
     root = spec(container, tmp_path)["process"]["capabilities"]
     other_run = replace(container.config.run, user="1000")
     other = replace(container, config=replace(container.config, run=other_run))
@@ -75,9 +73,7 @@ def test_what_is_asked_for_takes_the_place_of_a_default_mount(container: Contain
 
 def test_outer_mounts_come_before_inner_ones(container: Container, tmp_path: Path) -> None:
     mounts = (Mount(MountKind.TMPFS, "/a/b/c"), Mount(MountKind.TMPFS, "/a"), Mount(MountKind.TMPFS, "/a/b"))
-    destinations = [
-        item["destination"] for item in spec(replace(container, mounts=mounts), tmp_path)["mounts"]
-    ]
+    destinations = [item["destination"] for item in spec(replace(container, mounts=mounts), tmp_path)["mounts"]]
     assert [path for path in destinations if path.startswith("/a")] == ["/a", "/a/b", "/a/b/c"]
 
 

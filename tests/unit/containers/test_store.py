@@ -31,9 +31,7 @@ def store(db: GraphDB) -> ContainerStore:
 
 def add(db: GraphDB, store: ContainerStore, identity: str, name: str, created: int = 0) -> Container:
     identity = identity.ljust(64, "0")
-    host = HostConfig(
-        restart=RestartPolicy("always", 3), ulimits=(Ulimit("core", 1, 2),), console_size=(3, 4)
-    )
+    host = HostConfig(restart=RestartPolicy("always", 3), ulimits=(Ulimit("core", 1, 2),), console_size=(3, 4))
     db.put("snapshot", f"vfs/{identity}")
     container = Container(
         identity, name, created, IMAGE, ContainerConfig("image"), host, "vfs", "chroot", "none", "json-file"

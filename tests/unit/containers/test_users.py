@@ -19,9 +19,7 @@ def root(tmp_path: Path) -> Path:
         "root:x:0:0:root:/root:/bin/sh\n# a comment\nbroken line\nalice:x:1000:1001::/home/alice:/bin/sh\n"
         "homeless:x:7:7:::/bin/sh\n"
     )
-    (etc / "group").write_text(
-        "root:x:0:\nalice:x:1001:\nvideo:x:44:alice,bob\naudio:x:29:bob,alice\nwheel:x:10:\n"
-    )
+    (etc / "group").write_text("root:x:0:\nalice:x:1001:\nvideo:x:44:alice,bob\naudio:x:29:bob,alice\nwheel:x:10:\n")
     return tmp_path
 
 

@@ -72,9 +72,7 @@ def test_an_unknown_job_is_refused(engine: Engine) -> None:
 
 
 @pytest.mark.parametrize("parameters", [{}, {"number": 1, "letter": "a"}])
-def test_wrong_parameters_are_refused_when_the_job_is_made(
-    engine: Engine, parameters: dict[str, object]
-) -> None:
+def test_wrong_parameters_are_refused_when_the_job_is_made(engine: Engine, parameters: dict[str, object]) -> None:
     with pytest.raises(InvalidParameter, match="double"):
         engine.job("double", **parameters)
 

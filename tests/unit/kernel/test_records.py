@@ -86,9 +86,7 @@ def test_what_is_no_digest_is_refused(text: str) -> None:
 
 def test_a_configuration_file_changes_defaults_and_options_change_both(tmp_path: Path) -> None:
     path = tmp_path / "daemon.toml"
-    path.write_text(
-        'data-root = "/x"\ngraphdriver = "vfs"\nregistry-mirrors = ["https://m"]\nidle-exit = 5\n'
-    )
+    path.write_text('data-root = "/x"\ngraphdriver = "vfs"\nregistry-mirrors = ["https://m"]\nidle-exit = 5\n')
     config = Config.load(path, graphdriver="overlay", execdriver=None, hosts=())
     assert (config.data_root, config.graphdriver, config.registry_mirrors) == (
         Path("/x"),

@@ -64,9 +64,7 @@ def test_a_client_gets_only_the_streams_that_it_wants(loop: Loop, ends: tuple[in
     assert ends[1].recv(100) == b"error"
 
 
-def test_a_slow_client_fills_its_buffer_and_gets_everything(
-    loop: Loop, ends: tuple[int, socket.socket]
-) -> None:
+def test_a_slow_client_fills_its_buffer_and_gets_everything(loop: Loop, ends: tuple[int, socket.socket]) -> None:
     changes: list[bool] = []
     client = Client(
         loop,
@@ -145,9 +143,7 @@ def test_input_arrives_up_to_the_detach_keys_however_it_is_cut(typed: bytes, cut
     reader, writer = os.pipe()
     stdin = Input(loop)
     stdin.open(writer)
-    client = Client(
-        loop, ours.detach(), streams=frozenset(("stdin",)), framed=False, target=stdin, detach=b"\x10\x11"
-    )
+    client = Client(loop, ours.detach(), streams=frozenset(("stdin",)), framed=False, target=stdin, detach=b"\x10\x11")
     # A sequence may only be told from its beginning when it is whole.
     typed = typed.rstrip(b"\x10")
     for piece in pieces(typed + b"\x10\x11" + b"never", cuts):
@@ -160,9 +156,7 @@ def test_input_arrives_up_to_the_detach_keys_however_it_is_cut(typed: bytes, cut
     os.close(reader)
 
 
-def test_a_clients_end_of_input_is_told_and_it_may_still_read(
-    loop: Loop, ends: tuple[int, socket.socket]
-) -> None:
+def test_a_clients_end_of_input_is_told_and_it_may_still_read(loop: Loop, ends: tuple[int, socket.socket]) -> None:
     ended: list[bool] = []
     client = Client(
         loop,
@@ -181,9 +175,7 @@ def test_a_clients_end_of_input_is_told_and_it_may_still_read(
 
 def test_a_client_that_is_gone_is_dropped(loop: Loop, ends: tuple[int, socket.socket]) -> None:
     gone: list[Client] = []
-    client = Client(
-        loop, ends[0], streams=frozenset(("stdout",)), framed=False, target=None, on_close=gone.append
-    )
+    client = Client(loop, ends[0], streams=frozenset(("stdout",)), framed=False, target=None, on_close=gone.append)
     ends[1].close()
     turn_until(loop, lambda: client.closed)
     assert gone == [client]

@@ -154,9 +154,7 @@ def fsconfig_string(filesystem: int, key: str, value: Path) -> None:
 
 def fsconfig_flag(filesystem: int, key: str) -> None:
     """fsconfig(2): set an option that has no value."""
-    check(
-        libc.syscall(_SYS_FSCONFIG, filesystem, _FSCONFIG_SET_FLAG, key.encode(), None, 0), f"fsconfig {key}"
-    )
+    check(libc.syscall(_SYS_FSCONFIG, filesystem, _FSCONFIG_SET_FLAG, key.encode(), None, 0), f"fsconfig {key}")
 
 
 def fsconfig_create(filesystem: int) -> None:
@@ -204,16 +202,14 @@ def mount_setattr(
     set: int = 0,
     clear: int = 0,
     propagation: int = 0,
-    recursive: bool = False,  # noqa: A002
+    recursive: bool = False,
 ) -> None:
     """mount_setattr(2): change the attributes of the mount that a descriptor, or a path below it, stands for."""
     attributes = _MountAttributes(set, clear, propagation, 0)
     name = os.fsencode(path)
     flags = (0 if name else _AT_EMPTY_PATH) | (AT_RECURSIVE if recursive else 0)
     check(
-        libc.syscall(
-            _SYS_MOUNT_SETATTR, tree, name, flags, ctypes.byref(attributes), ctypes.sizeof(attributes)
-        ),
+        libc.syscall(_SYS_MOUNT_SETATTR, tree, name, flags, ctypes.byref(attributes), ctypes.sizeof(attributes)),
         "mount_setattr",
         path,
     )
