@@ -1,0 +1,207 @@
+"""Transom beside dockerd, in one run: the ratio of the medians says how far away each is.
+
+    ../shared/peers/run make bench        # or on any host where dockerd listens: PEER_DOCKER_HOST=unix://… make bench
+
+The stock docker client speaks to both. On a host without dockerd Transom's own figures are printed alone. With REGISTRY
+(`host:port`, with busybox:latest and layers:latest in it) images come from there; without it a registry is started and gets what
+it needs. Figures are medians; runs of the two alternate, so that a busy machine is busy for both.
+"""
+
+from __future__ import annotations
+
+import http.client
+import os
+import shutil
+import socket
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
+
+from testbed.daemon import Daemon
+from testbed.host import become_private, left_behind
+from testbed.registry import Registry
+
+_CONTAINERS = 100
+_RUNS = 15
+_PULLS = 3
+
+
+@dataclass
+class Engine:
+    """One of the two: its name, and where it listens."""
+
+    name: str
+    host: str
+    figures: dict[str, list[float]] = field(default_factory=dict)
+
+    def docker(self, *arguments: str) -> str:
+        """Run the stock client and return what it printed."""
+        done = subprocess.run(["docker", "-H", self.host, *arguments], capture_output=True, text=True)
+        if done.returncode:
+            raise RuntimeError(f"{self.name}: docker {' '.join(arguments)}: {done.stderr}")
+        return done.stdout.strip()
+
+
+@dataclass(frozen=True)
+class Work:
+    """Something that both do. `unit` is what the figures are in; the lower the better, unless `higher`."""
+
+    name: str
+    unit: str
+    measure: Callable[[Engine], float]
+    runs: int = _RUNS
+    higher: bool = False
+
+
+def main() -> int:
+    """Measure and print the table."""
+    if os.geteuid() != 0:
+        print("the benchmarks run containers: run them as root", file=sys.stderr)
+        return 1
+    peer = os.environ.get("PEER_DOCKER_HOST", "")
+    if not peer:
+        become_private()
+        print("No dockerd beside us (PEER_DOCKER_HOST is not set): these are Transom's own figures alone.\n")
+    directory = Path(tempfile.mkdtemp(prefix="transom-bench-"))
+    try:
+        with ExitStack() as stack:
+            registry = os.environ.get("REGISTRY") or _own_registry(stack, directory)
+            daemon = stack.enter_context(Daemon(directory))
+            engines = [Engine("transom", daemon.host)]
+            if peer:
+                engines.append(Engine("dockerd", peer))
+            for engine in engines:
+                engine.docker("pull", "-q", f"{registry}/busybox:latest")
+            _compare(engines, _works(registry, daemon, alone=not peer))
+        left = left_behind(directory)
+        if left:
+            print("Left behind:", *left, sep="\n  ")
+        return 1 if left else 0
+    finally:
+        shutil.rmtree(directory, ignore_errors=True)
+
+
+def _own_registry(stack: ExitStack, directory: Path) -> str:
+    (directory / "registry").mkdir()
+    registry = stack.enter_context(Registry(directory / "registry"))
+    registry.push_busybox()
+    return registry.address
+
+
+def _works(registry: str, daemon: Daemon, *, alone: bool) -> list[Work]:
+    busybox, layers = f"{registry}/busybox:latest", f"{registry}/layers:latest"
+    works = [
+        Work("docker run --rm --network none busybox true", "ms", lambda engine: _run(engine, busybox)),
+        Work("docker exec NAME true", "ms", lambda engine: _exec(engine, busybox)),
+        Work("docker ps", "ms", lambda engine: _timed(engine, "ps")),
+        Work(f"GET /containers/json, {_CONTAINERS} containers", "requests/s", lambda e: _list(e, busybox), 1, True),
+        Work("memory of one idle container's supervisor (Pss)", "MB", lambda e: _memory(e, busybox), 1),
+    ]
+    if not alone:
+        works.insert(2, Work("docker pull layers:latest and unpack", "ms", lambda e: _pull(e, layers), _PULLS))
+    else:
+        works += [Work("transom ps", "ms", lambda _: _transom(daemon, "ps"))]
+    return works
+
+
+def _compare(engines: list[Engine], works: list[Work]) -> None:
+    heads = [f"{engine.name:>12}" for engine in engines]
+    print(f"{'':52}{''.join(heads)}{'ratio':>8}" if len(engines) > 1 else f"{'':52}{heads[0]}")
+    for work in works:
+        for _ in range(work.runs):
+            for engine in engines:
+                engine.figures.setdefault(work.name, []).append(work.measure(engine))
+        medians = [statistics.median(engine.figures[work.name]) for engine in engines]
+        cells = "".join(f"{median:>12.1f}" for median in medians)
+        ratio = f"{medians[0] / medians[1]:>8.2f}" if len(medians) > 1 else ""
+        print(f"{work.name:<52}{cells}{ratio}  {work.unit}{', more is better' if work.higher else ''}", flush=True)
+
+
+def _timed(engine: Engine, *arguments: str) -> float:
+    begin = time.perf_counter()
+    engine.docker(*arguments)
+    return (time.perf_counter() - begin) * 1000
+
+
+def _transom(daemon: Daemon, *arguments: str) -> float:
+    begin = time.perf_counter()
+    daemon.transom(*arguments)
+    return (time.perf_counter() - begin) * 1000
+
+
+def _run(engine: Engine, image: str) -> float:
+    return _timed(engine, "run", "--rm", "--network", "none", image, "true")
+
+
+def _exec(engine: Engine, image: str) -> float:
+    name = "bench-exec"
+    if name not in engine.docker("ps", "--format", "{{.Names}}").split():
+        engine.docker("run", "-d", "--network", "none", "--name", name, image, "sleep", "1000")
+    return _timed(engine, "exec", name, "true")
+
+
+def _pull(engine: Engine, image: str) -> float:
+    for name in (image, "layers:latest"):
+        subprocess.run(["docker", "-H", engine.host, "rmi", "-f", name], capture_output=True)
+    subprocess.run(["sync"], check=True)
+    return _timed(engine, "pull", "-q", image)
+
+
+def _list(engine: Engine, image: str) -> float:
+    names = engine.docker("ps", "-aq").split()
+    if names:
+        engine.docker("rm", "-f", *names)
+    for _ in range(_CONTAINERS):
+        engine.docker("create", "--network", "none", image, "true")
+    connection = _Connection(engine.host)
+    end = time.perf_counter() + 3
+    answers = 0
+    while time.perf_counter() < end:
+        connection.request("GET", "/v1.41/containers/json?all=1")
+        answer = connection.getresponse()
+        answer.read()
+        answers += answer.status == 200
+    connection.close()
+    engine.docker("rm", "-f", *engine.docker("ps", "-aq").split())
+    return answers / 3
+
+
+def _memory(engine: Engine, image: str) -> float:
+    """Return the proportional set size per container of the shims of ten idle containers."""
+    container = [engine.docker("run", "-d", "--network", "none", image, "sleep", "1000") for _ in range(10)]
+    time.sleep(1)
+    sizes = [_shim_of(engine, identity) for identity in container]
+    engine.docker("rm", "-f", *container)
+    return statistics.median(sizes)
+
+
+def _shim_of(engine: Engine, container: str) -> float:
+    init = engine.docker("inspect", "-f", "{{.State.Pid}}", container)
+    status = Path(f"/proc/{init}/status").read_text()
+    parent = next(line.split()[1] for line in status.splitlines() if line.startswith("PPid"))
+    rollup = Path(f"/proc/{parent}/smaps_rollup").read_text()
+    return int(next(line.split()[1] for line in rollup.splitlines() if line.startswith("Pss:"))) / 1024
+
+
+class _Connection(http.client.HTTPConnection):
+    """One connection to a unix socket."""
+
+    def __init__(self, host: str) -> None:
+        super().__init__("localhost")
+        self._path = host.removeprefix("unix://")
+
+    def connect(self) -> None:
+        self.sock = socket.socket(socket.AF_UNIX)
+        self.sock.connect(self._path)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
