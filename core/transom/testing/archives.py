@@ -55,9 +55,7 @@ def file(
     xattrs: Mapping[str, bytes] | None = None,
 ) -> Member:
     """Return a regular file."""
-    return Member(
-        os.fsencode(name), tarfile.REGTYPE, mode, content, b"", uid, gid, mtime, xattrs=xattrs or {}
-    )
+    return Member(os.fsencode(name), tarfile.REGTYPE, mode, content, b"", uid, gid, mtime, xattrs=xattrs or {})
 
 
 def directory(
@@ -85,9 +83,7 @@ def hard_link(name: bytes | str, target: bytes | str) -> Member:
 
 def device(name: bytes | str, major: int, minor: int, *, block: bool = False, mode: int = 0o600) -> Member:
     """Return a character or block device."""
-    return Member(
-        os.fsencode(name), tarfile.BLKTYPE if block else tarfile.CHRTYPE, mode, device=(major, minor)
-    )
+    return Member(os.fsencode(name), tarfile.BLKTYPE if block else tarfile.CHRTYPE, mode, device=(major, minor))
 
 
 def fifo(name: bytes | str, *, mode: int = 0o644) -> Member:

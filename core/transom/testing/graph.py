@@ -294,17 +294,13 @@ class GraphDriverSuite:
     def test_an_opaque_directory_hides_what_is_below_wherever_its_mark_stands(
         self, driver: GraphDriver, first: bool
     ) -> None:
-        self.make(
-            driver, "parent", None, directory("d"), directory("d/sub"), file("d/sub/old"), file("d/old")
-        )
+        self.make(driver, "parent", None, directory("d"), directory("d/sub"), file("d/sub/old"), file("d/old"))
         own = [file("d/new"), directory("d/sub"), file("d/sub/new")]
         mark = opaque("d")
         self.make(driver, "child", "parent", directory("d"), *([mark, *own] if first else [*own, mark]))
         assert self.names(driver, "child") == {b"d", b"d/new", b"d/sub", b"d/sub/new"}
 
-    def test_an_archive_cannot_hide_the_layers_below_by_attributes_of_the_driver(
-        self, driver: GraphDriver
-    ) -> None:
+    def test_an_archive_cannot_hide_the_layers_below_by_attributes_of_the_driver(self, driver: GraphDriver) -> None:
         self.make(driver, "parent", None, directory("d"), file("d/file"))
         self.make(driver, "child", "parent", directory("d", xattrs={"trusted.overlay.opaque": b"y"}))
         assert self.names(driver, "child") == {b"d", b"d/file"}
@@ -500,9 +496,7 @@ class GraphDriverSuite:
         assert again.mount("one") == path
         again.unmount("one")
 
-    def test_a_layer_whose_maker_was_killed_can_be_removed_or_recovered_from(
-        self, driver: GraphDriver
-    ) -> None:
+    def test_a_layer_whose_maker_was_killed_can_be_removed_or_recovered_from(self, driver: GraphDriver) -> None:
         self.make(driver, "parent", None, file("file"))
         driver.mount("parent")
         driver.unmount("parent")
