@@ -77,9 +77,7 @@ class Ingest:
         file = self._writable()
         if self._size is not None and self.offset + len(data) > self._size:
             self.reset()
-            raise CorruptContent(
-                f"cannot store {self._digest}: its content is longer than {self._size} bytes"
-            )
+            raise CorruptContent(f"cannot store {self._digest}: its content is longer than {self._size} bytes")
         view = memoryview(data)
         with storage_full(f"store the blob {self._digest}"):
             while view:
@@ -246,6 +244,4 @@ def _missing(digest: Digest) -> Iterator[None]:
     try:
         yield
     except FileNotFoundError:
-        raise NotFound(
-            f"the blob {digest} is not in the content store: pull what it belongs to again"
-        ) from None
+        raise NotFound(f"the blob {digest} is not in the content store: pull what it belongs to again") from None

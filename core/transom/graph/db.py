@@ -203,8 +203,7 @@ class GraphDB:
     def link(self, source: Node, relation: str, target: Node, position: int = 0) -> None:
         """Make an edge; making it twice is harmless."""
         self._execute(
-            "INSERT INTO edges (source, relation, position, target) VALUES (?, ?, ?, ?)"
-            " ON CONFLICT DO NOTHING",
+            "INSERT INTO edges (source, relation, position, target) VALUES (?, ?, ?, ?) ON CONFLICT DO NOTHING",
             (source.id, relation, position, target.id),
         )
 
@@ -247,9 +246,7 @@ class GraphDB:
     # Statements
 
     def _nodes(self, clauses: str, parameters: Sequence[Any]) -> tuple[Node, ...]:
-        return tuple(
-            _node(row) for row in self._execute(f"SELECT {_COLUMNS} FROM nodes {clauses}", parameters)
-        )
+        return tuple(_node(row) for row in self._execute(f"SELECT {_COLUMNS} FROM nodes {clauses}", parameters))
 
     def _execute(self, statement: str, parameters: Sequence[Any] = ()) -> Sequence[Any]:
         with self._lock, self._errors():
@@ -268,15 +265,12 @@ class GraphDB:
         if code in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB):
             return self._corrupt(error)
         if code == sqlite3.SQLITE_FULL:
-            return StorageFull(
-                f"cannot write the database {self._path}: no space is left, free some on its disk"
-            )
+            return StorageFull(f"cannot write the database {self._path}: no space is left, free some on its disk")
         return Unavailable(f"cannot use the database {self._path}: {error}")
 
     def _corrupt(self, what: object) -> CorruptContent:
         return CorruptContent(
-            f"the database {self._path} is damaged ({what}): restore it from a backup, or move it away"
-            " to start anew"
+            f"the database {self._path} is damaged ({what}): restore it from a backup, or move it away to start anew"
         )
 
 

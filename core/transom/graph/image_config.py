@@ -33,9 +33,7 @@ def parse_config(content: bytes) -> Image:
     top = _Object(document, "the image configuration")
     rootfs = top.member("rootfs")
     if rootfs.text("type", "layers") != "layers":
-        raise CorruptContent(
-            f"the image configuration has a rootfs of the type {rootfs.text('type')!r}, not layers"
-        )
+        raise CorruptContent(f"the image configuration has a rootfs of the type {rootfs.text('type')!r}, not layers")
     return Image(
         id=Digest.of(content),
         platform=Platform(top.text("os", "linux"), top.text("architecture"), top.text("variant")),
@@ -121,7 +119,7 @@ class _Object:
     def names(self) -> tuple[str, ...]:
         return tuple(_string(key, self._where) for key in self._members)
 
-    def optional(self, name: str, type: Callable[[Any, str], T]) -> T | None:  # noqa: A002
+    def optional(self, name: str, type: Callable[[Any, str], T]) -> T | None:
         value = self._members.get(name)
         return None if value is None else type(value, f"{name} in {self._where}")
 

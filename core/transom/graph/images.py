@@ -164,9 +164,7 @@ class ImageStore:
         Without a tag it gets `latest`. Raises `InvalidParameter` for one with a digest.
         """
         if reference.digest is not None:
-            raise InvalidParameter(
-                f"cannot tag an image with {reference.familiar}: a new name cannot have a digest"
-            )
+            raise InvalidParameter(f"cannot tag an image with {reference.familiar}: a new name cannot have a digest")
         with self._db.transaction():
             self._point("tag", reference.tagged(), self._db.need("image", image.id))
 
@@ -228,9 +226,7 @@ class ImageStore:
 
     def _names(self, image: Image, kind: str) -> tuple[Reference, ...]:
         nodes = self._db.sources(self._db.need("image", image.id), "names")
-        return tuple(
-            Reference.parse(name) for name in sorted(node.name for node in nodes if node.kind == kind)
-        )
+        return tuple(Reference.parse(name) for name in sorted(node.name for node in nodes if node.kind == kind))
 
     def _find(self, name: str) -> Node:
         if whole := _ID.fullmatch(name):

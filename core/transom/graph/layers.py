@@ -107,9 +107,7 @@ class LayerStore:
         """
         return self._unpack(driver, tuple(diff_ids), index, blob, lease.keep, progress)
 
-    def ensure(
-        self, image: Image, driver: str, progress: Callable[[int], None] = lambda _: None
-    ) -> str | None:
+    def ensure(self, image: Image, driver: str, progress: Callable[[int], None] = lambda _: None) -> str | None:
         """Unpack what the driver does not have of an image, and return its topmost layer's name.
 
         None stands for an image without layers. `progress` is as in `unpack`, per layer. Raises what `unpack`

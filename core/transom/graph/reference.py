@@ -55,9 +55,7 @@ class Reference:
             raise InvalidParameter(f"invalid reference format: repository name ({path}) must be lowercase")
         match = _reference_form.fullmatch(f"{domain}/{rest}")
         if match is None:
-            raise InvalidParameter(
-                f"invalid reference format: {text!r} is not [HOST[:PORT]/]NAME[:TAG][@DIGEST]"
-            )
+            raise InvalidParameter(f"invalid reference format: {text!r} is not [HOST[:PORT]/]NAME[:TAG][@DIGEST]")
         if len(f"{domain}/{match['path']}") > _LONGEST_NAME:
             raise InvalidParameter(
                 f"invalid reference format: repository name must not be more than {_LONGEST_NAME} characters"

@@ -59,9 +59,7 @@ class Snapshots:
         """Return the snapshot of a layer. Raises `NotFound` if there is none, or it is not ready."""
         snapshot = self.find(driver, layer)
         if snapshot is None or not snapshot.ready:
-            raise NotFound(
-                f"the graph driver {driver} has no layer {layer}: it was removed meanwhile, try again"
-            )
+            raise NotFound(f"the graph driver {driver} has no layer {layer}: it was removed meanwhile, try again")
         return snapshot
 
     def add(self, snapshot: Snapshot) -> None:

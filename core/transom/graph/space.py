@@ -19,6 +19,4 @@ def storage_full(attempt: str) -> Iterator[None]:
     except OSError as error:
         if error.errno not in (errno.ENOSPC, errno.EDQUOT):
             raise
-        raise StorageFull(
-            f"cannot {attempt}: no space is left on the disk, free some and try again"
-        ) from error
+        raise StorageFull(f"cannot {attempt}: no space is left on the disk, free some and try again") from error

@@ -55,6 +55,4 @@ class VerifyingReader(io.RawIOBase):
             pass
         found = f"{self._expected.algorithm}:{self._hash.hexdigest()}"
         if found != self._expected:
-            raise CorruptContent(
-                f"the layer's content has the digest {found}, its image says {self._expected}"
-            )
+            raise CorruptContent(f"the layer's content has the digest {found}, its image says {self._expected}")

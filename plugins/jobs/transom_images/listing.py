@@ -19,7 +19,7 @@ def image_list(
     job: Job,  # noqa: ARG001
     *,
     filters: Mapping[str, tuple[str, ...]] | None = None,
-    all: bool = False,  # noqa: A002, ARG001
+    all: bool = False,  # noqa: ARG001
 ) -> tuple[ImageSummary, ...]:
     """Return the images that pass all filters, the last created first.
 

@@ -132,17 +132,14 @@ class Made:
                 "config": {"Labels": self.labels, "Cmd": ["sh"]},
                 "rootfs": {"type": "layers", "diff_ids": self.diff_ids},
                 "history": [
-                    {"created": self.created, "created_by": f"step {number}"}
-                    for number in range(len(self.layers))
+                    {"created": self.created, "created_by": f"step {number}"} for number in range(len(self.layers))
                 ],
             }
         ).encode()
         self.descriptors = [Descriptor(LAYER_TYPE, Digest.of(blob), len(blob)) for blob in self.blobs]
         self.id = Digest.of(self.config)
         self.manifest_content = b'{"config": "%s"}' % self.id.encode()
-        self.manifest = Descriptor(
-            MANIFEST_TYPE, Digest.of(self.manifest_content), len(self.manifest_content)
-        )
+        self.manifest = Descriptor(MANIFEST_TYPE, Digest.of(self.manifest_content), len(self.manifest_content))
 
     @property
     def names(self) -> list[str]:

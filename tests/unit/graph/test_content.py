@@ -43,9 +43,7 @@ def test_what_is_committed_is_there_and_reads_the_same(store: ContentStore, tmp_
 
 
 @given(st.binary(max_size=200), st.lists(st.integers(0, 200), max_size=5))
-def test_an_ingest_that_is_interrupted_anywhere_goes_on_where_it_stopped(
-    content: bytes, stops: list[int]
-) -> None:
+def test_an_ingest_that_is_interrupted_anywhere_goes_on_where_it_stopped(content: bytes, stops: list[int]) -> None:
     import tempfile
 
     with tempfile.TemporaryDirectory() as root:
@@ -60,9 +58,7 @@ def test_an_ingest_that_is_interrupted_anywhere_goes_on_where_it_stopped(
         assert ContentStore(Path(root)).read(digest, 200) == content
 
 
-def test_content_of_another_digest_is_refused_and_nothing_is_stored(
-    store: ContentStore, tmp_path: Path
-) -> None:
+def test_content_of_another_digest_is_refused_and_nothing_is_stored(store: ContentStore, tmp_path: Path) -> None:
     with pytest.raises(CorruptContent, match=str(DIGEST)), store.ingest(DIGEST, len(CONTENT)) as ingest:
         ingest.write(CONTENT[:-1] + b"x")
         ingest.commit()
@@ -184,9 +180,7 @@ def test_removing_a_blob_removes_it(store: ContentStore) -> None:
     assert not store.has(DIGEST)
 
 
-def test_recovery_keeps_blobs_and_young_partial_files_and_removes_the_rest(
-    store: ContentStore, tmp_path: Path
-) -> None:
+def test_recovery_keeps_blobs_and_young_partial_files_and_removes_the_rest(store: ContentStore, tmp_path: Path) -> None:
     store.put(CONTENT)
     young, old = Digest.of(b"young"), Digest.of(b"old")
     for digest in (young, old):

@@ -69,12 +69,9 @@ def test_a_list_says_of_each_image_what_docker_images_shows(engine: Any) -> None
         ({"reference": ("ap\\p:1",)}, ["app:1"]),
     ],
 )
-def test_filters_choose_as_those_of_docker_do(
-    engine: Any, three: str, filters: Any, expected: list[str]
-) -> None:
+def test_filters_choose_as_those_of_docker_do(engine: Any, three: str, filters: Any, expected: list[str]) -> None:
     given = {
-        name: tuple(three if value == "unnamed" else value for value in values)
-        for name, values in filters.items()
+        name: tuple(three if value == "unnamed" else value for value in values) for name, values in filters.items()
     }
     assert listed(engine, **given) == [three if name == "unnamed" else name for name in expected]
 

@@ -133,9 +133,7 @@ def test_a_manifest_that_is_not_its_digest_is_not_published(stores: Any) -> None
     made = stores.made()
     manifest = Descriptor("", Digest.of(b"other"), len(made.manifest_content))
     with pytest.raises(CorruptContent), stores.images.lease("pull") as lease:
-        stores.images.publish(
-            made.config, manifest, made.manifest_content, [], [], driver="plain", lease=lease
-        )
+        stores.images.publish(made.config, manifest, made.manifest_content, [], [], driver="plain", lease=lease)
     assert stores.images.list() == ()
 
 

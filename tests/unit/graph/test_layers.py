@@ -266,9 +266,7 @@ def test_a_containers_layer_outlives_the_engine_only_with_its_container(stores: 
     assert stores.driver.recovered == {CONTAINER}
 
 
-def test_a_driver_that_fails_to_recover_does_not_stop_the_engine(
-    stores: Any, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_driver_that_fails_to_recover_does_not_stop_the_engine(stores: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     def broken(*_: Any) -> None:
         raise RuntimeError("broken")
 
@@ -357,9 +355,7 @@ def test_one_blob_may_be_two_layers_of_an_image(stores: Any) -> None:
     assert image.blobs[0] == image.blobs[1]
 
 
-def test_an_images_layers_are_ready_only_after_they_are_flushed(
-    stores: Any, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_an_images_layers_are_ready_only_after_they_are_flushed(stores: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     flushed: list[set[bool]] = []
 
     def flush(_: str) -> None:
