@@ -24,7 +24,7 @@ def image_list(
     """Return the images that pass all filters, the last created first.
 
     Raises `InvalidParameter` for an unknown filter or a wrong value, `NotFound` for `before` or `since` an
-    image that does not exist.
+    image that does not exist. `all` makes no difference: there are no images that are only parts of others.
     """
     chosen = Filters.parse(engine.images, filters or {})
     summaries = (_summary(engine, image, chosen) for image in engine.images.list())
