@@ -81,8 +81,12 @@ def copy_streams(connection: Connection, *, stdin: bool, terminal: bool, detach_
 
 
 @contextmanager
-def sized(client: Client, path: str, wanted: bool) -> Iterator[None]:
-    """Keep the terminal behind `path` (a container or an exec instance) as large as ours, if `wanted` and it is one."""
+def sized(client: Client, path: str, wanted: bool, redraw: bool = False) -> Iterator[None]:
+    """Keep the terminal of a container or an exec instance, which `path` names, as large as ours.
+
+    Nothing is done unless `wanted`, or if ours is no terminal. `redraw` gives it another size first: programs
+    draw their prompt again when the size changes, and at a second attach it has the right one.
+    """
 
     def resize(rows: int, columns: int) -> None:
         try:
@@ -94,7 +98,10 @@ def sized(client: Client, path: str, wanted: bool) -> Iterator[None]:
             return
 
     with ExitStack() as undo:
-        if wanted and window_size() != (0, 0):
+        rows, columns = window_size()
+        if wanted and rows and columns:
+            if redraw:
+                resize(rows + 1, columns + 1)
             undo.enter_context(follow_size(resize))
         yield
 
@@ -102,13 +109,13 @@ def sized(client: Client, path: str, wanted: bool) -> Iterator[None]:
 @api_command(
     "attach",
     "CONTAINER",
-    help="Attach local standard input, output, and error streams to a running container",
+    about="Attach local standard input, output, and error streams to a running container",
     least=1,
     most=1,
 )
-@flag("--detach-keys", help=_KEYS_HELP)
-@flag("--no-stdin", kind=BOOL, help="Do not attach STDIN")
-@flag("--sig-proxy", kind=BOOL, default=True, help="Proxy all received signals to the process")
+@flag("--detach-keys", about=_KEYS_HELP)
+@flag("--no-stdin", kind=BOOL, about="Do not attach STDIN")
+@flag("--sig-proxy", kind=BOOL, default=True, about="Proxy all received signals to the process")
 def attach(
     client: Client, arguments: list[str], *, detach_keys: str | None, no_stdin: bool, sig_proxy: bool
 ) -> None:
@@ -129,7 +136,7 @@ def attach(
     with (
         attached(client, name, stdin=stdin, detach_keys=detach_keys) as connection,
         proxied_signals(client, name, sig_proxy and not terminal),
-        sized(client, f"/containers/{name}", terminal),
+        sized(client, f"/containers/{name}", terminal, redraw=True),
     ):
         detached = copy_streams(connection, stdin=stdin, terminal=terminal, detach_keys=detach_keys)
     if detached:
@@ -138,11 +145,11 @@ def attach(
 
 
 @api_command(
-    "start", "CONTAINER [CONTAINER...]", help="Start one or more stopped containers", least=1, most=None
+    "start", "CONTAINER [CONTAINER...]", about="Start one or more stopped containers", least=1, most=None
 )
-@flag("--attach", "-a", kind=BOOL, help="Attach STDOUT/STDERR and forward signals")
-@flag("--detach-keys", help=_KEYS_HELP)
-@flag("--interactive", "-i", kind=BOOL, help="Attach container's STDIN")
+@flag("--attach", "-a", kind=BOOL, about="Attach STDOUT/STDERR and forward signals")
+@flag("--detach-keys", about=_KEYS_HELP)
+@flag("--interactive", "-i", kind=BOOL, about="Attach container's STDIN")
 def start(
     client: Client, arguments: list[str], *, attach: bool, detach_keys: str | None, interactive: bool
 ) -> None:

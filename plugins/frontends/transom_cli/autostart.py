@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from typing import IO
 
@@ -26,19 +27,20 @@ EXEC_ROOT = Path("/run/transom")
 def start_daemon(address: Address, command: Sequence[str] = (), exec_root: Path = EXEC_ROOT) -> None:
     """Start a daemon that outlives this process, and return when it listens on `address`, a Unix socket.
 
-    Its words go to `daemon.log` in the exec root. Of two commands at the same time one starts a daemon, and the
-    other waits for it. Raises `Unreachable` with the daemon's last words if it ends and nothing listens.
+    Its words go to `daemon.log` in the exec root. Of two commands at the same time one starts a daemon, and
+    the other waits for it. Raises `Unreachable` with the daemon's last words if it ends and nothing listens.
     """
     words = exec_root / "daemon.log"
-    try:
-        exec_root.mkdir(mode=0o711, parents=True, exist_ok=True)
-        log, turn = open(words, "ab"), open(words, "rb")
-    except OSError as error:
-        raise Unreachable(
-            f"Cannot connect to the Transom daemon at {address.host}, and cannot start one: {words}:"
-            f" {error.strerror}. Run the command as root, or name a daemon's socket with -H"
-        ) from error
-    with log, turn:
+    with ExitStack() as files:
+        try:
+            exec_root.mkdir(mode=0o711, parents=True, exist_ok=True)
+            log = files.enter_context(open(words, "ab"))
+            turn = files.enter_context(open(words, "rb"))
+        except OSError as error:
+            raise Unreachable(
+                f"Cannot connect to the Transom daemon at {address.host}, and cannot start one: {words}:"
+                f" {error.strerror}. Run the command as root, or name a daemon's socket with -H"
+            ) from error
         # The daemon inherits `log`, and would hold a lock on it for as long as it lives.
         fcntl.flock(turn, fcntl.LOCK_EX)
         if not _listens(address):

@@ -1,4 +1,4 @@
-"""The daemon as the commands see it: requests, their answers, and streams, in a version that both sides speak."""
+"""The daemon as the commands see it: requests, answers and streams, in a version that both sides speak."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def version_key(version: str) -> tuple[int, ...]:
 
 
 class Client:
-    """A client of the API at one address. `start` is called if nothing listens there, before the second attempt."""
+    """A client of the API at one address. `start` is called if nothing listens there."""
 
     def __init__(self, host: str, start: Callable[[Address], None] | None = None) -> None:
         self.address = parse_host(host)
@@ -38,7 +38,7 @@ class Client:
 
     @property
     def version(self) -> str:
-        """The API version that is spoken: ours, or the daemon's if that is older (`Api-Version` of `/_ping`)."""
+        """The API version that is spoken: the older of ours and the daemon's (`Api-Version` of `/_ping`)."""
         if not self._version:
             response = self._exchange("HEAD", "/_ping", {}, None)
             response.read()
@@ -46,8 +46,8 @@ class Client:
             offered = response.headers.get("api-version", API_VERSION)
             if version_key(offered) < version_key(OLDEST_VERSION):
                 raise CommandFailed(
-                    f"the daemon at {self.host} speaks version {offered} of the API, and {OLDEST_VERSION} is the"
-                    " oldest that is supported: update it"
+                    f"the daemon at {self.host} speaks version {offered} of the API, and the oldest that is"
+                    f" supported is {OLDEST_VERSION}: update the daemon"
                 )
             self._version = min(offered, API_VERSION, key=version_key)
         return self._version
@@ -80,7 +80,7 @@ class Client:
         return response
 
     def upgrade(self, path: str, body: Any = None, **query: Any) -> Connection:
-        """POST, and return the connection as a raw two-way stream (`Upgrade: tcp`, Docker Engine API, "attach")."""
+        """POST, and return the connection as a raw stream both ways (Docker Engine API, "attach")."""
         target = self._target(path, query)
         payload = None if body is None else json.dumps(body).encode()
         connection = self._connect()
@@ -127,8 +127,9 @@ class Client:
                 return Connection(self.address)
         except PermissionError as error:
             raise Unreachable(
-                f"permission denied while trying to connect to the daemon at {self.host}: run the command as root, or"
-                " as a member of the socket's group"
+                f"permission denied while trying to connect to the daemon at {self.host}:"
+                " run the command as root,"
+                " or as a member of the socket's group"
             ) from error
         except OSError as error:
             raise Unreachable(

@@ -46,22 +46,24 @@ def collect_filters(pairs: tuple[tuple[str, str], ...]) -> dict[str, list[str]] 
     return filters or None
 
 
-@api_command("ps", help="List containers")
-@flag("--all", "-a", kind=BOOL, help="Show all containers (default shows just running)")
-@flag("--filter", "-f", kind=FILTER, help="Filter output based on conditions provided")
-@flag("--format", help="Format output as 'table', 'table TEMPLATE', 'json' or with a Go template")
-@flag("--last", "-n", kind=INT, default=-1, help="Show n last created containers (includes all states)")
-@flag("--latest", "-l", kind=BOOL, help="Show the latest created container (includes all states)")
-@flag("--no-trunc", kind=BOOL, help="Don't truncate output")
-@flag("--quiet", "-q", kind=BOOL, help="Only display container IDs")
-@flag("--size", "-s", kind=BOOL, help="Display total file sizes")
+@api_command("ps", about="List containers")
+@flag("everything", "--all", "-a", kind=BOOL, about="Show all containers (default shows just running)")
+@flag("filters", "--filter", "-f", kind=FILTER, about="Filter output based on conditions provided")
+@flag(
+    "template", "--format", about="Format output as 'table', 'table TEMPLATE', 'json' or with a Go template"
+)
+@flag("--last", "-n", kind=INT, default=-1, about="Show n last created containers (includes all states)")
+@flag("--latest", "-l", kind=BOOL, about="Show the latest created container (includes all states)")
+@flag("--no-trunc", kind=BOOL, about="Don't truncate output")
+@flag("--quiet", "-q", kind=BOOL, about="Only display container IDs")
+@flag("--size", "-s", kind=BOOL, about="Display total file sizes")
 def ps(
     client: Client,
-    arguments: list[str],
+    _arguments: list[str],
     *,
-    all: bool,
-    filter: tuple[tuple[str, str], ...],
-    format: str | None,
+    everything: bool,
+    filters: tuple[tuple[str, str], ...],
+    template: str | None,
     last: int,
     latest: bool,
     no_trunc: bool,
@@ -69,14 +71,14 @@ def ps(
     size: bool,
 ) -> None:
     """Print the containers."""
-    shown = parse_format("{{.ID}}" if quiet else format or "")
-    size = size or shown.uses("Size")
+    shown = parse_format("{{.ID}}" if quiet else template or "")
+    size = size or (template != "json" and shown.uses("Size"))
     found = client.get(
         "/containers/json",
-        all=all,
+        all=everything,
         limit=1 if latest and last == -1 else last if last > 0 else None,
         size=size,
-        filters=collect_filters(filter),
+        filters=collect_filters(filters),
     )
     listing = LISTING._replace(columns=(*LISTING.columns, "Size")) if size and not shown.template else LISTING
     _print(shown, listing, found, not no_trunc)
@@ -115,7 +117,7 @@ def _row(container: Mapping[str, Any], truncate: bool, now: float) -> dict[str, 
 
 
 def _names(names: list[str], truncate: bool) -> str:
-    """Return the names; those of links, which have a slash within, are not shown where output is truncated."""
+    """Return the names; those of links, which have a slash within, are left out where output is truncated."""
     bare = [name.removeprefix("/") for name in names]
     return next((name for name in bare if "/" not in name), "") if truncate else ",".join(bare)
 
@@ -126,7 +128,7 @@ def _image(container: Mapping[str, Any], truncate: bool) -> str:
         return "<no image>"
     if not truncate:
         return image
-    short = container.get("ImageID", "").removeprefix("sha256:")[:12]
+    short: str = container.get("ImageID", "").removeprefix("sha256:")[:12]
     if short and short == image.removeprefix("sha256:")[:12]:
         return short
     return familiar(image)

@@ -1,4 +1,4 @@
-"""What `run` and `create` share: the flags that say what a container is to be, and the request that makes it."""
+"""What `run` and `create` share: the flags that say what a container is to be, and how it is made."""
 
 from __future__ import annotations
 
@@ -22,54 +22,58 @@ CREATE_FLAGS = [
     Flag(
         ["--annotation"],
         _MAP,
-        help="Add an annotation to the container (passed through to the OCI runtime)",
+        about="Add an annotation to the container (passed through to the OCI runtime)",
         since="1.43",
     ),
     Flag(
-        ["--attach", "-a"], LIST._replace(parse=values.stream_name), help="Attach to STDIN, STDOUT or STDERR"
+        ["--attach", "-a"], LIST._replace(parse=values.stream_name), about="Attach to STDIN, STDOUT or STDERR"
     ),
-    Flag(["--cidfile"], help="Write the container ID to the file"),
-    Flag(["--entrypoint"], help="Overwrite the default ENTRYPOINT of the image"),
-    Flag(["--env", "-e"], LIST._replace(parse=values.environment), help="Set environment variables"),
-    Flag(["--env-file"], LIST, help="Read in a file of environment variables"),
-    Flag(["--execdriver"], help="Exec driver to run this container with (see driver ls)"),
-    Flag(["--graphdriver"], help="Graph driver to keep this container's files with (see driver ls)"),
-    Flag(["--group-add"], LIST, help="Add additional groups to join"),
-    Flag(["--hostname", "-h"], help="Container host name"),
-    Flag(["--init"], BOOL, help="Run an init inside the container that forwards signals and reaps processes"),
-    Flag(["--interactive", "-i"], BOOL, help="Keep STDIN open even if not attached"),
-    Flag(["--label", "-l"], LIST._replace(parse=values.label), help="Set meta data on a container"),
-    Flag(["--label-file"], LIST, help="Read in a line delimited file of labels"),
-    Flag(["--log-driver"], help="Logging driver for the container"),
-    Flag(["--log-opt"], LIST, help="Log driver options"),
-    Flag(["--mount"], Kind("mount", mount, multiple=True), help="Attach a filesystem mount to the container"),
-    Flag(["--name"], help="Assign a name to the container"),
+    Flag(["--cidfile"], about="Write the container ID to the file"),
+    Flag(["--entrypoint"], about="Overwrite the default ENTRYPOINT of the image"),
+    Flag(["--env", "-e"], LIST._replace(parse=values.environment), about="Set environment variables"),
+    Flag(["--env-file"], LIST, about="Read in a file of environment variables"),
+    Flag(["--execdriver"], about="Exec driver to run this container with (see driver ls)"),
+    Flag(["--graphdriver"], about="Graph driver to keep this container's files with (see driver ls)"),
+    Flag(["--group-add"], LIST, about="Add additional groups to join"),
+    Flag(["--hostname", "-h"], about="Container host name"),
     Flag(
-        ["--network", "--net"], Kind("network", str, multiple=True), help="Connect a container to a network"
+        ["--init"], BOOL, about="Run an init inside the container that forwards signals and reaps processes"
     ),
-    Flag(["--oom-score-adj"], INT, default=0, help="Tune host's OOM preferences (-1000 to 1000)"),
-    Flag(["--platform"], help="Set platform if server is multi-platform capable"),
-    Flag(["--pull"], default="missing", help='Pull image before running ("always", "missing", "never")'),
-    Flag(["--quiet", "-q"], BOOL, help="Suppress the pull output"),
-    Flag(["--read-only"], BOOL, help="Mount the container's root filesystem as read only"),
-    Flag(["--restart"], default="no", help="Restart policy to apply when a container exits"),
+    Flag(["--interactive", "-i"], BOOL, about="Keep STDIN open even if not attached"),
+    Flag(["--label", "-l"], LIST._replace(parse=values.label), about="Set meta data on a container"),
+    Flag(["--label-file"], LIST, about="Read in a line delimited file of labels"),
+    Flag(["--log-driver"], about="Logging driver for the container"),
+    Flag(["--log-opt"], LIST, about="Log driver options"),
+    Flag(
+        ["--mount"], Kind("mount", mount, multiple=True), about="Attach a filesystem mount to the container"
+    ),
+    Flag(["--name"], about="Assign a name to the container"),
+    Flag(
+        ["--network", "--net"], Kind("network", str, multiple=True), about="Connect a container to a network"
+    ),
+    Flag(["--oom-score-adj"], INT, default=0, about="Tune host's OOM preferences (-1000 to 1000)"),
+    Flag(["--platform"], about="Set platform if server is multi-platform capable"),
+    Flag(["--pull"], default="missing", about='Pull image before running ("always", "missing", "never")'),
+    Flag(["--quiet", "-q"], BOOL, about="Suppress the pull output"),
+    Flag(["--read-only"], BOOL, about="Mount the container's root filesystem as read only"),
+    Flag(["--restart"], default="no", about="Restart policy to apply when a container exits"),
     Flag(
         ["--rm"],
         BOOL,
-        help="Automatically remove the container and its associated anonymous volumes when it exits",
+        about="Automatically remove the container and its associated anonymous volumes when it exits",
     ),
-    Flag(["--runtime"], help="Runtime to use for this container"),
-    Flag(["--shm-size"], BYTES, default=0, help="Size of /dev/shm"),
-    Flag(["--stop-signal"], help="Signal to stop the container"),
-    Flag(["--stop-timeout"], INT, help="Timeout (in seconds) to stop a container"),
-    Flag(["--storage-opt"], LIST, help="Storage driver options for the container"),
-    Flag(["--tmpfs"], LIST, help="Mount a tmpfs directory"),
-    Flag(["--tty", "-t"], BOOL, help="Allocate a pseudo-TTY"),
-    Flag(["--ulimit"], Kind("ulimit", values.ulimit, multiple=True), help="Ulimit options"),
-    Flag(["--user", "-u"], STRING, help="Username or UID (format: <name|uid>[:<group|gid>])"),
-    Flag(["--volume", "-v"], LIST, help="Bind mount a volume"),
-    Flag(["--volume-driver"], help="Optional volume driver for the container"),
-    Flag(["--workdir", "-w"], help="Working directory inside the container"),
+    Flag(["--runtime"], about="Runtime to use for this container"),
+    Flag(["--shm-size"], BYTES, default=0, about="Size of /dev/shm"),
+    Flag(["--stop-signal"], about="Signal to stop the container"),
+    Flag(["--stop-timeout"], INT, about="Timeout (in seconds) to stop a container"),
+    Flag(["--storage-opt"], LIST, about="Storage driver options for the container"),
+    Flag(["--tmpfs"], LIST, about="Mount a tmpfs directory"),
+    Flag(["--tty", "-t"], BOOL, about="Allocate a pseudo-TTY"),
+    Flag(["--ulimit"], Kind("ulimit", values.ulimit, multiple=True), about="Ulimit options"),
+    Flag(["--user", "-u"], STRING, about="Username or UID (format: <name|uid>[:<group|gid>])"),
+    Flag(["--volume", "-v"], LIST, about="Bind mount a volume"),
+    Flag(["--volume-driver"], about="Optional volume driver for the container"),
+    Flag(["--workdir", "-w"], about="Working directory inside the container"),
 ]
 
 
@@ -91,7 +95,7 @@ class Specification(NamedTuple):
 
 
 def specify(arguments: list[str], flags: dict[str, Any]) -> Specification:
-    """Return what flags and arguments (an image and a command) ask for. Raises `ValueError` for what cannot be."""
+    """Return what flags and arguments (image, command) ask for. Raises `ValueError` for what cannot be."""
     image, *command = arguments
     streams = set(flags["attach"]) | ({"stdin"} if flags["interactive"] else set())
     if not flags["attach"]:
@@ -182,7 +186,7 @@ def _one(flags: dict[str, Any], name: str, other: str) -> str:
 def create_container(client: Client, wanted: Specification) -> str:
     """Make a container, pulling its image if that is asked for, and return its ID.
 
-    Raises `CommandFailed`. A `--cidfile` is there before the container is, so that none is made whose ID is lost.
+    Raises `CommandFailed`. A `--cidfile` is there before the container is: none is made whose ID is lost.
     """
     if wanted.cidfile is None:
         return _create(client, wanted)
@@ -200,7 +204,7 @@ def create_container(client: Client, wanted: Specification) -> str:
         identity = _create(client, wanted)
         os.write(descriptor, identity.encode())
     except BaseException:
-        os.unlink(wanted.cidfile)
+        os.unlink(wanted.cidfile)  # noqa: PTH108 pathlib is slow to import
         raise
     finally:
         os.close(descriptor)

@@ -21,21 +21,21 @@ def _seconds(value: str) -> float:
     return seconds
 
 
-@api_command("daemon", help="Run the engine in the foreground, until SIGTERM")
-@flag("--config", help="Read the configuration from this TOML file (default /etc/transom/daemon.toml)")
-@flag("--data-root", help="Directory of all that lasts (default /var/lib/transom)")
-@flag("--exec-root", help="Directory of all that a reboot ends (default /run/transom)")
-@flag("--execdriver", help="Exec driver for containers that name none")
-@flag("--graphdriver", help="Graph driver for containers that name none")
-@flag("--host", "-H", kind=LIST, help="Socket to listen on, unix:///PATH (default unix:///run/transom.sock)")
+@api_command("daemon", about="Run the engine in the foreground, until SIGTERM")
+@flag("--config", about="Read the configuration from this TOML file (default /etc/transom/daemon.toml)")
+@flag("--data-root", about="Directory of all that lasts (default /var/lib/transom)")
+@flag("--exec-root", about="Directory of all that a reboot ends (default /run/transom)")
+@flag("--execdriver", about="Exec driver for containers that name none")
+@flag("--graphdriver", about="Graph driver for containers that name none")
+@flag("--host", "-H", kind=LIST, about="Socket to listen on, unix:///PATH (default unix:///run/transom.sock)")
 @flag(
     "--idle-exit",
     kind=Kind("seconds", _seconds),
-    help="End after so long without a client and a running container",
+    about="End after so long without a client and a running container",
 )
 def daemon(
-    client: Client,
-    arguments: list[str],
+    _client: Client,
+    _arguments: list[str],
     *,
     config: str | None,
     data_root: str | None,

@@ -19,20 +19,22 @@ LISTING = Listing(
 )
 
 
-@api_command("ls", help="List drivers, and why those do not work that do not")
-@flag("--format", help="Format output as 'table', 'table TEMPLATE', 'json' or with a Go template")
-@flag("--kind", help="Show drivers of one kind: graph, exec, volume, network or log")
-@flag("--quiet", "-q", kind=BOOL, help="Only display driver names")
+@api_command("ls", about="List drivers, and why those do not work that do not")
+@flag(
+    "template", "--format", about="Format output as 'table', 'table TEMPLATE', 'json' or with a Go template"
+)
+@flag("--kind", about="Show drivers of one kind: graph, exec, volume, network or log")
+@flag("--quiet", "-q", kind=BOOL, about="Only display driver names")
 def ls(
     client: Client,
-    arguments: list[str],
+    _arguments: list[str],
     *,
-    format: str | None,
+    template: str | None,
     kind: str | None,
     quiet: bool,
 ) -> None:
     """Print the drivers of all kinds, or of one."""
-    shown = parse_format("{{.Name}}" if quiet else format or "")
+    shown = parse_format("{{.Name}}" if quiet else template or "")
     drivers = client.get("/drivers")
     kinds = {driver["Kind"]: None for driver in drivers}
     if kind is not None and kind not in kinds:
@@ -40,10 +42,12 @@ def ls(
     shown.print(LISTING, [_row(driver) for driver in drivers if kind in (None, driver["Kind"])])
 
 
-@api_command("inspect", "NAME [NAME...]", help="Display all that is known about a driver", least=1, most=None)
-@flag("--format", "-f", help=FORMAT_HELP)
-@flag("--kind", help="Look among drivers of one kind: graph, exec, volume, network or log")
-def inspect(client: Client, arguments: list[str], *, format: str | None, kind: str | None) -> None:
+@api_command(
+    "inspect", "NAME [NAME...]", about="Display all that is known about a driver", least=1, most=None
+)
+@flag("template", "--format", "-f", about=FORMAT_HELP)
+@flag("--kind", about="Look among drivers of one kind: graph, exec, volume, network or log")
+def inspect(client: Client, arguments: list[str], *, template: str | None, kind: str | None) -> None:
     """Print all that is known about drivers: origin, rank, limits, capabilities."""
     drivers = [driver for driver in client.get("/drivers") if kind in (None, driver["Kind"])]
 
@@ -56,7 +60,7 @@ def inspect(client: Client, arguments: list[str], *, format: str | None, kind: s
             raise CommandFailed(f"drivers of the kinds {kinds} are named {name!r}: choose one with --kind")
         return json.dumps(found[0], ensure_ascii=False).encode()
 
-    inspect_all(arguments, find, format or "")
+    inspect_all(arguments, find, template or "")
 
 
 def _row(driver: dict[str, Any]) -> dict[str, Any]:

@@ -14,11 +14,11 @@ __all__ = ["CommandFailed", "DaemonError", "FlagError", "Unreachable", "report_f
 
 
 class CommandFailed(click.ClickException):
-    """A failure with a message for standard error, shown as it is; `exit_code` becomes the command's."""
+    """A failure with a message for standard error, shown as it is; `exit_status` becomes the command's."""
 
-    def __init__(self, message: str, exit_code: int = 1) -> None:
+    def __init__(self, message: str, exit_status: int = 1) -> None:
         super().__init__(message)
-        self.exit_code = exit_code
+        self.exit_status = exit_status
 
     def show(self, file: IO[Any] | None = None) -> None:
         if self.message:

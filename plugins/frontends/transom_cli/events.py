@@ -14,32 +14,32 @@ from transom_cli.times import nanosecond_time, timestamp
 __all__ = ["events"]
 
 
-@api_command("events", help="Get real time events from the server")
-@flag("--filter", "-f", kind=FILTER, help="Filter output based on conditions provided")
-@flag("--format", help="Format output as 'json' or with a Go template")
-@flag("--since", help="Show all events created since timestamp")
-@flag("--until", help="Stream events until this timestamp")
+@api_command("events", about="Get real time events from the server")
+@flag("filters", "--filter", "-f", kind=FILTER, about="Filter output based on conditions provided")
+@flag("template", "--format", about="Format output as 'json' or with a Go template")
+@flag("--since", about="Show all events created since timestamp")
+@flag("--until", about="Stream events until this timestamp")
 def events(
     client: Client,
-    arguments: list[str],
+    _arguments: list[str],
     *,
-    filter: tuple[tuple[str, str], ...],
-    format: str | None,
+    filters: tuple[tuple[str, str], ...],
+    template: str | None,
     since: str | None,
     until: str | None,
 ) -> None:
     """Print events until `--until`, or until interrupted."""
     from transom_cli.template import parse  # many an events call needs none
 
-    template = parse("{{json .}}" if format == "json" else format) if format else None
+    parsed = parse("{{json .}}" if template == "json" else template) if template else None
     try:
         period = {"since": timestamp(since) if since else None, "until": timestamp(until) if until else None}
     except ValueError as error:
         raise CommandFailed(str(error)) from error
-    response = client.stream("GET", "/events", filters=collect_filters(filter), **period)
+    response = client.stream("GET", "/events", filters=collect_filters(filters), **period)
     for line in response.lines():
         event = json.loads(line)
-        print(template.render(event) if template else _line(event), flush=True)
+        print(parsed.render(event) if parsed else _line(event), flush=True)
 
 
 def _line(event: dict[str, Any]) -> str:

@@ -18,19 +18,19 @@ __all__ = ["exec_"]
 @api_command(
     "exec",
     "CONTAINER COMMAND [ARG...]",
-    help="Execute a command in a running container",
+    about="Execute a command in a running container",
     least=2,
     most=None,
     interspersed=False,
 )
-@flag("--detach", "-d", kind=BOOL, help="Detached mode: run command in the background")
-@flag("--detach-keys", help="Override the key sequence for detaching a container")
-@flag("--env", "-e", kind=LIST._replace(parse=values.environment), help="Set environment variables")
-@flag("--env-file", kind=LIST, help="Read in a file of environment variables")
-@flag("--interactive", "-i", kind=BOOL, help="Keep STDIN open even if not attached")
-@flag("--tty", "-t", kind=BOOL, help="Allocate a pseudo-TTY")
-@flag("--user", "-u", help='Username or UID (format: "<name|uid>[:<group|gid>]")')
-@flag("--workdir", "-w", help="Working directory inside the container")
+@flag("--detach", "-d", kind=BOOL, about="Detached mode: run command in the background")
+@flag("--detach-keys", about="Override the key sequence for detaching a container")
+@flag("--env", "-e", kind=LIST._replace(parse=values.environment), about="Set environment variables")
+@flag("--env-file", kind=LIST, about="Read in a file of environment variables")
+@flag("--interactive", "-i", kind=BOOL, about="Keep STDIN open even if not attached")
+@flag("--tty", "-t", kind=BOOL, about="Allocate a pseudo-TTY")
+@flag("--user", "-u", about='Username or UID (format: "<name|uid>[:<group|gid>]")')
+@flag("--workdir", "-w", about="Working directory inside the container")
 def exec_(
     client: Client,
     arguments: list[str],

@@ -1,13 +1,11 @@
 """Flags as the hands know them from Docker, on click's commands.
 
-The conventions are those of the `pflag` library: `--name value`, `--name=value`, `-n value`, `-nvalue`, `-n=value`,
-grouped short flags, booleans that take a value only after `=`, and `--` as the end of flags.
+The conventions are those of the `pflag` library: `--name value`, `--name=value`, `-n value`, `-nvalue`,
+`-n=value`, grouped short flags, booleans that take a value only after `=`, and `--` as the end of flags.
 """
 
 from __future__ import annotations
 
-import shutil
-import textwrap
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple, TypeVar
 
@@ -61,7 +59,7 @@ class Flag(click.Option):
         kind: Kind = STRING,
         *,
         default: Any = None,
-        help: str = "",
+        about: str = "",
         since: str = "",
     ) -> None:
         is_flag = kind.label == ""
@@ -72,7 +70,7 @@ class Flag(click.Option):
             is_flag=is_flag,
             multiple=kind.multiple,
             default=default,
-            help=help,
+            help=about,
             type=None if is_flag else click.UNPROCESSED,
         )
         self.kind = kind
@@ -102,12 +100,12 @@ def flag(
     *declarations: str,
     kind: Kind = STRING,
     default: Any = None,
-    help: str = "",
+    about: str = "",
 ) -> Callable[[_Function], _Function]:
     """Declare a flag of the command that the decorated function becomes."""
 
     def declare(function: _Function) -> _Function:
-        found = Flag(declarations, kind, default=default, help=help)
+        found = Flag(declarations, kind, default=default, about=about)
         function.__dict__.setdefault("flags", []).append(found)
         return function
 
@@ -117,7 +115,7 @@ def flag(
 class ApiCommand(click.Command):
     """A command that is called as `callback(client, arguments, **flags)` and whose flags are `Flag`s.
 
-    `least` and `most` bound the number of arguments; `interspersed` says whether flags may follow the first one.
+    `least` and `most` bound the number of arguments; `interspersed` says whether flags may follow the first.
     """
 
     def __init__(
@@ -126,13 +124,13 @@ class ApiCommand(click.Command):
         callback: Callable[..., Any],
         *,
         usage: str,
-        help: str,
+        about: str,
         flags: Sequence[Flag] = (),
         least: int = 0,
         most: int | None = 0,
         interspersed: bool = True,
     ) -> None:
-        super().__init__(name, callback=callback, help=help, params=list(flags), add_help_option=False)
+        super().__init__(name, callback=callback, help=about, params=list(flags), add_help_option=False)
         self.usage = usage
         self.least = least
         self.most = most
@@ -174,7 +172,8 @@ class ApiCommand(click.Command):
         path = ctx.command_path
         program = path.partition(" ")[0]
         raise CommandFailed(
-            f"{program}: '{path}' {wanted}\n\n{self.get_usage(ctx)}\n\n{verb} '{path} --help' for more information"
+            f"{program}: '{path}' {wanted}\n\n{self.get_usage(ctx)}\n\n"
+            f"{verb} '{path} --help' for more information"
         )
 
     def get_usage(self, ctx: click.Context) -> str:
@@ -195,7 +194,7 @@ def api_command(
     name: str,
     usage: str = "",
     *,
-    help: str,
+    about: str,
     least: int = 0,
     most: int | None = 0,
     interspersed: bool = True,
@@ -207,7 +206,7 @@ def api_command(
             name,
             function,
             usage=usage,
-            help=help,
+            about=about,
             flags=sorted(function.__dict__.get("flags", ()), key=lambda option: str(option.long)),
             least=least,
             most=most,
@@ -277,7 +276,7 @@ def _long(
 def _short(
     argument: str, queue: list[str], options: dict[str, Flag], found: dict[str, Any], context: click.Context
 ) -> None:
-    """Take a group of short flags; the first that wants a value takes the rest of the group, or the next argument."""
+    """Take a group of short flags; one that wants a value takes the rest of it, or the next argument."""
     letters = argument[1:]
     while letters:
         letter, letters = letters[0], letters[1:]
@@ -310,6 +309,9 @@ def _store(option: Flag, value: Any, found: dict[str, Any]) -> None:
 
 def describe_flags(flags: Sequence[Flag]) -> str:
     """Return the flags as lines of help: short form, long form, kind of value, explanation."""
+    import shutil  # for help alone, like the next
+    import textwrap
+
     width = min(shutil.get_terminal_size().columns, 80)
     heads = []
     for option in flags:
@@ -331,7 +333,8 @@ def describe_flags(flags: Sequence[Flag]) -> str:
 def _require_version(client: Client, option: Flag) -> None:
     if version_key(client.version) < version_key(option.since):
         raise CommandFailed(
-            f'"{option.long}" requires API version {option.since}, but the Docker daemon API version is {client.version}'
+            f'"{option.long}" requires API version {option.since}, but the Docker daemon API version is'
+            f" {client.version}"
         )
 
 

@@ -36,29 +36,31 @@ _WITH_DIGESTS = LISTING._replace(columns=("Repository", "Tag", "Digest", "ID", "
 _NONE = "<none>"
 
 
-@api_command("images", "[REPOSITORY[:TAG]]", help="List images", most=1)
-@flag("--all", "-a", kind=BOOL, help="Show all images (default hides intermediate images)")
-@flag("--digests", kind=BOOL, help="Show digests")
-@flag("--filter", "-f", kind=FILTER, help="Filter output based on conditions provided")
-@flag("--format", help="Format output as 'table', 'table TEMPLATE', 'json' or with a Go template")
-@flag("--no-trunc", kind=BOOL, help="Don't truncate output")
-@flag("--quiet", "-q", kind=BOOL, help="Only show image IDs")
+@api_command("images", "[REPOSITORY[:TAG]]", about="List images", most=1)
+@flag("everything", "--all", "-a", kind=BOOL, about="Show all images (default hides intermediate images)")
+@flag("--digests", kind=BOOL, about="Show digests")
+@flag("filters", "--filter", "-f", kind=FILTER, about="Filter output based on conditions provided")
+@flag(
+    "template", "--format", about="Format output as 'table', 'table TEMPLATE', 'json' or with a Go template"
+)
+@flag("--no-trunc", kind=BOOL, about="Don't truncate output")
+@flag("--quiet", "-q", kind=BOOL, about="Only show image IDs")
 def images(
     client: Client,
     arguments: list[str],
     *,
-    all: bool,
+    everything: bool,
     digests: bool,
-    filter: tuple[tuple[str, str], ...],
-    format: str | None,
+    filters: tuple[tuple[str, str], ...],
+    template: str | None,
     no_trunc: bool,
     quiet: bool,
 ) -> None:
     """Print the images, a line for each name that one has."""
-    shown = parse_format("{{.ID}}" if quiet else format or "")
-    pairs = (*filter, *(("reference", name) for name in arguments))
-    found = client.get("/images/json", all=all, filters=collect_filters(pairs))
-    by_digest = digests or shown.uses("Digest") or format == "json"
+    shown = parse_format("{{.ID}}" if quiet else template or "")
+    pairs = (*filters, *(("reference", name) for name in arguments))
+    found = client.get("/images/json", all=everything, filters=collect_filters(pairs))
+    by_digest = digests or shown.uses("Digest")
     now = time.time()
     rows = [
         _row(image, repository, tag, digest, not no_trunc, now)
@@ -68,9 +70,9 @@ def images(
     shown.print(_WITH_DIGESTS if digests else LISTING, rows)
 
 
-@api_command("rmi", "IMAGE [IMAGE...]", help="Remove one or more images", least=1, most=None)
-@flag("--force", "-f", kind=BOOL, help="Force removal of the image")
-@flag("--no-prune", kind=BOOL, help="Do not delete untagged parents")
+@api_command("rmi", "IMAGE [IMAGE...]", about="Remove one or more images", least=1, most=None)
+@flag("--force", "-f", kind=BOOL, about="Force removal of the image")
+@flag("--no-prune", kind=BOOL, about="Do not delete untagged parents")
 def rmi(client: Client, arguments: list[str], *, force: bool, no_prune: bool) -> None:
     """Remove names of images, and images that have none left."""
     failures: list[CommandFailed] = []

@@ -7,7 +7,7 @@ import re
 from collections.abc import Callable
 
 from transom_cli.client import Client
-from transom_cli.errors import CommandFailed, DaemonError, report_failures
+from transom_cli.errors import CommandFailed, DaemonError, Unreachable, report_failures
 from transom_cli.flags import BOOL, api_command, flag
 
 __all__ = ["FORMAT_HELP", "indent", "inspect", "inspect_all"]
@@ -21,36 +21,36 @@ _JSON_TOKEN = re.compile(rb'"(?:[^"\\]|\\.)*"|[{}\[\],:]|[^\s{}\[\],:"]+')
 @api_command(
     "inspect",
     "NAME|ID [NAME|ID...]",
-    help="Return low-level information on containers, images and volumes",
+    about="Return low-level information on containers, images and volumes",
     least=1,
     most=None,
 )
-@flag("--format", "-f", help=FORMAT_HELP)
-@flag("--size", "-s", kind=BOOL, help="Display total file sizes if the type is container")
-@flag("--type", help="Only inspect objects of the given type")
+@flag("template", "--format", "-f", about=FORMAT_HELP)
+@flag("--size", "-s", kind=BOOL, about="Display total file sizes if the type is container")
+@flag("kind", "--type", about="Only inspect objects of the given type")
 def inspect(
     client: Client,
     arguments: list[str],
     *,
-    format: str | None,
+    template: str | None,
     size: bool,
-    type: str | None,
+    kind: str | None,
 ) -> None:
     """Print all that is known about containers, images and volumes."""
-    if type is not None and type not in _KINDS:
-        raise CommandFailed(f'unknown type: "{type}": must be one of "container", "image", "volume"')
+    if kind is not None and kind not in _KINDS:
+        raise CommandFailed(f'unknown type: "{kind}": must be one of "container", "image", "volume"')
 
     def find(name: str) -> bytes:
-        for kind in [type] if type else _KINDS:
+        for tried in [kind] if kind else _KINDS:
             try:
-                return client.get_text(_KINDS[kind].format(name), size=size and kind == "container")
+                return client.get_text(_KINDS[tried].format(name), size=size and tried == "container")
             except DaemonError as failure:
                 # A name with a slash or a colon is no volume's, and some daemons say so with 400.
-                if type or failure.status not in (400, 404):
+                if kind or failure.status not in (400, 404):
                     raise
         raise CommandFailed(f"Error: No such object: {name}")
 
-    inspect_all(arguments, find, format or "")
+    inspect_all(arguments, find, template or "")
 
 
 def inspect_all(names: list[str], find: Callable[[str], bytes], template: str) -> None:
@@ -63,8 +63,8 @@ def inspect_all(names: list[str], find: Callable[[str], bytes], template: str) -
     for name in names:
         try:
             found.append(find(name))
-        except DaemonError as failure:
-            failures.append(failure)
+        except Unreachable:
+            raise
         except CommandFailed as failure:
             failures.append(failure)
     if parsed is None:
@@ -82,7 +82,7 @@ def inspect_all(names: list[str], find: Callable[[str], bytes], template: str) -
 
 
 def indent(text: bytes) -> str:
-    """Return JSON with four spaces for each level, and everything else as it came: order, numbers, escapes."""
+    """Return JSON with four spaces for each level, and all else as it came: order, numbers, escapes."""
     out: list[str] = []
     depth, previous = 0, ""
     for match in _JSON_TOKEN.finditer(text):

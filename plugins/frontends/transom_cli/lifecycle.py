@@ -14,7 +14,7 @@ _MANY = "CONTAINER [CONTAINER...]"
 
 
 def for_each(names: list[str], act: Callable[[str], object]) -> None:
-    """Do something with each name and print it; go on after a failure, and end the command with 1 if there was one."""
+    """Do something with each name and print it; go on after a failure, and end with 1 if there was one."""
     failures: list[CommandFailed] = []
     for name in names:
         try:
@@ -27,32 +27,32 @@ def for_each(names: list[str], act: Callable[[str], object]) -> None:
     report_failures(failures)
 
 
-@api_command("stop", _MANY, help="Stop one or more running containers", least=1, most=None)
-@flag("--signal", "-s", help="Signal to send to the container")
-@flag("--timeout", "--time", "-t", kind=INT, help="Seconds to wait before killing the container")
+@api_command("stop", _MANY, about="Stop one or more running containers", least=1, most=None)
+@flag("--signal", "-s", about="Signal to send to the container")
+@flag("--timeout", "--time", "-t", kind=INT, about="Seconds to wait before killing the container")
 def stop(client: Client, arguments: list[str], *, signal: str | None, timeout: int | None) -> None:
     """Stop containers."""
     for_each(arguments, lambda name: client.post(f"/containers/{name}/stop", t=timeout, signal=signal))
 
 
-@api_command("restart", _MANY, help="Restart one or more containers", least=1, most=None)
-@flag("--signal", "-s", help="Signal to send to the container")
-@flag("--timeout", "--time", "-t", kind=INT, help="Seconds to wait before killing the container")
+@api_command("restart", _MANY, about="Restart one or more containers", least=1, most=None)
+@flag("--signal", "-s", about="Signal to send to the container")
+@flag("--timeout", "--time", "-t", kind=INT, about="Seconds to wait before killing the container")
 def restart(client: Client, arguments: list[str], *, signal: str | None, timeout: int | None) -> None:
     """Stop containers and start them again."""
     for_each(arguments, lambda name: client.post(f"/containers/{name}/restart", t=timeout, signal=signal))
 
 
-@api_command("kill", _MANY, help="Kill one or more running containers", least=1, most=None)
-@flag("--signal", "-s", help="Signal to send to the container")
+@api_command("kill", _MANY, about="Kill one or more running containers", least=1, most=None)
+@flag("--signal", "-s", about="Signal to send to the container")
 def kill(client: Client, arguments: list[str], *, signal: str | None) -> None:
     """Send a signal to containers; SIGKILL if none is named."""
     for_each(arguments, lambda name: client.post(f"/containers/{name}/kill", signal=signal))
 
 
-@api_command("rm", _MANY, help="Remove one or more containers", least=1, most=None)
-@flag("--force", "-f", kind=BOOL, help="Force the removal of a running container (uses SIGKILL)")
-@flag("--volumes", "-v", kind=BOOL, help="Remove anonymous volumes associated with the container")
+@api_command("rm", _MANY, about="Remove one or more containers", least=1, most=None)
+@flag("--force", "-f", kind=BOOL, about="Force the removal of a running container (uses SIGKILL)")
+@flag("--volumes", "-v", kind=BOOL, about="Remove anonymous volumes associated with the container")
 def rm(client: Client, arguments: list[str], *, force: bool, volumes: bool) -> None:
     """Remove containers. With `--force`, that one is not there is said and is no failure."""
     failures: list[CommandFailed] = []
@@ -72,7 +72,7 @@ def rm(client: Client, arguments: list[str], *, force: bool, volumes: bool) -> N
 @api_command(
     "wait",
     _MANY,
-    help="Block until one or more containers stop, then print their exit codes",
+    about="Block until one or more containers stop, then print their exit codes",
     least=1,
     most=None,
 )

@@ -13,13 +13,13 @@ __all__ = ["logs"]
 _TIME = '(e.g. "2013-01-02T13:23:37Z") or relative (e.g. "42m" for 42 minutes)'
 
 
-@api_command("logs", "CONTAINER", help="Fetch the logs of a container", least=1, most=1)
-@flag("--details", kind=BOOL, help="Show extra details provided to logs")
-@flag("--follow", "-f", kind=BOOL, help="Follow log output")
-@flag("--since", help=f"Show logs since timestamp {_TIME}")
-@flag("--tail", "-n", default="all", help="Number of lines to show from the end of the logs")
-@flag("--timestamps", "-t", kind=BOOL, help="Show timestamps")
-@flag("--until", help=f"Show logs before a timestamp {_TIME}")
+@api_command("logs", "CONTAINER", about="Fetch the logs of a container", least=1, most=1)
+@flag("--details", kind=BOOL, about="Show extra details provided to logs")
+@flag("--follow", "-f", kind=BOOL, about="Follow log output")
+@flag("--since", about=f"Show logs since timestamp {_TIME}")
+@flag("--tail", "-n", default="all", about="Number of lines to show from the end of the logs")
+@flag("--timestamps", "-t", kind=BOOL, about="Show timestamps")
+@flag("--until", about=f"Show logs before a timestamp {_TIME}")
 def logs(
     client: Client,
     arguments: list[str],

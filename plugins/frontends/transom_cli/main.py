@@ -6,7 +6,6 @@ import importlib
 import os
 import signal
 import sys
-import traceback
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -79,16 +78,16 @@ class LazyGroup(click.Group):
     """A command with sub-commands, whose modules are imported when they are called."""
 
     def __init__(
-        self, name: str, entries: Mapping[str, Entry], help: str, flags: Sequence[Flag] = ()
+        self, name: str, entries: Mapping[str, Entry], about: str, flags: Sequence[Flag] = ()
     ) -> None:
-        super().__init__(name, help=help, params=list(flags), add_help_option=False)
+        super().__init__(name, help=about, params=list(flags), add_help_option=False)
         self.entries = entries
 
-    def list_commands(self, ctx: click.Context) -> list[str]:
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 click's signature
         """Return the names of the sub-commands that are listed."""
         return [name for name, entry in self.entries.items() if entry.section]
 
-    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
         """Return a sub-command, imported, or None if there is none of the name."""
         entry = self.entries.get(cmd_name)
         if entry is None:
@@ -142,7 +141,7 @@ class LazyGroup(click.Group):
     def get_help(self, ctx: click.Context) -> str:
         """Return the help: the commands by section, and the flags."""
         parts = [self.get_usage(ctx), self.help or ""]
-        entries = self._listed(ctx)
+        entries = self._listed()
         width = max(len(name) for name in entries) + 2
         for section in SECTIONS:
             lines = [
@@ -157,7 +156,7 @@ class LazyGroup(click.Group):
         parts.append(f"Run '{ctx.command_path} COMMAND --help' for more information on a command.")
         return "\n\n".join(parts)
 
-    def _listed(self, ctx: click.Context) -> dict[str, Entry]:
+    def _listed(self) -> dict[str, Entry]:
         return {name: entry for name, entry in self.entries.items() if entry.section}
 
 
@@ -165,7 +164,7 @@ class Root(LazyGroup):
     """The command itself, which knows plugins' commands too (hook `transom_commands`)."""
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        """Return a built-in command, or a plugin's; plugins are loaded only where no built-in has the name."""
+        """Return a built-in command, or a plugin's; plugins are loaded where no built-in has the name."""
         return super().get_command(ctx, cmd_name) or _plugin_commands().get(cmd_name)
 
     def invoke(self, ctx: click.Context) -> Any:
@@ -182,12 +181,12 @@ class Root(LazyGroup):
             return None
         return super().invoke(ctx)
 
-    def _listed(self, ctx: click.Context) -> dict[str, Entry]:
+    def _listed(self) -> dict[str, Entry]:
         plugins = {
             name: Entry("", "", command.get_short_help_str(), SECTIONS[-1])
             for name, command in sorted(_plugin_commands().items())
         }
-        return {**plugins, **super()._listed(ctx)}
+        return {**plugins, **super()._listed()}
 
 
 def _start_daemon(address: Address) -> None:
@@ -212,9 +211,9 @@ root = Root(
     COMMANDS,
     "A Docker-compatible container engine in which every driver is a plugin",
     [
-        Flag(["--debug", "-D"], BOOL, help="Show where in the program a failure comes from"),
-        Flag(["--host", "-H"], LIST, help="Daemon socket to connect to (also DOCKER_HOST)"),
-        Flag(["--version", "-v"], BOOL, help="Print version information and quit"),
+        Flag(["--debug", "-D"], BOOL, about="Show where in the program a failure comes from"),
+        Flag(["--host", "-H"], LIST, about="Daemon socket to connect to (also DOCKER_HOST)"),
+        Flag(["--version", "-v"], BOOL, about="Print version information and quit"),
     ],
 )
 
@@ -232,9 +231,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except click.ClickException as failure:
         sys.stdout.flush()
         if debug:
+            import traceback  # takes longer to import than a command takes to fail
+
             traceback.print_exc()
         failure.show()
-        return failure.exit_code
+        return failure.exit_status if isinstance(failure, CommandFailed) else failure.exit_code
     except (KeyboardInterrupt, click.Abort):
         return 128 + signal.SIGINT
     except BrokenPipeError:

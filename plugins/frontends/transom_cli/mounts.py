@@ -29,7 +29,7 @@ _OPTIONS = {
 def split_volumes(given: tuple[str, ...]) -> tuple[list[str], dict[str, dict[str, str]]]:
     """Return the `-v`s that name a source, as binds, and the others, as anonymous volumes.
 
-    A source that starts with a dot is a path from here. Raises `ValueError` for two colons with nothing between.
+    A source that starts with a dot is a path from here. Raises `ValueError` for nothing between two colons.
     """
     binds: list[str] = []
     anonymous: dict[str, dict[str, str]] = {}
@@ -41,7 +41,7 @@ def split_volumes(given: tuple[str, ...]) -> tuple[list[str], dict[str, dict[str
         if "" in volume.split(":"):
             raise ValueError(f"invalid spec: {volume}: empty section between colons")
         if source.startswith("."):
-            source = os.path.abspath(source)
+            source = os.path.abspath(source)  # noqa: PTH100 pathlib is slow to import
         binds.append(f"{source}:{rest}")
     return binds, anonymous
 
@@ -77,7 +77,7 @@ def _set(result: dict[str, Any], key: str, value: str, field: str) -> None:
         result["Type"] = value.lower()
     elif key in ("source", "src"):
         local = value == "." or value.startswith("./")
-        result["Source"] = os.path.abspath(value) if local else value
+        result["Source"] = os.path.abspath(value) if local else value  # noqa: PTH100
     elif key in _TARGETS:
         result["Target"] = value
     elif key in ("readonly", "ro"):
@@ -148,7 +148,8 @@ def _check_recursive(result: dict[str, Any]) -> None:
         )
     if result["BindOptions"].get("Propagation") != "rprivate":
         raise ValueError(
-            "option 'bind-recursive=readonly' requires 'bind-propagation=rprivate' to be specified in conjunction"
+            "option 'bind-recursive=readonly' requires 'bind-propagation=rprivate' to be specified in"
+            " conjunction"
         )
 
 

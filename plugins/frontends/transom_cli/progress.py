@@ -34,7 +34,7 @@ class Lines:
 
 
 def show_on_terminal(messages: Iterator[dict[str, Any]], file: IO[str]) -> str:
-    """Show messages on a terminal, each layer on a line that changes. Returns the error, or an empty string."""
+    """Show messages on a terminal, each layer on a line that changes. Returns the error, or nothing."""
     from rich.console import Console
     from rich.live import Live
     from rich.text import Text
@@ -45,7 +45,8 @@ def show_on_terminal(messages: Iterator[dict[str, Any]], file: IO[str]) -> str:
     def drawn() -> Text:
         return Text("\n".join(layers.values()), no_wrap=True, overflow="ellipsis")
 
-    with Live(console=console, get_renderable=drawn, refresh_per_second=10) as live:
+    live = Live(console=console, get_renderable=drawn, refresh_per_second=10)
+    try:
         for message in messages:
             problem = _problem(message)
             if problem:
@@ -53,8 +54,14 @@ def show_on_terminal(messages: Iterator[dict[str, Any]], file: IO[str]) -> str:
             identity = message.get("id", "")
             if "progressDetail" in message or identity in layers:
                 layers[identity] = f"{_line(message)} {_bar(message)}".rstrip()
+                live.start()
             else:
-                live.console.print(_line(message), markup=False)
+                # Nothing is drawn under the lines before the first layer and after the last.
+                if not identity:
+                    live.stop()
+                console.print(_line(message), markup=False)
+    finally:
+        live.stop()
     return ""
 
 

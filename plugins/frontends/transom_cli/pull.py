@@ -13,9 +13,9 @@ from transom_cli.references import parse_reference
 __all__ = ["pull", "pull_image"]
 
 
-@api_command("pull", "NAME[:TAG|@DIGEST]", help="Download an image from a registry", least=1, most=1)
-@flag("--platform", help="Set platform if server is multi-platform capable")
-@flag("--quiet", "-q", kind=BOOL, help="Suppress verbose output")
+@api_command("pull", "NAME[:TAG|@DIGEST]", about="Download an image from a registry", least=1, most=1)
+@flag("--platform", about="Set platform if server is multi-platform capable")
+@flag("--quiet", "-q", kind=BOOL, about="Suppress verbose output")
 def pull(client: Client, arguments: list[str], *, platform: str | None, quiet: bool) -> None:
     """Pull an image and print its whole name."""
     reference = parse_reference(arguments[0])

@@ -63,15 +63,19 @@ def parse_reference(text: str) -> Reference:
         path = f"library/{path}"
     if path != path.lower():
         raise CommandFailed(f"invalid reference format: repository name ({path}) must be lowercase")
-    right = _PATH.fullmatch(path) and _HOST.fullmatch(domain)
-    right = right and (not tag or _TAG.fullmatch(tag)) and (not digest or _DIGEST.fullmatch(digest))
+    right = (
+        _PATH.fullmatch(path)
+        and _HOST.fullmatch(domain)
+        and (not tag or _TAG.fullmatch(tag))
+        and (not digest or _DIGEST.fullmatch(digest))
+    )
     if not right or rest.endswith(":") or text.endswith(("@", ":")):
         raise CommandFailed("invalid reference format")
     return Reference(domain, path, tag, digest)
 
 
 def familiar(text: str) -> str:
-    """Return an image's name without its digest and without what is the default; unchanged if it is no reference."""
+    """Return an image's name without its digest and its defaults; unchanged if it is no reference."""
     try:
         reference = parse_reference(text)
     except CommandFailed:

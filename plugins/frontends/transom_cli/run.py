@@ -78,7 +78,7 @@ def _start(client: Client, container: str, wanted: Specification, detach_keys: s
 
 
 def _start_status(reason: str) -> int:
-    """Return the exit status for a container that could not be started: 127 and 126 mean what a shell means."""
+    """Return the exit status for a container that could not be started; 126 and 127 are a shell's."""
     lowered = reason.lower()
     if any(words in lowered for words in _NOT_FOUND):
         return 127
@@ -101,16 +101,16 @@ def _refused(name: str, problem: str, status: int = 125) -> CommandFailed:
 
 
 _RUN_FLAGS = [
-    Flag(["--detach", "-d"], BOOL, help="Run container in background and print container ID"),
-    Flag(["--detach-keys"], help="Override the key sequence for detaching a container"),
-    Flag(["--sig-proxy"], BOOL, default=True, help="Proxy received signals to the process"),
+    Flag(["--detach", "-d"], BOOL, about="Run container in background and print container ID"),
+    Flag(["--detach-keys"], about="Override the key sequence for detaching a container"),
+    Flag(["--sig-proxy"], BOOL, default=True, about="Proxy received signals to the process"),
 ]
 
 run = ApiCommand(
     "run",
     _run,
     usage=_USAGE,
-    help="Create and run a new container from an image",
+    about="Create and run a new container from an image",
     flags=sorted([*CREATE_FLAGS, *_RUN_FLAGS], key=lambda option: option.long),
     least=1,
     most=None,
@@ -120,7 +120,7 @@ create = ApiCommand(
     "create",
     _create,
     usage=_USAGE,
-    help="Create a new container",
+    about="Create a new container",
     flags=CREATE_FLAGS,
     least=1,
     most=None,

@@ -1,4 +1,4 @@
-"""The streams of an attached process: frames that keep stdout and stderr apart, and copying in both directions."""
+"""The streams of an attached process: frames that keep stdout and stderr apart, and copying both ways."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class Frames:
     def feed(self, data: bytes) -> Iterator[tuple[int, bytes]]:
         """Yield the descriptor (1 or 2) and the bytes of each piece, as far as it has arrived.
 
-        Raises `CommandFailed` for an error that the daemon sends as stream 3, and for bytes that are no frame.
+        Raises `CommandFailed` for an error that the daemon sends as stream 3, and for bytes that are none.
         """
         self._pending += data
         while self._pending:
@@ -64,25 +64,19 @@ def copy_output(chunks: Iterable[bytes], terminal: bool) -> None:
 
 
 def exchange(
-    connection: Connection,
-    *,
-    terminal: bool,
-    stdin: bool,
-    detach_keys: DetachKeys | None = None,
-    quiet: bool = False,
+    connection: Connection, *, terminal: bool, stdin: bool, detach_keys: DetachKeys | None = None
 ) -> bool:
     """Copy an attached process's output to ours and, if `stdin`, our input to it, until its output ends.
 
-    The end of our input closes its input only. Nothing waits while the other direction could go on, so a process
-    that writes before it reads does not block. `quiet` leaves the output out. Returns whether the detach keys were
-    typed.
+    The end of our input closes its input only. Nothing waits while the other direction could go on, so a
+    process that writes before it reads does not block. Returns whether the detach keys were typed.
     """
     frames = None if terminal else Frames()
     server = connection.socket
     server.setblocking(False)
     # What came in the same packet as the answer's head is in the reader and not in the socket any more.
     early = connection.reader.peek()
-    if early and not quiet:
+    if early:
         _show(early, frames)
     waiting = b""
     while True:
@@ -95,7 +89,7 @@ def exchange(
             data = _receive(server)
             if data == b"":
                 return False
-            if data and not quiet:
+            if data:
                 _show(data, frames)
         if 0 in ready:
             waiting = os.read(0, _READ)
@@ -105,6 +99,7 @@ def exchange(
             elif detach_keys is not None:
                 waiting, detached = detach_keys.feed(waiting)
                 if detached:
+                    _send(server, waiting)
                     return True
         waiting = waiting[_send(server, waiting) :]
 

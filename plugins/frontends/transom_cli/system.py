@@ -21,11 +21,11 @@ __all__ = ["info", "version"]
 _ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64", "armv7l": "arm", "i686": "386"}
 
 
-@api_command("version", help="Show the Transom version information")
-@flag("--format", "-f", help=FORMAT_HELP)
-def version(client: Client, arguments: list[str], *, format: str | None) -> None:
+@api_command("version", about="Show the Transom version information")
+@flag("template", "--format", "-f", about=FORMAT_HELP)
+def version(client: Client, _arguments: list[str], *, template: str | None) -> None:
     """Print the versions of the client and of the daemon. Without a daemon the client's is still printed."""
-    template = _parsed(format)
+    parsed = _parsed(template)
     ours = _client_version()
     failure: CommandFailed | None = None
     server: dict[str, Any] | None = None
@@ -34,8 +34,8 @@ def version(client: Client, arguments: list[str], *, format: str | None) -> None
         server = client.get("/version")
     except Unreachable as error:
         failure = error
-    if template:
-        print(template.render({"Client": ours, "Server": server}))
+    if parsed:
+        print(parsed.render({"Client": ours, "Server": server}))
     else:
         _print_client(ours)
         if server is not None:
@@ -44,11 +44,11 @@ def version(client: Client, arguments: list[str], *, format: str | None) -> None
         raise failure
 
 
-@api_command("info", help="Display system-wide information")
-@flag("--format", "-f", help=FORMAT_HELP)
-def info(client: Client, arguments: list[str], *, format: str | None) -> None:
+@api_command("info", about="Display system-wide information")
+@flag("template", "--format", "-f", about=FORMAT_HELP)
+def info(client: Client, _arguments: list[str], *, template: str | None) -> None:
     """Print what the daemon says about itself and its machine."""
-    template = _parsed(format)
+    parsed = _parsed(template)
     ours = {"Debug": False, **_client_version(), "Plugins": [], "Warnings": None}
     failure: CommandFailed | None = None
     about: dict[str, Any] = {}
@@ -56,11 +56,12 @@ def info(client: Client, arguments: list[str], *, format: str | None) -> None:
         about = client.get("/info")
     except Unreachable as error:
         failure = error
-    if template:
-        print(template.render({**about, "ClientInfo": ours}))
+    if parsed:
+        print(parsed.render({**about, "ClientInfo": ours}))
     else:
         print(
-            f"Client:\n Version:    {ours['Version']}\n Context:    {ours['Context']}\n Debug Mode: false\n\nServer:"
+            f"Client:\n Version:    {ours['Version']}\n Context:    {ours['Context']}\n Debug Mode: false\n\n"
+            "Server:"
         )
         if failure is None:
             print("\n".join(_describe(about)), end="\n\n")

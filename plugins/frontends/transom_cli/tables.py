@@ -28,8 +28,8 @@ class Format(NamedTuple):
     template: Template | None
 
     def uses(self, name: str) -> bool:
-        """Return whether the template names a field."""
-        return self.template is not None and name in self.template.names()
+        """Return whether the template names a field, or all of them."""
+        return self.template is not None and not self.template.names().isdisjoint((name, ""))
 
     def print(self, listing: Listing, rows: Iterable[Mapping[str, Any]]) -> None:
         """Print the rows. Raises `TemplateError` for a field that they do not have."""
@@ -53,10 +53,13 @@ def parse_format(text: str) -> Format:
     body = text.removeprefix("table").strip() if table else text.strip(" ")
     if not body:
         return Format(True, None)
-    from transom_cli.template import parse  # most lists are shown without one
+    from transom_cli.template import TemplateError, parse  # most lists are shown without one
 
     body = "{{json .}}" if body == "json" else body.replace("\\t", "\t").replace("\\n", "\n")
-    return Format(table, parse(body))
+    try:
+        return Format(table, parse(body))
+    except TemplateError as error:
+        raise TemplateError(error.message) from error
 
 
 def print_table(rows: Sequence[Sequence[str]], minimum: int = _MINIMUM, padding: int = _PADDING) -> None:

@@ -1,7 +1,7 @@
-"""The part of Go's template language that `--format` takes: text, fields, strings, `json`, `println`, pipelines.
+"""The part of Go's template language that `--format` takes: fields, strings, `json`, `println`, pipelines.
 
-A template is parsed once, before the daemon is asked for anything, and rendered for each thing. Positions in errors
-are Go's: the line, and the bytes before the failing operand in that line. (Go's documentation of text/template.)
+A template is parsed once, before the daemon is asked for anything, and rendered for each thing. Positions in
+errors are Go's: the line, and the bytes before the failing operand in it (Go's text/template).
 """
 
 from __future__ import annotations
@@ -24,8 +24,8 @@ _TOKEN = re.compile(
 _FUNCTIONS = ("json", "println")
 #: Objects whose keys people choose: a key that is not there is no mistake.
 _FREE_FORM = {
-    "Annotations", "Data", "ExposedPorts", "Labels", "Networks", "Options", "PortBindings", "Ports", "StorageOpt",
-    "Sysctls", "Tmpfs", "Volumes",
+    "Annotations", "Data", "ExposedPorts", "Labels", "Networks", "Options", "PortBindings", "Ports",
+    "StorageOpt", "Sysctls", "Tmpfs", "Volumes",
 }  # fmt: skip
 
 
@@ -73,21 +73,21 @@ class Template:
     def render(self, data: Any, escape_html: bool = False) -> str:
         """Return the text for one thing. Raises `TemplateError` for a field that it does not have.
 
-        `escape_html` makes `json` write <, > and & as escapes, as Go's own encoder does unless told otherwise.
+        `escape_html` makes `json` write <, > and & as escapes, as Go's encoder does unless told otherwise.
         """
         return "".join(
             part if isinstance(part, str) else self._action(part, data, escape_html) for part in self.parts
         )
 
     def names(self) -> set[str]:
-        """Return the names of the fields of the thing itself that the template uses."""
+        """Return the names of the thing's own fields that the template uses; empty is the whole thing."""
         return {
-            operand.names[0]
+            operand.names[0] if operand.names else ""
             for part in self.parts
             if isinstance(part, _Action)
             for command in part.commands
             for operand in command.operands
-            if isinstance(operand, _Fields) and operand.names
+            if isinstance(operand, _Fields)
         }
 
     def _action(self, action: _Action, data: Any, escape_html: bool) -> str:
@@ -247,7 +247,7 @@ def _type_name(value: Any) -> str:
 
 
 def _show(value: Any) -> str:
-    """Return a value as Go prints it. JSON's null is shown as an empty list, which it is more often than not."""
+    """Return a value as Go prints it. JSON's null is shown as an empty list, which it mostly is."""
     if isinstance(value, str):
         return value
     if isinstance(value, bool):

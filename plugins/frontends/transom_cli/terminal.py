@@ -65,8 +65,8 @@ def follow_size(resize: Callable[[int, int], None]) -> Iterator[None]:
 class DetachKeys:
     """Watches what is typed for the sequence that detaches, such as `ctrl-p,ctrl-q`.
 
-    A daemon ends the stream at the sequence in the same way as when the container ends, so only who sees the keys
-    can tell the one from the other.
+    A daemon ends the stream at the sequence in the same way as when the container ends, so only who sees the
+    keys can tell the one from the other.
     """
 
     def __init__(self, keys: str) -> None:

@@ -30,8 +30,8 @@ def duration_seconds(text: str) -> float:
 def timestamp(text: str, now: float | None = None) -> str:
     """Return what a person wrote as the API's time, seconds of the Unix epoch with their fraction.
 
-    Accepted are a duration before now (`10m`), an RFC 3339 time or a part of it in local time, and a Unix time.
-    Raises `ValueError`.
+    Accepted are a duration before now (`10m`), an RFC 3339 time or a part of it in local time, and a Unix
+    time. Raises `ValueError`.
     """
     from datetime import datetime  # only where a time is given: it is a fifth of what `ps` imports
 

@@ -1,7 +1,7 @@
 """HTTP/1.1 (RFC 9112) over one socket, as much of it as a client of the Docker Engine API needs.
 
-The standard library's `http.client` imports `email` and `ssl`, which takes longer than all the rest of `ps`, and has
-no way to take over a connection that was upgraded.
+The standard library's `http.client` imports `email` and `ssl`, which takes longer than all the rest of `ps`,
+and has no way to take over a connection that was upgraded.
 """
 
 from __future__ import annotations

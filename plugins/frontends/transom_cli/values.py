@@ -1,4 +1,4 @@
-"""The values that flags take. Each function returns what a string means, or raises `ValueError` with the reason."""
+"""The values that flags take. Each function returns what a string means, or raises `ValueError`."""
 
 from __future__ import annotations
 
@@ -119,7 +119,7 @@ def restart_policy(value: str) -> dict[str, str | int]:
 
 
 def key_values(pairs: tuple[str, ...] | list[str]) -> dict[str, str]:
-    """Return `key=value` strings as a mapping; a key alone has an empty value, and the last of equal keys counts."""
+    """Return `key=value` strings as a mapping; a key alone has an empty value, and a later one counts."""
     return {key: value for key, _, value in (pair.partition("=") for pair in pairs)}
 
 

@@ -29,10 +29,10 @@ LISTING = Listing(
 )
 
 
-@api_command("create", "[VOLUME]", help="Create a volume", most=1)
-@flag("--driver", "-d", default="local", help="Specify volume driver name")
-@flag("--label", kind=LIST._replace(parse=values.label), help="Set metadata for a volume")
-@flag("--opt", "-o", kind=Kind("map", str, multiple=True), help="Set driver specific options")
+@api_command("create", "[VOLUME]", about="Create a volume", most=1)
+@flag("--driver", "-d", default="local", about="Specify volume driver name")
+@flag("--label", kind=LIST._replace(parse=values.label), about="Set metadata for a volume")
+@flag("--opt", "-o", kind=Kind("map", str, multiple=True), about="Set driver specific options")
 def create(
     client: Client, arguments: list[str], *, driver: str, label: tuple[str, ...], opt: tuple[str, ...]
 ) -> None:
@@ -43,21 +43,23 @@ def create(
     print(client.post("/volumes/create", body)["Name"])
 
 
-@api_command("ls", help="List volumes")
-@flag("--filter", "-f", kind=FILTER, help='Provide filter values (e.g. "dangling=true")')
-@flag("--format", help="Format output as 'table', 'table TEMPLATE', 'json' or with a Go template")
-@flag("--quiet", "-q", kind=BOOL, help="Only display volume names")
+@api_command("ls", about="List volumes")
+@flag("filters", "--filter", "-f", kind=FILTER, about='Provide filter values (e.g. "dangling=true")')
+@flag(
+    "template", "--format", about="Format output as 'table', 'table TEMPLATE', 'json' or with a Go template"
+)
+@flag("--quiet", "-q", kind=BOOL, about="Only display volume names")
 def ls(
     client: Client,
-    arguments: list[str],
+    _arguments: list[str],
     *,
-    filter: tuple[tuple[str, str], ...],
-    format: str | None,
+    filters: tuple[tuple[str, str], ...],
+    template: str | None,
     quiet: bool,
 ) -> None:
     """Print the volumes, sorted by name."""
-    shown = parse_format("{{.Name}}" if quiet else format or "")
-    answer = client.get("/volumes", filters=collect_filters(filter))
+    shown = parse_format("{{.Name}}" if quiet else template or "")
+    answer = client.get("/volumes", filters=collect_filters(filters))
     for warning in answer.get("Warnings") or []:
         CommandFailed(warning).show()
     volumes = sorted(answer["Volumes"] or [], key=lambda volume: _natural(volume["Name"]))
@@ -67,18 +69,18 @@ def ls(
 @api_command(
     "inspect",
     "VOLUME [VOLUME...]",
-    help="Display detailed information on one or more volumes",
+    about="Display detailed information on one or more volumes",
     least=1,
     most=None,
 )
-@flag("--format", "-f", help=FORMAT_HELP)
-def inspect(client: Client, arguments: list[str], *, format: str | None) -> None:
+@flag("template", "--format", "-f", about=FORMAT_HELP)
+def inspect(client: Client, arguments: list[str], *, template: str | None) -> None:
     """Print all that is known about volumes."""
-    inspect_all(arguments, lambda name: client.get_text(f"/volumes/{name}"), format or "")
+    inspect_all(arguments, lambda name: client.get_text(f"/volumes/{name}"), template or "")
 
 
-@api_command("rm", "VOLUME [VOLUME...]", help="Remove one or more volumes", least=1, most=None)
-@flag("--force", "-f", kind=BOOL, help="Force the removal of one or more volumes")
+@api_command("rm", "VOLUME [VOLUME...]", about="Remove one or more volumes", least=1, most=None)
+@flag("--force", "-f", kind=BOOL, about="Force the removal of one or more volumes")
 def rm(client: Client, arguments: list[str], *, force: bool) -> None:
     """Remove volumes that no container uses."""
     failures: list[CommandFailed] = []
