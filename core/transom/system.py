@@ -1,0 +1,79 @@
+"""What the engine says about itself as a whole."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from transom.containers.model import Container
+from transom.events import Event, Subscription
+
+__all__ = ["EventWatch", "NetworkInfo", "SystemInfo", "VersionInfo"]
+
+
+@dataclass(frozen=True)
+class VersionInfo:
+    """The version of the engine and of the kernel, and what they run on, in Go's names (`linux`, `amd64`)."""
+
+    version: str
+    os: str
+    architecture: str
+    kernel: str
+
+
+@dataclass(frozen=True)
+class SystemInfo:
+    """The state of the engine and of its machine.
+
+    `id` is the engine's own and lasts as long as its data root. `memory` is in bytes. The names of drivers are those
+    that work here; `graphdriver` and `execdriver` are the defaults, empty if none works. `warnings` are sentences for
+    the user.
+    """
+
+    id: str
+    name: str
+    version: str
+    containers: int
+    running: int
+    paused: int
+    images: int
+    graphdriver: str
+    graphdriver_status: tuple[tuple[str, str], ...]
+    execdriver: str
+    exec_drivers: tuple[str, ...]
+    volume_drivers: tuple[str, ...]
+    network_drivers: tuple[str, ...]
+    log_drivers: tuple[str, ...]
+    log_driver: str
+    cgroup_version: str
+    kernel: str
+    operating_system: str
+    os_version: str
+    machine: str
+    processors: int
+    memory: int
+    data_root: str
+    labels: tuple[str, ...]
+    registry_mirrors: tuple[str, ...]
+    insecure_registries: tuple[str, ...]
+    descriptors: int
+    threads: int
+    event_listeners: int
+    warnings: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class EventWatch:
+    """Kept events that a watcher missed, and its subscription to those that follow; None if nothing can follow."""
+
+    past: tuple[Event, ...]
+    subscription: Subscription | None
+
+
+@dataclass(frozen=True)
+class NetworkInfo:
+    """A network: its name, its driver, when it was made (nanoseconds), and the running containers on it."""
+
+    name: str
+    driver: str
+    created: int
+    containers: tuple[Container, ...] = ()

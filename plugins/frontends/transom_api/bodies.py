@@ -1,0 +1,132 @@
+"""The bodies of requests, from JSON to the engine's types. What the engine does not do is refused, never left out."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from transom.containers.model import ContainerConfig, ExecConfig, HostConfig, RestartPolicy, Ulimit
+from transom.errors import InvalidParameter, Unsupported
+from transom.graph.model import RunConfig
+from transom.runtime.streams import detach_sequence
+from transom_api.mounts import parse_mounts
+from transom_api.unsupported import (
+    CONTAINER_FIELDS,
+    ENDPOINT_FIELDS,
+    HOST_FIELDS,
+    refuse_unsupported,
+)
+
+if TYPE_CHECKING:
+    from transom_api.fields import Fields
+
+__all__ = ["parse_container", "parse_exec"]
+
+_DEFAULT_SHM_SIZE = HostConfig.shm_size
+
+
+def parse_container(body: Fields) -> tuple[ContainerConfig, HostConfig]:
+    """Return what `POST /containers/create` asks for. Raises `InvalidParameter` and `Unsupported`."""
+    if "Image" not in body:
+        raise InvalidParameter("Config cannot be empty in order to create a container: it needs at least an Image")
+    refuse_unsupported(body, CONTAINER_FIELDS)
+    host = _parse_host(body.object("HostConfig"))
+    _check_networking(body.object("NetworkingConfig"))
+    return _parse_config(body), host
+
+
+def _parse_config(body: Fields) -> ContainerConfig:
+    return ContainerConfig(
+        image=body.string("Image"),
+        run=RunConfig(
+            user=body.string("User"),
+            env=body.strings("Env"),
+            entrypoint=body.words("Entrypoint"),
+            cmd=body.words("Cmd"),
+            working_dir=body.string("WorkingDir"),
+            labels=body.mapping("Labels"),
+            exposed_ports=body.keys("ExposedPorts"),
+            volumes=body.keys("Volumes"),
+            stop_signal=body.string("StopSignal"),
+            shell=body.words("Shell"),
+            on_build=body.strings("OnBuild"),
+        ),
+        hostname=body.string("Hostname"),
+        domainname=body.string("Domainname"),
+        tty=body.boolean("Tty"),
+        open_stdin=body.boolean("OpenStdin"),
+        stdin_once=body.boolean("StdinOnce"),
+        attach_stdin=body.boolean("AttachStdin"),
+        attach_stdout=body.boolean("AttachStdout"),
+        attach_stderr=body.boolean("AttachStderr"),
+        stop_timeout=body.optional_integer("StopTimeout"),
+    )
+
+
+def _parse_host(host: Fields) -> HostConfig:
+    refuse_unsupported(host, HOST_FIELDS)
+    log = host.object("LogConfig")
+    restart = host.object("RestartPolicy")
+    return HostConfig(
+        graphdriver=_parse_graphdriver(host),
+        execdriver=host.string("Runtime"),
+        network=host.string("NetworkMode"),
+        auto_remove=host.boolean("AutoRemove"),
+        read_only=host.boolean("ReadonlyRootfs"),
+        init=host.boolean("Init"),
+        mounts=parse_mounts(host),
+        binds=host.strings("Binds"),
+        group_add=host.strings("GroupAdd"),
+        ulimits=tuple(
+            Ulimit(limit.string("Name"), limit.integer("Soft"), limit.integer("Hard"))
+            for limit in host.objects("Ulimits")
+        ),
+        shm_size=host.integer("ShmSize") or _DEFAULT_SHM_SIZE,
+        restart=RestartPolicy(restart.string("Name") or "no", restart.integer("MaximumRetryCount")),
+        log_driver=log.string("Type"),
+        log_options=log.mapping("Config"),
+        console_size=host.size("ConsoleSize"),
+        oom_score_adj=host.integer("OomScoreAdj"),
+        annotations=host.mapping("Annotations"),
+    )
+
+
+def _parse_graphdriver(host: Fields) -> str:
+    """Return the graph driver that `--storage-opt driver=NAME` chooses."""
+    options = host.mapping("StorageOpt")
+    driver = options.pop("driver", "")
+    if options:
+        raise Unsupported(f"the storage option {next(iter(options))!r} is not supported: the only one is driver=NAME")
+    return driver
+
+
+def _check_networking(networking: Fields) -> None:
+    """Raise `Unsupported` for endpoint settings; clients send empty ones for the network of `NetworkMode`."""
+    endpoints = networking.object("EndpointsConfig")
+    names = networking.keys("EndpointsConfig")
+    if len(names) > 1:
+        raise Unsupported("a container on more than one network is not supported: give one in NetworkMode (--network)")
+    for name in names:
+        refuse_unsupported(endpoints.object(name), ENDPOINT_FIELDS)
+
+
+def parse_exec(body: Fields) -> ExecConfig:
+    """Return what `POST /containers/{id}/exec` asks for. Raises `InvalidParameter` and `Unsupported`."""
+    if body.boolean("Privileged"):
+        raise Unsupported("a privileged exec is not supported: leave out Privileged (--privileged)")
+    keys = body.string("DetachKeys")
+    try:
+        detach_sequence(keys)
+    except ValueError as error:
+        raise InvalidParameter(str(error)) from None
+    return ExecConfig(
+        cmd=body.words("Cmd") or (),
+        env=body.strings("Env"),
+        user=body.string("User"),
+        working_dir=body.string("WorkingDir"),
+        tty=body.boolean("Tty"),
+        attach_stdin=body.boolean("AttachStdin"),
+        attach_stdout=body.boolean("AttachStdout"),
+        attach_stderr=body.boolean("AttachStderr"),
+        detach_keys=keys,
+        console_size=body.size("ConsoleSize"),
+    )

@@ -1,0 +1,49 @@
+"""The API at a glance: method, path, handler. Each is served with and without `/v1.NN` in front."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+
+from aiohttp import web
+
+from transom_api import containers, execs, images, logs, networks, system, volumes
+
+__all__ = ["ROUTES"]
+
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+ROUTES: tuple[tuple[str, str, Handler], ...] = (
+    ("GET", "/_ping", system.get_ping),
+    ("HEAD", "/_ping", system.get_ping),
+    ("GET", "/version", system.get_version),
+    ("GET", "/info", system.get_info),
+    ("GET", "/events", system.get_events),
+    ("GET", "/drivers", system.get_drivers),
+    ("GET", "/containers/json", containers.get_containers_json),
+    ("POST", "/containers/create", containers.post_containers_create),
+    ("GET", "/containers/{id}/json", containers.get_container_json),
+    ("GET", "/containers/{id}/logs", logs.get_container_logs),
+    ("POST", "/containers/{id}/start", containers.post_container_start),
+    ("POST", "/containers/{id}/stop", containers.post_container_stop),
+    ("POST", "/containers/{id}/restart", containers.post_container_restart),
+    ("POST", "/containers/{id}/kill", containers.post_container_kill),
+    ("POST", "/containers/{id}/wait", containers.post_container_wait),
+    ("POST", "/containers/{id}/resize", containers.post_container_resize),
+    ("POST", "/containers/{id}/attach", containers.post_container_attach),
+    ("POST", "/containers/{id}/exec", execs.post_container_exec),
+    ("DELETE", "/containers/{id}", containers.delete_container),
+    ("POST", "/exec/{id}/start", execs.post_exec_start),
+    ("POST", "/exec/{id}/resize", execs.post_exec_resize),
+    ("GET", "/exec/{id}/json", execs.get_exec_json),
+    ("POST", "/images/create", images.post_images_create),
+    ("GET", "/images/json", images.get_images_json),
+    ("GET", "/images/{name:.+}/json", images.get_image_json),
+    ("GET", "/images/{name:.+}/history", images.get_images_history),
+    ("DELETE", "/images/{name:.+}", images.delete_images),
+    ("GET", "/volumes", volumes.get_volumes),
+    ("POST", "/volumes/create", volumes.post_volumes_create),
+    ("GET", "/volumes/{name}", volumes.get_volume),
+    ("DELETE", "/volumes/{name}", volumes.delete_volume),
+    ("GET", "/networks", networks.get_networks),
+    ("GET", "/networks/{id}", networks.get_network),
+)

@@ -1,0 +1,409 @@
+"""Containers as Docker's API shows them, complete with the fields that have only one value here."""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from typing import TYPE_CHECKING, Any
+
+from transom.containers.model import Container, ExecRecord, HostConfig, Mount, MountKind, Status
+from transom_api.mounts import TMPFS_DEFAULTS
+from transom_api.times import format_time, human_duration
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    from transom.graph.model import RunConfig
+
+__all__ = ["container_details", "container_summary", "exec_details", "network_id", "run_config", "status_line"]
+
+Json = dict[str, Any]
+
+#: Fields of HostConfig for what the engine does not do; a container that asks for one is not created.
+_HOST_DEFAULTS: Json = {
+    "ContainerIDFile": "",
+    "PortBindings": {},
+    "VolumeDriver": "",
+    "VolumesFrom": None,
+    "CapAdd": None,
+    "CapDrop": None,
+    "CgroupnsMode": "private",
+    "Dns": [],
+    "DnsOptions": [],
+    "DnsSearch": [],
+    "ExtraHosts": None,
+    "IpcMode": "private",
+    "Cgroup": "",
+    "Links": None,
+    "PidMode": "",
+    "Privileged": False,
+    "PublishAllPorts": False,
+    "SecurityOpt": None,
+    "UTSMode": "",
+    "UsernsMode": "",
+    "Isolation": "",
+    "CpuShares": 0,
+    "Memory": 0,
+    "NanoCpus": 0,
+    "CgroupParent": "",
+    "BlkioWeight": 0,
+    "BlkioWeightDevice": [],
+    "BlkioDeviceReadBps": [],
+    "BlkioDeviceWriteBps": [],
+    "BlkioDeviceReadIOps": [],
+    "BlkioDeviceWriteIOps": [],
+    "CpuPeriod": 0,
+    "CpuQuota": 0,
+    "CpuRealtimePeriod": 0,
+    "CpuRealtimeRuntime": 0,
+    "CpusetCpus": "",
+    "CpusetMems": "",
+    "Devices": [],
+    "DeviceCgroupRules": None,
+    "DeviceRequests": None,
+    "MemoryReservation": 0,
+    "MemorySwap": 0,
+    "MemorySwappiness": None,
+    "OomKillDisable": None,
+    "PidsLimit": None,
+    "CpuCount": 0,
+    "CpuPercent": 0,
+    "IOMaximumIOps": 0,
+    "IOMaximumBandwidth": 0,
+    "MaskedPaths": [
+        "/proc/asound",
+        "/proc/acpi",
+        "/proc/interrupts",
+        "/proc/kcore",
+        "/proc/keys",
+        "/proc/latency_stats",
+        "/proc/timer_list",
+        "/proc/timer_stats",
+        "/proc/sched_debug",
+        "/proc/scsi",
+        "/sys/firmware",
+        "/sys/devices/virtual/powercap",
+    ],
+    "ReadonlyPaths": ["/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger"],
+}
+
+_ENDPOINT: Json = {
+    "IPAMConfig": None,
+    "Links": None,
+    "Aliases": None,
+    "MacAddress": "",
+    "DriverOpts": None,
+    "GwPriority": 0,
+    "EndpointID": "",
+    "Gateway": "",
+    "IPAddress": "",
+    "IPPrefixLen": 0,
+    "IPv6Gateway": "",
+    "GlobalIPv6Address": "",
+    "GlobalIPv6PrefixLen": 0,
+    "DNSNames": None,
+}
+
+_NETWORK_SETTINGS: Json = {
+    "Bridge": "",
+    "SandboxID": "",
+    "SandboxKey": "",
+    "Ports": {},
+    "HairpinMode": False,
+    "LinkLocalIPv6Address": "",
+    "LinkLocalIPv6PrefixLen": 0,
+    "SecondaryIPAddresses": None,
+    "SecondaryIPv6Addresses": None,
+    "EndpointID": "",
+    "Gateway": "",
+    "GlobalIPv6Address": "",
+    "GlobalIPv6PrefixLen": 0,
+    "IPAddress": "",
+    "IPPrefixLen": 0,
+    "IPv6Gateway": "",
+    "MacAddress": "",
+}
+
+
+def network_id(name: str) -> str:
+    """Return the ID of a network: networks are named after their drivers, and so is their ID."""
+    return hashlib.sha256(f"transom network {name}".encode()).hexdigest()
+
+
+def status_line(container: Container, now: int) -> str:
+    """Return a container's state in words, at a time in nanoseconds: "Up 5 minutes", "Exited (0) 2 hours ago"."""
+    state = container.state
+
+    def ago(moment: int) -> str:
+        return human_duration((now - moment) / 1e9)
+
+    match state.status:
+        case Status.RUNNING:
+            return f"Up {ago(state.started)}"
+        case Status.PAUSED:
+            return f"Up {ago(state.started)} (Paused)"
+        case Status.RESTARTING:
+            return f"Restarting ({state.exit_code}) {ago(state.finished)} ago"
+        case Status.REMOVING:
+            return "Removal In Progress"
+        case Status.DEAD:
+            return "Dead"
+        case Status.CREATED:
+            return "Created"
+        case Status.EXITED:
+            return f"Exited ({state.exit_code}) {ago(state.finished)} ago"
+
+
+def container_summary(container: Container, sizes: tuple[int, int] | None = None) -> Json:
+    """Return a container for a list; `sizes` are the bytes of its own layer and of its whole file system."""
+    summary: Json = {
+        "Id": container.id,
+        "Names": [f"/{container.name}"],
+        "Image": container.config.image,
+        "ImageID": container.image,
+        "Command": " ".join(f"'{word}'" if " " in word else word for word in container.command),
+        "Created": container.created // 1_000_000_000,
+        "Ports": [],
+        "Labels": container.config.run.labels,
+        "State": container.state.status.value,
+        "Status": status_line(container, time.time_ns()),
+        "HostConfig": {"NetworkMode": container.host.network or "default"},
+        "NetworkSettings": {"Networks": _networks(container)},
+        "Mounts": [_mount_point(mount) for mount in container.mounts if mount.kind is not MountKind.TMPFS],
+    }
+    if container.host.annotations:
+        summary["HostConfig"]["Annotations"] = container.host.annotations
+    if sizes is not None:
+        summary["SizeRw"], summary["SizeRootFs"] = sizes
+    return summary
+
+
+def container_details(
+    container: Container, directory: Path, execs: tuple[str, ...], sizes: tuple[int, int] | None = None
+) -> Json:
+    """Return all about a container; `directory` is its own, `execs` are the IDs of what `exec` runs in it."""
+    command = container.command
+    log = directory / f"{container.id}-json.log" if container.log_driver == "json-file" else ""
+    details: Json = {
+        "Id": container.id,
+        "Created": format_time(container.created),
+        "Path": command[0] if command else "",
+        "Args": command[1:],
+        "State": _state(container),
+        "Image": container.image,
+        "ResolvConfPath": str(directory / "resolv.conf"),
+        "HostnamePath": str(directory / "hostname"),
+        "HostsPath": str(directory / "hosts"),
+        "LogPath": str(log),
+        "Name": f"/{container.name}",
+        "RestartCount": container.state.restarts,
+        "Driver": container.graphdriver,
+        "Platform": "linux",
+        "MountLabel": "",
+        "ProcessLabel": "",
+        "AppArmorProfile": "",
+        "ExecIDs": execs or None,
+        "HostConfig": _host_config(container),
+        "GraphDriver": {"Name": container.graphdriver, "Data": {}},
+        "Mounts": [_mount_point(mount) for mount in container.mounts if mount.kind is not MountKind.TMPFS],
+        "Config": _config(container),
+        "NetworkSettings": {**_NETWORK_SETTINGS, "Networks": _networks(container)},
+    }
+    if sizes is not None:
+        details["SizeRw"], details["SizeRootFs"] = sizes
+    return details
+
+
+def run_config(run: RunConfig) -> Json:
+    """Return the part of a configuration that images and containers share."""
+    config: Json = {
+        "User": run.user,
+        "Env": run.env,
+        "Cmd": run.cmd,
+        "Volumes": dict.fromkeys(run.volumes, _EMPTY) or None,
+        "WorkingDir": run.working_dir,
+        "Entrypoint": run.entrypoint,
+        "OnBuild": run.on_build or None,
+        "Labels": run.labels,
+    }
+    if run.exposed_ports:
+        config["ExposedPorts"] = dict.fromkeys(run.exposed_ports, _EMPTY)
+    if run.stop_signal:
+        config["StopSignal"] = run.stop_signal
+    if run.shell:
+        config["Shell"] = run.shell
+    check = run.healthcheck
+    if check is not None:
+        durations = {
+            "Interval": check.interval,
+            "Timeout": check.timeout,
+            "StartPeriod": check.start_period,
+            "StartInterval": check.start_interval,
+            "Retries": check.retries,
+        }
+        config["Healthcheck"] = {"Test": check.test, **{name: value for name, value in durations.items() if value}}
+    return config
+
+
+_EMPTY: Json = {}
+
+
+def exec_details(record: ExecRecord) -> Json:
+    """Return all about a process that was asked for with `exec`."""
+    config = record.config
+    process: Json = {
+        "tty": config.tty,
+        "entrypoint": config.cmd[0],
+        "arguments": config.cmd[1:],
+        "privileged": False,
+    }
+    if config.user:
+        process["user"] = config.user
+    return {
+        "ID": record.id,
+        "Running": record.running,
+        "ExitCode": record.exit_code,
+        "ProcessConfig": process,
+        "OpenStdin": config.attach_stdin,
+        "OpenStderr": config.attach_stderr,
+        "OpenStdout": config.attach_stdout,
+        "CanRemove": False,
+        "ContainerID": record.container,
+        "DetachKeys": config.detach_keys,
+        "Pid": record.pid,
+    }
+
+
+def _state(container: Container) -> Json:
+    state = container.state
+    return {
+        "Status": state.status.value,
+        # Docker says that a container which waits to be started again runs.
+        "Running": state.running or state.status is Status.RESTARTING,
+        "Paused": state.status is Status.PAUSED,
+        "Restarting": state.status is Status.RESTARTING,
+        "OOMKilled": state.oom_killed,
+        "Dead": state.status is Status.DEAD,
+        "Pid": state.pid,
+        "ExitCode": state.exit_code,
+        "Error": state.error,
+        "StartedAt": format_time(state.started),
+        "FinishedAt": format_time(state.finished),
+    }
+
+
+def _config(container: Container) -> Json:
+    config = container.config
+    shape: Json = {
+        "Hostname": config.hostname,
+        "Domainname": config.domainname,
+        "AttachStdin": config.attach_stdin,
+        "AttachStdout": config.attach_stdout,
+        "AttachStderr": config.attach_stderr,
+        "Tty": config.tty,
+        "OpenStdin": config.open_stdin,
+        "StdinOnce": config.stdin_once,
+        "Image": config.image,
+        **run_config(config.run),
+    }
+    if config.stop_timeout is not None:
+        shape["StopTimeout"] = config.stop_timeout
+    return shape
+
+
+def _host_config(container: Container) -> Json:
+    host = container.host
+    in_short_form = {mount.destination: mount.mode for mount in host.mounts if _is_short_tmpfs(mount)}
+    long_form = [_mount_request(mount) for mount in host.mounts if not _is_short_tmpfs(mount)]
+    shape: Json = {
+        "Binds": host.binds or None,
+        **_HOST_DEFAULTS,
+        "LogConfig": {"Type": container.log_driver, "Config": host.log_options},
+        "NetworkMode": host.network or "default",
+        "RestartPolicy": {"Name": host.restart.name, "MaximumRetryCount": host.restart.maximum_retries},
+        "AutoRemove": host.auto_remove,
+        "ConsoleSize": host.console_size,
+        "GroupAdd": host.group_add or None,
+        "OomScoreAdj": host.oom_score_adj,
+        "ReadonlyRootfs": host.read_only,
+        "ShmSize": host.shm_size,
+        "StorageOpt": _storage_options(host),
+        "Runtime": container.execdriver,
+        "Ulimits": [{"Name": limit.name, "Soft": limit.soft, "Hard": limit.hard} for limit in host.ulimits],
+    }
+    if host.init:
+        shape["Init"] = True
+    if host.annotations:
+        shape["Annotations"] = host.annotations
+    if in_short_form:
+        shape["Tmpfs"] = in_short_form
+    if long_form:
+        shape["Mounts"] = long_form
+    return shape
+
+
+def _storage_options(host: HostConfig) -> Mapping[str, str] | None:
+    return {"driver": host.graphdriver} if host.graphdriver else None
+
+
+def _is_short_tmpfs(mount: Mount) -> bool:
+    """Return whether a mount came as `Tmpfs`: there the defaults are always spelled out."""
+    return mount.kind is MountKind.TMPFS and bool(mount.mode or mount.tmpfs.options == TMPFS_DEFAULTS)
+
+
+def _mount_request(mount: Mount) -> Json:
+    shape: Json = {"Type": mount.kind.value, "Target": mount.destination}
+    if mount.source:
+        shape["Source"] = mount.source
+    if mount.read_only:
+        shape["ReadOnly"] = True
+    options: Json = {}
+    match mount.kind:
+        case MountKind.BIND:
+            if mount.propagation:
+                options["Propagation"] = mount.propagation
+            if not mount.recursive:
+                options["NonRecursive"] = True
+            if mount.create_source:
+                options["CreateMountpoint"] = True
+            name = "BindOptions"
+        case MountKind.VOLUME:
+            if not mount.copy:
+                options["NoCopy"] = True
+            if mount.labels:
+                options["Labels"] = mount.labels
+            if mount.driver or mount.driver_options:
+                options["DriverConfig"] = {"Name": mount.driver, "Options": mount.driver_options}
+            name = "VolumeOptions"
+        case MountKind.TMPFS:
+            if mount.tmpfs.size:
+                options["SizeBytes"] = mount.tmpfs.size
+            if mount.tmpfs.mode != 0o1777:
+                options["Mode"] = mount.tmpfs.mode
+            if mount.tmpfs.options:
+                options["Options"] = [word.split("=", 1) for word in mount.tmpfs.options]
+            name = "TmpfsOptions"
+    if options:
+        shape[name] = options
+    return shape
+
+
+def _mount_point(mount: Mount) -> Json:
+    point: Json = {"Type": mount.kind.value}
+    if mount.kind is MountKind.VOLUME:
+        point["Name"] = mount.source
+        point["Source"] = mount.mountpoint
+    else:
+        point["Source"] = mount.source
+    point["Destination"] = mount.destination
+    if mount.kind is MountKind.VOLUME:
+        point["Driver"] = mount.driver or "local"
+    point["Mode"] = mount.mode
+    point["RW"] = not mount.read_only
+    point["Propagation"] = mount.propagation or ("rprivate" if mount.kind is MountKind.BIND else "")
+    return point
+
+
+def _networks(container: Container) -> Json:
+    return {container.network: {**_ENDPOINT, "NetworkID": network_id(container.network)}}

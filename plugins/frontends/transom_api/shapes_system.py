@@ -1,0 +1,198 @@
+"""The engine as a whole as Docker's API shows it: version, info, drivers, events, networks."""
+
+from __future__ import annotations
+
+import platform
+import time
+from typing import TYPE_CHECKING, Any
+
+from transom_api.router import API_VERSION, MINIMUM_API_VERSION
+from transom_api.shapes_containers import network_id
+from transom_api.times import format_time
+
+if TYPE_CHECKING:
+    from transom.catalog import DriverInfo
+    from transom.events import Event
+    from transom.system import NetworkInfo, SystemInfo, VersionInfo
+
+__all__ = ["driver_details", "event_message", "info_details", "network_details", "version_details"]
+
+Json = dict[str, Any]
+
+_COMMIT: Json = {"ID": "", "Expected": ""}
+#: What the engine does not do, or not yet, in the words of `GET /info`.
+_ABILITIES: Json = {
+    "MemoryLimit": False,
+    "SwapLimit": False,
+    "CpuCfsPeriod": False,
+    "CpuCfsQuota": False,
+    "CPUShares": False,
+    "CPUSet": False,
+    "PidsLimit": False,
+    "OomKillDisable": False,
+    "IPv4Forwarding": False,
+    "Debug": False,
+    "ExperimentalBuild": False,
+    # Containers run on when the daemon ends.
+    "LiveRestoreEnabled": True,
+}
+
+
+def version_details(version: VersionInfo) -> Json:
+    """Return the versions of the engine and of what it stands on. Python takes the place that Go has in Docker's."""
+    shared = {
+        "ApiVersion": API_VERSION,
+        "Arch": version.architecture,
+        "BuildTime": "",
+        "GitCommit": "",
+        "GoVersion": f"python{platform.python_version()}",
+        "KernelVersion": version.kernel,
+        "MinAPIVersion": MINIMUM_API_VERSION,
+        "Os": version.os,
+    }
+    return {
+        "Platform": {"Name": "Transom"},
+        "Components": [{"Name": "Engine", "Version": version.version, "Details": {**shared, "Experimental": "false"}}],
+        "Version": version.version,
+        **shared,
+    }
+
+
+def info_details(info: SystemInfo) -> Json:
+    """Return what the engine says about itself and its machine."""
+    registry = {
+        "Mirrors": info.registry_mirrors,
+        "InsecureRegistryCIDRs": ["::1/128", "127.0.0.0/8"],
+        "IndexConfigs": {
+            "docker.io": {"Name": "docker.io", "Mirrors": info.registry_mirrors, "Secure": True, "Official": True},
+            **{
+                host: {"Name": host, "Mirrors": [], "Secure": False, "Official": False}
+                for host in info.insecure_registries
+            },
+        },
+    }
+    return {
+        "ID": info.id,
+        "Containers": info.containers,
+        "ContainersRunning": info.running,
+        "ContainersPaused": info.paused,
+        "ContainersStopped": info.containers - info.running - info.paused,
+        "Images": info.images,
+        "Driver": info.graphdriver,
+        "DriverStatus": info.graphdriver_status,
+        "Plugins": {
+            "Volume": info.volume_drivers,
+            "Network": info.network_drivers,
+            "Authorization": None,
+            "Log": info.log_drivers,
+        },
+        **_ABILITIES,
+        "NFd": info.descriptors,
+        "NGoroutines": info.threads,
+        "NEventsListener": info.event_listeners,
+        "SystemTime": format_time(time.time_ns()),
+        "LoggingDriver": info.log_driver,
+        "CgroupDriver": "cgroupfs",
+        "CgroupVersion": info.cgroup_version,
+        "KernelVersion": info.kernel,
+        "OperatingSystem": info.operating_system,
+        "OSVersion": info.os_version,
+        "OSType": "linux",
+        "Architecture": info.machine,
+        "NCPU": info.processors,
+        "MemTotal": info.memory,
+        "IndexServerAddress": "https://index.docker.io/v1/",
+        "RegistryConfig": registry,
+        "GenericResources": None,
+        "DockerRootDir": info.data_root,
+        "HttpProxy": "",
+        "HttpsProxy": "",
+        "NoProxy": "",
+        "Name": info.name,
+        "Labels": info.labels,
+        "ServerVersion": info.version,
+        "Runtimes": {name: {"path": name} for name in info.exec_drivers},
+        "DefaultRuntime": info.execdriver,
+        "Swarm": {
+            "NodeID": "",
+            "NodeAddr": "",
+            "LocalNodeState": "inactive",
+            "ControlAvailable": False,
+            "Error": "",
+            "RemoteManagers": None,
+        },
+        "Isolation": "",
+        "InitBinary": "",
+        "ContainerdCommit": _COMMIT,
+        "RuncCommit": _COMMIT,
+        "InitCommit": _COMMIT,
+        "SecurityOptions": [],
+        "CDISpecDirs": [],
+        "Warnings": info.warnings or None,
+    }
+
+
+def driver_details(driver: DriverInfo) -> Json:
+    """Return all about a driver."""
+    return {
+        "Kind": driver.kind,
+        "Name": driver.name,
+        "Distribution": driver.distribution,
+        "Version": driver.version,
+        "Module": driver.module,
+        "Rank": driver.rank,
+        "Limits": driver.limits,
+        "Capabilities": driver.capabilities,
+        "Unavailable": driver.unavailable,
+        "Default": driver.default,
+    }
+
+
+def event_message(event: Event) -> Json:
+    """Return an event, for containers and images also with the names of its fields before version 1.22."""
+    message: Json = {
+        "Type": event.type,
+        "Action": event.action,
+        "Actor": {"ID": event.id, "Attributes": event.attributes},
+        "scope": "local",
+        "time": event.time // 1_000_000_000,
+        "timeNano": event.time,
+    }
+    if event.type in ("container", "image"):
+        message = {"status": event.action, "id": event.id, **message}
+    if event.type == "container":
+        message["from"] = event.attributes.get("image", "")
+    return message
+
+
+def network_details(network: NetworkInfo, *, with_containers: bool) -> Json:
+    """Return all about a network; lists leave its containers out."""
+    return {
+        "Name": network.name,
+        "Id": network_id(network.name),
+        "Created": format_time(network.created),
+        "Scope": "local",
+        # Docker's name for the driver of the network "none".
+        "Driver": "null" if network.driver == "none" else network.driver,
+        "EnableIPv4": False,
+        "EnableIPv6": False,
+        "IPAM": {"Driver": "default", "Options": None, "Config": None},
+        "Internal": False,
+        "Attachable": False,
+        "Ingress": False,
+        "ConfigFrom": {"Network": ""},
+        "ConfigOnly": False,
+        "Containers": {
+            container.id: {
+                "Name": container.name,
+                "EndpointID": "",
+                "MacAddress": "",
+                "IPv4Address": "",
+                "IPv6Address": "",
+            }
+            for container in network.containers
+            if with_containers
+        },
+        "Options": {},
+        "Labels": {},
+    }

@@ -1,0 +1,118 @@
+"""Bodies that come over time: lines of JSON, frames of a process's output, connections that become raw streams."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import struct
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import orjson
+from aiohttp import web
+
+from transom.errors import TransomError
+from transom_api.connection import Stream, connection_of
+from transom_api.feed import Feed
+from transom_api.jobs import engine_of
+from transom_api.router import since_version
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+    from transom.engine import Engine
+    from transom.job import Job
+
+__all__ = ["JSON_LINES", "frame", "hand_over", "json_line", "open_feed", "output_type"]
+
+log = logging.getLogger(__name__)
+
+T = TypeVar("T")
+
+JSON_LINES = "application/json"
+_RAW = "application/vnd.docker.raw-stream"
+_MULTIPLEXED = "application/vnd.docker.multiplexed-stream"
+_HEADER = struct.Struct(">BxxxL")
+_NUMBERS = {"stdin": 0, "stdout": 1, "stderr": 2}
+
+
+def json_line(value: Any) -> bytes:
+    """Return one object of a stream of JSON, with the line end that Docker puts behind it."""
+    return orjson.dumps(value) + b"\r\n"
+
+
+def frame(stream: str, data: bytes) -> bytes:
+    """Return a piece of output behind the header of its stream (Docker Engine API, "Stream format")."""
+    return _HEADER.pack(_NUMBERS[stream], len(data)) + data
+
+
+def output_type(request: web.Request, *, terminal: bool) -> str:
+    """Return the content type of a process's output: frames, or what a terminal shows."""
+    return _MULTIPLEXED if not terminal and since_version(request, "1.42") else _RAW
+
+
+@asynccontextmanager
+async def open_feed(request: web.Request, kind: type[T]) -> AsyncIterator[Feed[T]]:  # noqa: ARG001 the type of the items
+    """Give a feed for one answer. It ends when the daemon stops."""
+    feed: Feed[T] = Feed(asyncio.get_running_loop())
+    feeds: set[Feed[Any]] = request.app["feeds"]
+    feeds.add(feed)
+    try:
+        yield feed
+    finally:
+        feeds.discard(feed)
+        feed.abandon()
+
+
+async def hand_over(request: web.Request, name: str, *, terminal: bool, **parameters: Any) -> web.StreamResponse:
+    """Make the connection a raw stream and run a job that takes it over: as `connection`, with `leftover`.
+
+    What is wrong with the request must have been found before. An error of the job is written to the stream, as a
+    piece of standard output, since the answer has begun.
+    """
+    engine = engine_of(request)
+    connection = connection_of(request)
+    stream = await connection.take(_head(request, terminal))
+    try:
+        job = engine.job(name, connection=stream.descriptor, leftover=stream.leftover, **parameters)
+        engine.submit(_run, engine, job, stream, terminal)
+    except BaseException:
+        os.close(stream.descriptor)
+        raise
+    return web.Response()
+
+
+def _run(engine: Engine, job: Job, stream: Stream, terminal: bool) -> None:
+    spare = os.dup(stream.descriptor)
+    try:
+        job.run()
+    except TransomError as error:
+        _complain(spare, str(error), terminal)
+    except Exception as error:
+        if not engine.stopping.is_set():
+            log.exception("the job %s failed", job.name)
+        _complain(spare, f"internal error: {type(error).__name__}: {error}", terminal)
+    finally:
+        os.close(spare)
+
+
+def _complain(descriptor: int, message: str, terminal: bool) -> None:
+    line = f"{message}\r\n".encode()
+    try:
+        os.write(descriptor, line if terminal else frame("stdout", line))
+    except OSError as error:
+        log.info("the client is gone that should have read: %s (%s)", message, error.strerror)
+
+
+def _head(request: web.Request, terminal: bool) -> bytes:
+    if "Upgrade" in request.headers:
+        lines = [
+            "HTTP/1.1 101 UPGRADED",
+            f"Content-Type: {output_type(request, terminal=terminal)}",
+            "Connection: Upgrade",
+            "Upgrade: tcp",
+        ]
+    else:
+        lines = ["HTTP/1.1 200 OK", f"Content-Type: {_RAW}"]
+    return "\r\n".join((*lines, "", "")).encode()

@@ -1,0 +1,24 @@
+"""The jobs about the engine as a whole: version, info, drivers, events, networks."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from transom import hookimpl
+from transom.job import Handler
+
+__all__ = ["transom_jobs"]
+
+
+@hookimpl
+def transom_jobs() -> Mapping[str, Handler]:
+    from transom_system import about, events, networks
+
+    return {
+        "version": about.version,
+        "info": about.info,
+        "drivers": about.drivers,
+        "events": events.events,
+        "network_list": networks.network_list,
+        "network_inspect": networks.network_inspect,
+    }

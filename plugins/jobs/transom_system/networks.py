@@ -1,0 +1,69 @@
+"""The jobs `network_list` and `network_inspect`: each network driver gives one network, which is always there."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+from transom.errors import InvalidParameter, NotFound
+from transom.system import NetworkInfo
+
+if TYPE_CHECKING:
+    from transom.engine import Engine
+    from transom.job import Job
+
+__all__ = ["network_inspect", "network_list"]
+
+Filters = Mapping[str, tuple[str, ...]]
+
+
+def network_list(engine: Engine, _job: Job, *, filters: Filters | None = None) -> tuple[NetworkInfo, ...]:
+    """Return the networks that pass the filters `name`, `driver`, `scope` and `type`. Raises `InvalidParameter`."""
+    found = _networks(engine)
+    for name, values in (filters or {}).items():
+        found = [network for network in found if _passes(network, name, values)]
+    return tuple(found)
+
+
+def network_inspect(engine: Engine, _job: Job, *, name: str) -> NetworkInfo:
+    """Return a network. Raises `NotFound`."""
+    for network in _networks(engine):
+        if network.name == name:
+            return network
+    raise NotFound(f"network {name} not found")
+
+
+def _networks(engine: Engine) -> list[NetworkInfo]:
+    running = engine.containers.running()
+    return [
+        NetworkInfo(
+            driver.name,
+            driver.name,
+            engine.started,
+            tuple(container for container in running if container.network == driver.name),
+        )
+        for driver in engine.catalog.network.describe()
+        if not driver.unavailable
+    ]
+
+
+def _passes(network: NetworkInfo, name: str, values: tuple[str, ...]) -> bool:
+    match name:
+        case "name":
+            return any(_found(value, network.name) for value in values)
+        case "driver":
+            shown = "null" if network.driver == "none" else network.driver
+            return shown in values or network.driver in values
+        case "scope":
+            return "local" in values
+        case "type":
+            return "builtin" in values
+    raise InvalidParameter(f"invalid filter '{name}'")
+
+
+def _found(pattern: str, text: str) -> bool:
+    try:
+        return re.search(pattern, text) is not None
+    except re.error:
+        return pattern in text
