@@ -198,9 +198,7 @@ _SPECIAL = frozenset((b"x", b"X", b"g", b"K", b"L", b"V", b"N"))
 
 def _read_special(source: _Source, size: int) -> bytes:
     if size > _MAXIMUM_SPECIAL:
-        raise CorruptContent(
-            f"the archive has an extended header of {size} bytes; at most {_MAXIMUM_SPECIAL} are read"
-        )
+        raise CorruptContent(f"the archive has an extended header of {size} bytes; at most {_MAXIMUM_SPECIAL} are read")
     data = source.read(size)
     source.skip(-size % BLOCK)
     return data
@@ -242,9 +240,7 @@ class _Extended:
         records = pax.effective_records(self._records) if self._records else {}
         kind = _KINDS.get(header.kind)
         if kind is None:
-            raise CorruptContent(
-                f"the archive has an entry {shown(header.name)!r} of the unknown type {header.kind!r}"
-            )
+            raise CorruptContent(f"the archive has an entry {shown(header.name)!r} of the unknown type {header.kind!r}")
         name = self._name or records.get(b"GNU.sparse.name") or records.get(b"path") or header.name
         link = self._link or records.get(b"linkpath") or header.link
         if header.kind == b"\0" and name.endswith(b"/"):

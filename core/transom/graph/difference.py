@@ -108,9 +108,7 @@ def _write(differences: Iterable[Difference], *, overlay: bool = False) -> Itera
             check_storable(difference.name, difference.path)
             yield from _encode(difference, status, links)
             if overlay and difference.attributes.get(OPAQUE_ATTRIBUTE) == b"y":
-                yield encode_entry(
-                    _whiteout(difference.path + b"/" + OPAQUE_NAME if difference.path else OPAQUE_NAME)
-                )
+                yield encode_entry(_whiteout(difference.path + b"/" + OPAQUE_NAME if difference.path else OPAQUE_NAME))
     yield END
 
 
@@ -123,15 +121,11 @@ def _encode_whiteout(path: bytes) -> bytes:
     return encode_entry(_whiteout(above + slash + whiteout_name(name)))
 
 
-def _encode(
-    difference: Difference, status: os.stat_result, links: dict[tuple[int, int], bytes]
-) -> Iterator[bytes]:
+def _encode(difference: Difference, status: os.stat_result, links: dict[tuple[int, int], bytes]) -> Iterator[bytes]:
     """Yield an entry with its content. `links` has the first path of each inode with several names."""
     kind = _KINDS[stat.S_IFMT(status.st_mode)]
     if kind is Kind.DIRECTORY:
-        yield encode_entry(
-            _entry(difference, status, kind, difference.path + b"/" if difference.path else b"./")
-        )
+        yield encode_entry(_entry(difference, status, kind, difference.path + b"/" if difference.path else b"./"))
         return
     if status.st_nlink > 1:
         first = links.setdefault((status.st_dev, status.st_ino), difference.path)
@@ -145,9 +139,7 @@ def _encode(
     yield encode_entry(_entry(difference, status, kind, difference.path, link))
 
 
-def _entry(
-    difference: Difference, status: os.stat_result, kind: Kind, name: bytes, link: bytes = b""
-) -> Entry:
+def _entry(difference: Difference, status: os.stat_result, kind: Kind, name: bytes, link: bytes = b"") -> Entry:
     device = kind in (Kind.CHARACTER_DEVICE, Kind.BLOCK_DEVICE)
     attributes = {name: value for name, value in difference.attributes.items() if is_attribute_of_layer(name)}
     return Entry(

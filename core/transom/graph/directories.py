@@ -106,9 +106,7 @@ class Directories:
     def reopen(self, path: bytes) -> int | None:
         """Return a new descriptor of a directory by its path, or None if there is none any more."""
         try:
-            return openat2(
-                self.root.descriptor, path or b".", _OPEN, resolve=RESOLVE_IN_ROOT | RESOLVE_NO_SYMLINKS
-            )
+            return openat2(self.root.descriptor, path or b".", _OPEN, resolve=RESOLVE_IN_ROOT | RESOLVE_NO_SYMLINKS)
         except OSError as error:
             if error.errno in (errno.ENOENT, errno.ENOTDIR, errno.ELOOP):
                 return None

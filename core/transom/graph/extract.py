@@ -106,14 +106,10 @@ def _failure(error: OSError, entry: Entry) -> Exception:
     """Return what an error of the system means that came while an entry was unpacked."""
     name = shown(entry.name)
     if error.errno in _FULL:
-        return StorageFull(
-            f"no space left to unpack {name!r}: free some, or move the data root to a larger disk"
-        )
+        return StorageFull(f"no space left to unpack {name!r}: free some, or move the data root to a larger disk")
     if error.errno in _CORRUPT or (error.errno == errno.EPERM and entry.kind is Kind.HARD_LINK):
         link = f" -> {shown(entry.link)!r}" if entry.link else ""
-        return CorruptContent(
-            f"the archive has an entry {name!r}{link} that cannot be: {os.strerror(error.errno)}"
-        )
+        return CorruptContent(f"the archive has an entry {name!r}{link} that cannot be: {os.strerror(error.errno)}")
     if error.errno in (errno.EPERM, errno.EACCES):
         return Forbidden(f"unpacking {name!r} was not permitted: {error.strerror}; run the engine as root")
     return error
@@ -143,9 +139,7 @@ class _Extractor:
         path = clean(entry.name)
         if not path:
             if entry.kind is not Kind.DIRECTORY:
-                raise CorruptContent(
-                    f"the archive has an entry {shown(entry.name)!r} in place of the root directory"
-                )
+                raise CorruptContent(f"the archive has an entry {shown(entry.name)!r} in place of the root directory")
             self._fill_directory(self._directories.root, entry)
             return
         if path.startswith(AUFS_PREFIX) and path != OPAQUE_NAME:

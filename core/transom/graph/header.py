@@ -63,18 +63,14 @@ _decode_again = lru_cache(256)(decode_number)
 
 def decode_header(block: bytes) -> Header:
     """Return the fields of a header. Raises `CorruptContent` for a wrong checksum or number."""
-    (name, mode, uid, gid, size, mtime, checksum, kind, link, magic, _, _, major, minor, prefix) = (
-        _FIELDS.unpack(block)
-    )
+    (name, mode, uid, gid, size, mtime, checksum, kind, link, magic, _, _, major, minor, prefix) = _FIELDS.unpack(block)
     # The checksum counts its own field as spaces. Some old programs added the bytes as signed numbers.
     expected = decode_number(checksum)
     actual = sum(block) - sum(checksum) + 8 * 0x20
     if actual != expected:
         high = sum(byte > 0x7F for byte in block) - sum(byte > 0x7F for byte in checksum)
         if actual - 256 * high != expected:
-            raise CorruptContent(
-                "the archive has a header whose checksum is wrong, or it is not a tar archive"
-            )
+            raise CorruptContent("the archive has a header whose checksum is wrong, or it is not a tar archive")
     name = name.partition(b"\0")[0]
     if magic.startswith(b"ustar\0") and prefix[0]:
         name = prefix.partition(b"\0")[0] + b"/" + name

@@ -32,24 +32,20 @@ def decode_records(data: bytes) -> list[tuple[bytes, bytes]]:
     while position < len(data) and data[position]:
         space = data.find(b" ", position, position + 20)
         digits = data[position:space] if space > 0 else b""
-        end = position + int(digits) if digits.isdigit() else 0
-        if not space < end <= len(data) or data[end - 1] != 0x0A:
+        end = position + int(digits) if digits.isdigit() else position
+        if not position < space < end <= len(data) or data[end - 1] != 0x0A:
             raise CorruptContent("the archive has an extended header whose records do not fit their lengths")
         keyword, equals, value = data[space + 1 : end - 1].partition(b"=")
         if not equals or not keyword:
-            raise CorruptContent(
-                "the archive has an extended header with a record that is not a keyword and a value"
-            )
+            raise CorruptContent("the archive has an extended header with a record that is not a keyword and a value")
         records.append((keyword, value))
         position = end
     return records
 
 
 def effective_records(records: Mapping[bytes, bytes]) -> dict[bytes, bytes]:
-    """Return the records without those whose empty value takes them back. An extended attribute may be empty."""
-    return {
-        keyword: value for keyword, value in records.items() if value or keyword.startswith((_STAR, _BSD))
-    }
+    """Return the records but those that an empty value takes back. An extended attribute may be empty."""
+    return {keyword: value for keyword, value in records.items() if value or keyword.startswith((_STAR, _BSD))}
 
 
 def encode_records(records: Mapping[bytes, bytes]) -> bytes:
@@ -95,9 +91,7 @@ def decode_attributes(records: Mapping[bytes, bytes]) -> dict[bytes, bytes]:
             try:
                 value = base64.b64decode(value + b"=" * (-len(value) % 4))
             except binascii.Error as error:
-                raise CorruptContent(
-                    f"the archive has an extended attribute {name!r} that is not base64"
-                ) from error
+                raise CorruptContent(f"the archive has an extended attribute {name!r} that is not base64") from error
         else:
             continue
         if not name or b"\0" in name:
@@ -108,7 +102,4 @@ def decode_attributes(records: Mapping[bytes, bytes]) -> dict[bytes, bytes]:
 
 def encode_attributes(attributes: Mapping[bytes, bytes]) -> dict[bytes, bytes]:
     """Return extended attributes as records, sorted, in star's form, which GNU tar, bsdtar and Go read."""
-    return {
-        _STAR + name.replace(b"%", b"%25").replace(b"=", b"%3D"): attributes[name]
-        for name in sorted(attributes)
-    }
+    return {_STAR + name.replace(b"%", b"%25").replace(b"=", b"%3D"): attributes[name] for name in sorted(attributes)}

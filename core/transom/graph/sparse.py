@@ -135,9 +135,7 @@ def find_segments(descriptor: int, status: os.stat_result) -> Segments:
 
 def _decimal(text: bytes) -> int:
     if not text.isdigit() or len(text) > 19:
-        raise CorruptContent(
-            f"the archive has a sparse file with {text[:40]!r} in its map where a number should be"
-        )
+        raise CorruptContent(f"the archive has a sparse file with {text[:40]!r} in its map where a number should be")
     return int(text)
 
 

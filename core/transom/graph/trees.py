@@ -26,9 +26,7 @@ class _Level:
     kept: bool = False
 
 
-def remove_entry(
-    directory: int, name: bytes, path: bytes = b"", keep: Callable[[bytes], bool] = _none
-) -> None:
+def remove_entry(directory: int, name: bytes, path: bytes = b"", keep: Callable[[bytes], bool] = _none) -> None:
     """Remove what is called `name` in an open directory, with all that is in it; harmless if there is
     nothing.
 

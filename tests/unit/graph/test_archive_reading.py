@@ -217,9 +217,7 @@ def test_a_slash_at_the_end_makes_an_old_header_a_directory() -> None:
 
 @pytest.mark.parametrize("step", [1, 511, 513, 100_000])
 def test_a_stream_may_return_less_than_it_is_asked_for(step: int) -> None:
-    archive = (
-        header(b"a", size=1500) + padded(b"1" * 1500) + header(b"b", size=3) + padded(b"two") + bytes(1024)
-    )
+    archive = header(b"a", size=1500) + padded(b"1" * 1500) + header(b"b", size=3) + padded(b"two") + bytes(1024)
     entries = [(entry.name, data_of(entry)) for entry in read_archive(Dribble(archive, step))]  # type: ignore[arg-type]
     assert entries == [(b"a", b"1" * 1500), (b"b", b"two")]
 
@@ -261,16 +259,13 @@ def test_an_empty_stream_is_an_empty_archive() -> None:
         header(b"L", b"L", size=8 << 30),
         header(b"x", b"x", size=20) + padded(b"5000 path=overflow\n"),
         header(b"x", b"x", size=10) + padded(b"10 nothing"),
+        header(b"x", b"x", size=17) + padded(b"11 path=ab\nspace\n"),
         header(b"x", b"x", size=9) + padded(b"-9 a=bcd\n"),
         pax_records([(b"LIBARCHIVE.xattr.user.a", b"A")]) + header(),
         pax_records([(b"SCHILY.xattr.", b"A")]) + header(),
-        pax_records([(b"GNU.sparse.map", b"0,5,3,5"), (b"GNU.sparse.size", b"100")])
-        + header(size=10)
-        + bytes(512),
+        pax_records([(b"GNU.sparse.map", b"0,5,3,5"), (b"GNU.sparse.size", b"100")]) + header(size=10) + bytes(512),
         pax_records([(b"GNU.sparse.map", b"0,5"), (b"GNU.sparse.size", b"3")]) + header(size=5) + bytes(512),
-        pax_records([(b"GNU.sparse.map", b"0,5,9"), (b"GNU.sparse.size", b"9")])
-        + header(size=5)
-        + bytes(512),
+        pax_records([(b"GNU.sparse.map", b"0,5,9"), (b"GNU.sparse.size", b"9")]) + header(size=5) + bytes(512),
         pax_records([(b"GNU.sparse.major", b"1")]) + header(size=512) + padded(b"99999999\n"),
         pax_records([(b"GNU.sparse.major", b"1")]) + header(size=1024) + b"1" * 1024,
     ],

@@ -37,9 +37,7 @@ ENTRIES = st.builds(
     mtime=TIMES,
     attributes=ATTRIBUTES,
 )
-LINKS = st.builds(
-    Entry, name=NAMES, kind=st.sampled_from([Kind.SYMLINK, Kind.HARD_LINK]), mtime=TIMES, link=NAMES
-)
+LINKS = st.builds(Entry, name=NAMES, kind=st.sampled_from([Kind.SYMLINK, Kind.HARD_LINK]), mtime=TIMES, link=NAMES)
 DEVICES = st.builds(
     Entry,
     name=NAMES,
