@@ -105,9 +105,7 @@ class Authenticator:
         if not credentials.username:
             raise Unauthorized("no basic auth credentials")
         if not self._transport.allows(url):
-            raise Unauthorized(
-                f"the password is not sent to {urlsplit(url).netloc}, which does not use HTTPS"
-            )
+            raise Unauthorized(f"the password is not sent to {urlsplit(url).netloc}, which does not use HTTPS")
         pair = f"{credentials.username}:{credentials.password}".encode()
         return f"Basic {base64.b64encode(pair).decode()}"
 

@@ -25,9 +25,7 @@ class Downloader:
     it.
     """
 
-    def __init__(
-        self, registry: Registry, content: ContentStore, attempts: int, check: Callable[[], None]
-    ) -> None:
+    def __init__(self, registry: Registry, content: ContentStore, attempts: int, check: Callable[[], None]) -> None:
         self._registry = registry
         self._content = content
         self._attempts = attempts
@@ -85,12 +83,7 @@ class Downloader:
 def _continues(answer: Answer, offset: int, size: int) -> bool:
     """Whether an answer to a range request has the bytes from `offset` on of a blob of that size."""
     match = _CONTENT_RANGE.match(answer.headers.get("Content-Range", ""))
-    return (
-        answer.status == 206
-        and match is not None
-        and int(match[1]) == offset
-        and match[2] in ("*", str(size))
-    )
+    return answer.status == 206 and match is not None and int(match[1]) == offset and match[2] in ("*", str(size))
 
 
 def _announcement(seconds: int) -> str:

@@ -104,9 +104,7 @@ def parse_manifest(content: bytes, content_type: str = "") -> Manifest | Index:
             " supported: push it again with a newer client"
         )
     if document.get("schemaVersion") != 2:
-        raise CorruptContent(
-            f"the manifest has the schemaVersion {document.get('schemaVersion')!r} instead of 2"
-        )
+        raise CorruptContent(f"the manifest has the schemaVersion {document.get('schemaVersion')!r} instead of 2")
     # A document that can be read as both would be another image for each reader (CVE-2021-41190).
     if "manifests" in document and ("layers" in document or "config" in document):
         raise CorruptContent("the manifest claims to be both an image and an index")
@@ -149,9 +147,7 @@ def _manifest(document: dict[str, Any], media_type: str) -> Manifest:
     layers = tuple(_descriptor(entry, f"layers[{position}]") for position, entry in enumerate(entries))
     for layer in layers:
         if layer.media_type not in _LAYERS:
-            raise Unsupported(
-                f"the layer {layer.digest} is of the type {layer.media_type!r}, which is not supported"
-            )
+            raise Unsupported(f"the layer {layer.digest} is of the type {layer.media_type!r}, which is not supported")
     return Manifest(media_type or _OCI_MANIFEST, config, layers)
 
 

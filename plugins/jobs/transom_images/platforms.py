@@ -56,9 +56,7 @@ def parse_platform(text: str) -> Platform:
         return normalize(Platform(alone.os, here.architecture, here.variant))
     if alone.architecture in _ARCHITECTURES:
         return Platform(here.os, alone.architecture, alone.variant)
-    raise InvalidParameter(
-        f"invalid platform {text!r}: it is neither a system nor an architecture that is known"
-    )
+    raise InvalidParameter(f"invalid platform {text!r}: it is neither a system nor an architecture that is known")
 
 
 def compatible(wanted: Platform) -> tuple[Platform, ...]:
@@ -74,8 +72,6 @@ def compatible(wanted: Platform) -> tuple[Platform, ...]:
         pairs += [("arm", f"v{number}") for number in range(int(variant[1:]) - 1, 4, -1)]
     elif architecture == "amd64":
         if variant in ("v2", "v3", "v4"):
-            pairs += [
-                ("amd64", f"v{number}" if number > 1 else "") for number in range(int(variant[1:]) - 1, 0, -1)
-            ]
+            pairs += [("amd64", f"v{number}" if number > 1 else "") for number in range(int(variant[1:]) - 1, 0, -1)]
         pairs.append(("386", ""))
     return tuple(Platform(system, *pair) for pair in pairs)

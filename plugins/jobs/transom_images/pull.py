@@ -152,9 +152,7 @@ class _Pull:
         for _ in range(_MOST_INDEXES):
             parsed = parse_manifest(fetched.content, fetched.descriptor.media_type)
             if not isinstance(parsed, Index):
-                return Fetched(
-                    replace(fetched.descriptor, media_type=parsed.media_type), fetched.content
-                ), parsed
+                return Fetched(replace(fetched.descriptor, media_type=parsed.media_type), fetched.content), parsed
             chosen = choose(parsed, self.platform or Platform.here())
             fetched = self.registry.manifest(reference, chosen)
         raise CorruptContent(f"its index leads to more than {_MOST_INDEXES} other indexes")
@@ -163,9 +161,7 @@ class _Pull:
         """Fetch the image's configuration."""
         blob = manifest.config
         if blob.size > LIMIT:
-            raise CorruptContent(
-                f"its configuration has {blob.size} bytes, which is more than the {LIMIT} allowed"
-            )
+            raise CorruptContent(f"its configuration has {blob.size} bytes, which is more than the {LIMIT} allowed")
         lease.keep_blob(blob)
         self.downloader.download(blob, Silence())
         content = self.engine.content.read(blob.digest, LIMIT)

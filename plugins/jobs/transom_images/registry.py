@@ -62,9 +62,7 @@ class Registry:
         self._endpoints = []
         if repository.domain == DEFAULT_DOMAIN:
             # Credentials for docker.io are none of a mirror's business.
-            self._endpoints += [
-                _Endpoint(self._transport, _mirror(mirror), None) for mirror in config.registry_mirrors
-            ]
+            self._endpoints += [_Endpoint(self._transport, _mirror(mirror), None) for mirror in config.registry_mirrors]
         self._endpoints.append(_Endpoint(self._transport, self._bases(repository.domain), credentials))
 
     def close(self) -> None:
@@ -87,9 +85,7 @@ class Registry:
                 claimed = answer.headers.get("Docker-Content-Digest", "")
             actual = _verify(content, digest or _digest(claimed))
             if expected and len(content) != expected.size:
-                raise CorruptContent(
-                    f"the manifest {digest} has {len(content)} bytes instead of {expected.size}"
-                )
+                raise CorruptContent(f"the manifest {digest} has {len(content)} bytes instead of {expected.size}")
             return Fetched(Descriptor(media_type, actual, len(content)), content)
 
         return self._retry(fetch)
@@ -118,9 +114,7 @@ class Registry:
             tags.update(dict.fromkeys(page))
             if not path:
                 return list(tags)
-        raise RegistryError(
-            f"the registry's list of the tags of {self._repository.familiar_name} does not end"
-        )
+        raise RegistryError(f"the registry's list of the tags of {self._repository.familiar_name} does not end")
 
     def _tag_page(self, path: str) -> tuple[list[str], str]:
         """Return one page of the list of tags, and the path of the next one or ""."""
@@ -134,9 +128,7 @@ class Registry:
         except (orjson.JSONDecodeError, KeyError, TypeError, IndexError):
             valid = False
         if not valid:
-            raise RegistryError(
-                f"the registry's list of the tags of {self._repository.familiar_name} is nonsense"
-            )
+            raise RegistryError(f"the registry's list of the tags of {self._repository.familiar_name} is nonsense")
         following = re.match(r'\s*<([^<>]*)>\s*;\s*rel="?next"?', link)
         query = urlsplit(urljoin("http://registry/", following[1])).query if following else ""
         return page, f"tags/list?{query}" if query else ""
@@ -177,9 +169,7 @@ class Registry:
         code, message = _error(answer)
         if status == 429:
             retry_after = parse_retry_after(answer.headers.get("Retry-After", ""))
-            raise Interrupted(
-                f"toomanyrequests: {message or f'{answer.host} wants fewer requests'}", retry_after
-            )
+            raise Interrupted(f"toomanyrequests: {message or f'{answer.host} wants fewer requests'}", retry_after)
         if status >= 500 or status == 408:
             retry_after = parse_retry_after(answer.headers.get("Retry-After", ""))
             detail = f": {message}" if message else ""
@@ -278,9 +268,7 @@ def _mirror(address: str) -> tuple[str, ...]:
     except ValueError:
         valid = False
     if not valid:
-        raise InvalidParameter(
-            f"the registry mirror {address!r} is not an address like https://mirror.example.com"
-        )
+        raise InvalidParameter(f"the registry mirror {address!r} is not an address like https://mirror.example.com")
     return (base,)
 
 
@@ -309,7 +297,5 @@ def _verify(content: bytes, digest: Digest | None) -> Digest:
     if digest is None:
         return Digest.of(content)
     if hashlib.new(digest.algorithm, content).hexdigest() != digest.hex:
-        raise CorruptContent(
-            f"manifest verification failed for digest {digest}: the registry sent something else"
-        )
+        raise CorruptContent(f"manifest verification failed for digest {digest}: the registry sent something else")
     return digest

@@ -179,9 +179,7 @@ class Transport:
             )
         return target
 
-    def _send(
-        self, method: str, url: str, headers: Mapping[str, str], form: Mapping[str, str] | None
-    ) -> Answer:
+    def _send(self, method: str, url: str, headers: Mapping[str, str], form: Mapping[str, str] | None) -> Answer:
         host = urlsplit(url).netloc
         try:
             response = self._session.request(

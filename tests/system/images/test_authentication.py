@@ -56,18 +56,14 @@ def pull(engine: Engine, registry: Scripted, credentials: Credentials | None = N
     engine.run("pull", reference=f"{registry.address}/app", credentials=credentials)
 
 
-def test_anybody_gets_a_token_for_a_public_repository_and_one_is_enough(
-    engine: Engine, scripted: Scripted
-) -> None:
+def test_anybody_gets_a_token_for_a_public_repository_and_one_is_enough(engine: Engine, scripted: Scripted) -> None:
     server = TokenServer(scripted)
     scripted.add_image(LAYER)
     pull(engine, scripted)
     assert server.asked() == [{"service": ["the, registry"], "scope": ["repository:app:pull"]}]
 
 
-def test_name_and_password_go_to_the_token_server_and_not_to_the_registry(
-    engine: Engine, scripted: Scripted
-) -> None:
+def test_name_and_password_go_to_the_token_server_and_not_to_the_registry(engine: Engine, scripted: Scripted) -> None:
     server = TokenServer(scripted, lambda handler: handler.headers.get("Authorization") == BASIC)
     scripted.add_image(LAYER)
     pull(engine, scripted, ALICE)
@@ -118,9 +114,7 @@ def test_a_wrong_password_is_unauthorized_in_dockers_words(engine: Engine, scrip
     assert "s3cret" not in str(caught.value)
 
 
-def test_a_token_that_the_registry_does_not_accept_is_unauthorized(
-    engine: Engine, scripted: Scripted
-) -> None:
+def test_a_token_that_the_registry_does_not_accept_is_unauthorized(engine: Engine, scripted: Scripted) -> None:
     server = TokenServer(scripted)
     scripted.script("^/token", lambda handler: handler.reply(200, b'{"token": "other"}'))
     with pytest.raises(Unauthorized, match="authentication required"):
@@ -139,9 +133,7 @@ def test_a_repository_that_the_token_does_not_open_is_denied_in_dockers_words(
     assert str(caught.value) == f"{DENIED.format(scripted.address)}: {reason}"
 
 
-@pytest.mark.parametrize(
-    "reply", [b"", b"nonsense", b"[]", b"{}", b'{"token": 7}', b'{"token": "a\\r\\nX: b"}']
-)
+@pytest.mark.parametrize("reply", [b"", b"nonsense", b"[]", b"{}", b'{"token": 7}', b'{"token": "a\\r\\nX: b"}'])
 def test_nonsense_in_place_of_a_token_is_an_error(engine: Engine, scripted: Scripted, reply: bytes) -> None:
     TokenServer(scripted)
     scripted.script("^/token", lambda handler: handler.reply(200, reply))
@@ -192,9 +184,7 @@ def test_a_mirror_of_docker_io_is_asked_first_and_gets_no_credentials(
 ) -> None:
     engine = open_engine(registry_mirrors=(f"http://{scripted.address}",))
     scripted.add_image(LAYER)
-    scripted.content |= {
-        path.replace("/app/", "/library/app/"): item for path, item in scripted.content.items()
-    }
+    scripted.content |= {path.replace("/app/", "/library/app/"): item for path, item in scripted.content.items()}
     engine.run("pull", reference="app", credentials=ALICE)
     assert {request.headers.get("Authorization") for request in scripted.requests} == {None}
     assert engine.images.get("app").id

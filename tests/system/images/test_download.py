@@ -62,9 +62,7 @@ class Client:
     def download(self, digest: Digest, size: int = len(BLOB), attempts: int = 5) -> None:
         registry = Registry(self.reference, Config(), None, self.patience)
         try:
-            Downloader(registry, self.content, attempts, self.check).download(
-                Descriptor("", digest, size), self.ear
-            )
+            Downloader(registry, self.content, attempts, self.check).download(Descriptor("", digest, size), self.ear)
         finally:
             registry.close()
 
@@ -117,9 +115,7 @@ def test_a_server_that_never_gets_further_is_given_up(scripted: Scripted, client
     assert not client.content.has(digest)
 
 
-def test_a_server_that_ignores_ranges_makes_the_download_start_over(
-    scripted: Scripted, client: Client
-) -> None:
+def test_a_server_that_ignores_ranges_makes_the_download_start_over(scripted: Scripted, client: Client) -> None:
     digest = scripted.add_blob(BLOB)
     scripted.ranges = False
     scripted.once("/blobs/", lambda handler: handler.give(most=HALF))
@@ -173,9 +169,7 @@ def test_a_server_that_fails_forever_is_given_up_and_named(scripted: Scripted, c
 
 
 @pytest.mark.parametrize("form", ["seconds", "date"])
-def test_a_busy_server_is_given_the_time_that_it_asks_for(
-    scripted: Scripted, client: Client, form: str
-) -> None:
+def test_a_busy_server_is_given_the_time_that_it_asks_for(scripted: Scripted, client: Client, form: str) -> None:
     digest = scripted.add_blob(BLOB)
     when = "2" if form == "seconds" else email.utils.formatdate(time.time() + 2.9, usegmt=True)
     scripted.once("/blobs/", lambda handler: handler.reply(429, headers={"Retry-After": when}))
@@ -217,9 +211,7 @@ def test_a_corrupt_part_of_an_earlier_try_is_thrown_away_and_the_blob_arrives(
     assert client.content.read(digest, len(BLOB)) == BLOB
 
 
-def test_a_blob_that_the_registry_does_not_have_is_an_error_at_once(
-    scripted: Scripted, client: Client
-) -> None:
+def test_a_blob_that_the_registry_does_not_have_is_an_error_at_once(scripted: Scripted, client: Client) -> None:
     with pytest.raises(NotFound):
         client.download(Digest.of(b"nowhere"))
     assert len(scripted.requests) == 1

@@ -107,9 +107,7 @@ def test_an_image_that_is_there_is_not_downloaded_again(engine: Engine, scripted
     assert len(scripted.paths("/blobs/")) == asked
 
 
-def test_a_tag_that_moved_is_pulled_anew_and_shares_what_is_the_same(
-    engine: Engine, scripted: Scripted
-) -> None:
+def test_a_tag_that_moved_is_pulled_anew_and_shares_what_is_the_same(engine: Engine, scripted: Scripted) -> None:
     scripted.add_image(BIG)
     pull(engine, scripted)
     scripted.add_image(BIG, SMALL)
@@ -183,15 +181,11 @@ def test_the_image_for_the_asked_platform_is_chosen_from_an_index(engine: Engine
 
 def test_an_index_without_the_platform_is_an_error(engine: Engine, scripted: Scripted) -> None:
     scripted.add_index("linux/amd64")
-    with pytest.raises(
-        NotFound, match=r"^no matching manifest for linux/s390x in the manifest list entries$"
-    ):
+    with pytest.raises(NotFound, match=r"^no matching manifest for linux/s390x in the manifest list entries$"):
         pull(engine, scripted, platform="linux/s390x")
 
 
-def test_an_image_for_another_platform_than_the_asked_one_is_refused(
-    engine: Engine, scripted: Scripted
-) -> None:
+def test_an_image_for_another_platform_than_the_asked_one_is_refused(engine: Engine, scripted: Scripted) -> None:
     scripted.add_image(SMALL, platform="linux/amd64")
     with pytest.raises(NotFound, match=r"platform \(linux/amd64\) does not match the specified platform"):
         pull(engine, scripted, platform="linux/arm64")
@@ -232,9 +226,7 @@ def test_a_manifest_that_is_not_what_the_header_says_is_refused(engine: Engine, 
         pull(engine, scripted)
 
 
-def test_a_manifest_of_another_size_than_the_index_says_is_refused(
-    engine: Engine, scripted: Scripted
-) -> None:
+def test_a_manifest_of_another_size_than_the_index_says_is_refused(engine: Engine, scripted: Scripted) -> None:
     scripted.add_index("linux/amd64")
     kind, index = scripted.content["/v2/app/manifests/latest"]
     document = json.loads(index)
@@ -289,9 +281,7 @@ def test_an_index_that_leads_to_itself_is_an_error(engine: Engine, scripted: Scr
 
 
 @pytest.mark.parametrize("config", [b"", b"{}", b"[]", b'{"rootfs": 7}', b'{"rootfs": {"diff_ids": ["x"]}}'])
-def test_nonsense_in_place_of_a_configuration_is_an_error(
-    engine: Engine, scripted: Scripted, config: bytes
-) -> None:
+def test_nonsense_in_place_of_a_configuration_is_an_error(engine: Engine, scripted: Scripted, config: bytes) -> None:
     scripted.add_image(SMALL)
     kind, content = scripted.content["/v2/app/manifests/latest"]
     document = json.loads(content)
@@ -424,9 +414,7 @@ def test_two_pulls_at_once_download_each_blob_once(engine: Engine, scripted: Scr
     assert len(engine.images.list()) == 1
 
 
-def test_a_cancelled_pull_does_not_stop_another_one_of_the_same_image(
-    engine: Engine, scripted: Scripted
-) -> None:
+def test_a_cancelled_pull_does_not_stop_another_one_of_the_same_image(engine: Engine, scripted: Scripted) -> None:
     scripted.add_image(BIG)
     blob = max((content for _, content in scripted.content.values()), key=len)
     reached, release = threading.Event(), threading.Event()
@@ -443,9 +431,7 @@ def test_a_cancelled_pull_does_not_stop_another_one_of_the_same_image(
     assert set(tree(engine, scripted)) == {"big"}
 
 
-def test_pulls_get_done_when_the_pool_is_small(
-    open_engine: Callable[..., Engine], scripted: Scripted
-) -> None:
+def test_pulls_get_done_when_the_pool_is_small(open_engine: Callable[..., Engine], scripted: Scripted) -> None:
     engine = open_engine(threads=2)
     scripted.add_image(BIG, SMALL, archive({"third": b"3"}))
     jobs = [engine.submit(pull, engine, scripted) for _ in range(4)]
@@ -457,7 +443,4 @@ def test_pulls_get_done_when_the_pool_is_small(
 def test_a_registry_that_is_not_there_is_one_clear_sentence(engine: Engine) -> None:
     with pytest.raises(TransomError) as caught:
         engine.run("pull", reference="127.0.0.1:9/app")
-    assert (
-        str(caught.value)
-        == "cannot pull 127.0.0.1:9/app:latest: cannot connect to 127.0.0.1:9: Connection refused"
-    )
+    assert str(caught.value) == "cannot pull 127.0.0.1:9/app:latest: cannot connect to 127.0.0.1:9: Connection refused"

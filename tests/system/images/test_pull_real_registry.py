@@ -18,9 +18,7 @@ if TYPE_CHECKING:
 
 
 def run(*command: str | Path) -> str:
-    return subprocess.run(
-        [str(word) for word in command], check=True, capture_output=True, text=True
-    ).stdout.strip()
+    return subprocess.run([str(word) for word in command], check=True, capture_output=True, text=True).stdout.strip()
 
 
 def files(engine: Engine, reference: str) -> dict[str, str]:
@@ -84,12 +82,13 @@ def test_an_image_of_dockers_schema_is_the_same_image(
 
 
 def test_an_image_with_zstd_layers_is_the_same_image(
-    engine: Engine, registry: Registry, layered: tuple[str, Path]
+    engine: Engine, registry: Registry, layered: tuple[str, Path], tmp_path: Path
 ) -> None:
     reference, root = layered
-    target = f"docker://{registry.address}/zstd:latest"
-    flags = ("--src-tls-verify=false", "--dest-tls-verify=false", "--dest-compress-format", "zstd")
-    run("skopeo", "--insecure-policy", "copy", *flags, f"docker://{reference}", target)
+    plain, target = f"dir:{tmp_path / 'plain'}", f"docker://{registry.address}/zstd:latest"
+    copy = ("skopeo", "--insecure-policy", "copy")
+    run(*copy, "--src-tls-verify=false", "--dest-decompress", f"docker://{reference}", plain)
+    run(*copy, "--dest-tls-verify=false", "--dest-compress-format", "zstd", plain, target)
     assert "tar+zstd" in run("skopeo", "inspect", "--raw", "--tls-verify=false", target)
     engine.run("pull", reference=f"{registry.address}/zstd")
     assert files(engine, f"{registry.address}/zstd") == tree(root)
@@ -123,17 +122,13 @@ def test_an_image_that_buildah_made_runs_with_its_configuration(
 
 def test_the_digest_is_the_one_that_the_registry_says(engine: Engine, layered: tuple[str, Path]) -> None:
     reference, _ = layered
-    digest = run(
-        "skopeo", "inspect", "--tls-verify=false", "--format", "{{.Digest}}", f"docker://{reference}"
-    )
+    digest = run("skopeo", "inspect", "--tls-verify=false", "--format", "{{.Digest}}", f"docker://{reference}")
     assert engine.run("pull", reference=reference) == digest
     by_digest = reference.replace(":latest", f"@{digest}")
     assert engine.run("pull", reference=by_digest) == digest
 
 
-def test_all_tags_of_a_repository_are_pulled(
-    engine: Engine, registry: Registry, layered: tuple[str, Path]
-) -> None:
+def test_all_tags_of_a_repository_are_pulled(engine: Engine, registry: Registry, layered: tuple[str, Path]) -> None:
     for tag in ("one", "two"):
         registry.push(f"oci:{layered[1].parents[1]}/layout:it", f"many:{tag}")
     engine.run("pull", reference=f"{registry.address}/many", all_tags=True)

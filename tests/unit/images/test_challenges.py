@@ -9,9 +9,7 @@ from transom_images.authentication import Challenge, parse_challenges
 
 TOKENS = st.text("abcdefghijklmnopqrstuvwxyz0123456789-_.", min_size=1, max_size=10)
 VALUES = st.text(st.characters(min_codepoint=32, max_codepoint=126), max_size=30)
-CHALLENGES = st.lists(
-    st.builds(Challenge, TOKENS, st.dictionaries(TOKENS, VALUES, min_size=1)), min_size=1, max_size=3
-)
+CHALLENGES = st.lists(st.builds(Challenge, TOKENS, st.dictionaries(TOKENS, VALUES, min_size=1)), min_size=1, max_size=3)
 
 patiently = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 

@@ -21,11 +21,7 @@ LAYER = "application/vnd.oci.image.layer.v1.tar+gzip"
 DIGEST = Digest.of(b"blob")
 
 JSON = st.recursive(
-    st.none()
-    | st.booleans()
-    | st.integers()
-    | st.text(max_size=10)
-    | st.sampled_from([DIGEST, CONFIG, LAYER]),
+    st.none() | st.booleans() | st.integers() | st.text(max_size=10) | st.sampled_from([DIGEST, CONFIG, LAYER]),
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
     max_leaves=10,
 )
@@ -57,9 +53,7 @@ def test_an_image_manifest_gives_its_configuration_and_layers() -> None:
 
 def test_an_index_gives_its_manifests_and_their_platforms() -> None:
     platform = {"os": "linux", "architecture": "arm", "variant": "v7", "os.features": ["x"]}
-    index = parse(
-        {"schemaVersion": 2, "manifests": [descriptor(OCI, platform=platform), descriptor(OCI)]}, OCI_INDEX
-    )
+    index = parse({"schemaVersion": 2, "manifests": [descriptor(OCI, platform=platform), descriptor(OCI)]}, OCI_INDEX)
     assert isinstance(index, Index)
     assert [entry.platform for entry in index.entries] == [Platform("linux", "arm", "v7"), None]
 
@@ -136,9 +130,7 @@ def test_what_is_not_json_is_called_corrupt() -> None:
 
 
 @patiently
-@given(
-    st.dictionaries(st.sampled_from(["mediaType", "schemaVersion", "config", "layers", "manifests"]), JSON)
-)
+@given(st.dictionaries(st.sampled_from(["mediaType", "schemaVersion", "config", "layers", "manifests"]), JSON))
 def test_no_document_breaks_the_parser(changes: dict[str, Any]) -> None:
     for document in (changes, manifest(**changes), manifest(config=changes), manifest(layers=[changes])):
         try:

@@ -66,10 +66,7 @@ def test_no_text_breaks_the_parser(text: str) -> None:
 
 def test_the_exact_platform_is_preferred_to_what_also_runs() -> None:
     assert choose(index("linux/386", "linux/amd64", "linux/amd64/v2"), Platform("linux", "amd64")).size == 1
-    assert (
-        choose(index("linux/arm/v5", "linux/arm/v7", "linux/arm/v6"), Platform("linux", "arm", "v7")).size
-        == 1
-    )
+    assert choose(index("linux/arm/v5", "linux/arm/v7", "linux/arm/v6"), Platform("linux", "arm", "v7")).size == 1
 
 
 def test_what_also_runs_is_chosen_when_there_is_nothing_better() -> None:
@@ -89,9 +86,7 @@ def test_an_attestation_is_never_chosen() -> None:
 
 
 def test_an_index_without_the_platform_is_refused_in_dockers_words() -> None:
-    with pytest.raises(
-        NotFound, match=r"^no matching manifest for linux/arm64/v8 in the manifest list entries$"
-    ):
+    with pytest.raises(NotFound, match=r"^no matching manifest for linux/arm64/v8 in the manifest list entries$"):
         choose(index("linux/amd64", "windows/arm64"), Platform("linux", "arm64"))
 
 
