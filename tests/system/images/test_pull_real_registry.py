@@ -85,13 +85,14 @@ def test_an_image_with_zstd_layers_is_the_same_image(
     engine: Engine, registry: Registry, layered: tuple[str, Path], tmp_path: Path
 ) -> None:
     reference, root = layered
-    plain, target = f"dir:{tmp_path / 'plain'}", f"docker://{registry.address}/zstd:latest"
+    plain, packed = f"dir:{tmp_path / 'plain'}", f"oci:{tmp_path / 'packed'}:it"
     copy = ("skopeo", "--insecure-policy", "copy")
     run(*copy, "--src-tls-verify=false", "--dest-decompress", f"docker://{reference}", plain)
-    run(*copy, "--dest-tls-verify=false", "--dest-compress-format", "zstd", plain, target)
-    assert "tar+zstd" in run("skopeo", "inspect", "--raw", "--tls-verify=false", target)
-    engine.run("pull", reference=f"{registry.address}/zstd")
-    assert files(engine, f"{registry.address}/zstd") == tree(root)
+    run(*copy, "--dest-compress-format", "zstd", plain, packed)
+    target = registry.push(packed, "zstd:latest")
+    assert "tar+zstd" in run("skopeo", "inspect", "--raw", "--tls-verify=false", f"docker://{target}")
+    engine.run("pull", reference=target)
+    assert files(engine, target) == tree(root)
 
 
 def test_an_image_that_buildah_made_runs_with_its_configuration(
