@@ -142,11 +142,11 @@ class VolumeStore:
             record = VolumeRecord(name, driver, options, labels, created=node.created, ready=True)
             try:
                 volumes.create(name, options)
-                self._db.put(_KIND, name, records.dump(record), root=True)
             except BaseException:
-                volumes.remove(name)
+                # The driver has left nothing; what it may have under that name from elsewhere is not ours.
                 self._db.remove(_KIND, name)
                 raise
+            self._db.put(_KIND, name, records.dump(record), root=True)
             return self._located(record)
 
     def remove(self, name: str, force: bool = False) -> VolumeRecord | None:

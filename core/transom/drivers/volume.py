@@ -37,7 +37,10 @@ class VolumeDriver(Driver):
 
     @abstractmethod
     def create(self, name: str, options: Mapping[str, str]) -> None:
-        """Make a volume; one that exists is left as it is. Raises `InvalidParameter` for a wrong option."""
+        """Make a volume; one that exists is left as it is. Nothing is made if this raises.
+
+        Raises `InvalidParameter` for a wrong option.
+        """
 
     @abstractmethod
     def remove(self, name: str) -> None:

@@ -162,9 +162,7 @@ def _copy_attributes_of_name(source: int, target: int, name: bytes, status: os.s
         os.chmod(name, stat.S_IMODE(status.st_mode), dir_fd=target)
     original, copy = (b"/proc/self/fd/%d/%s" % (directory, name) for directory in (source, target))
     for attribute in _attributes(original):
-        os.setxattr(
-            copy, attribute, os.getxattr(original, attribute, follow_symlinks=False), follow_symlinks=False
-        )
+        os.setxattr(copy, attribute, os.getxattr(original, attribute, follow_symlinks=False), follow_symlinks=False)
     os.utime(name, ns=(status.st_atime_ns, status.st_mtime_ns), dir_fd=target, follow_symlinks=False)
 
 

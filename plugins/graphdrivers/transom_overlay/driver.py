@@ -99,9 +99,7 @@ class OverlayDriver(GraphDriver):
         if read_only:
             mount_overlay(target, [*directories, self._empty])
         else:
-            mount_overlay(
-                target, directories[1:] or [self._empty], directories[0], self.root / layer / "work"
-            )
+            mount_overlay(target, directories[1:] or [self._empty], directories[0], self.root / layer / "work")
 
     def unmount(self, layer: str) -> None:
         _unmount(self.mounts / layer)

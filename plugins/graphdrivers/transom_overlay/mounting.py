@@ -44,9 +44,7 @@ _LONGEST = 255
 _SPECIAL = frozenset(b"\\,:")
 
 
-def mount_overlay(
-    target: Path, lower: Sequence[Path], upper: Path | None = None, work: Path | None = None
-) -> None:
+def mount_overlay(target: Path, lower: Sequence[Path], upper: Path | None = None, work: Path | None = None) -> None:
     """Mount the directories `lower`, topmost first, below `upper`, at the directory `target`.
 
     Without `upper` the mount is read-only, and `lower` are at least two. Raises `OSError`.

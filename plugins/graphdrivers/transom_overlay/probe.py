@@ -28,9 +28,7 @@ _NAMES = {
     0x6969: "nfs",
 }
 
-_ELSEWHERE = (
-    "put the data root on a local file system such as ext4, XFS or Btrfs, or choose another graph driver"
-)
+_ELSEWHERE = "put the data root on a local file system such as ext4, XFS or Btrfs, or choose another graph driver"
 
 
 def backing_file_system(path: Path) -> str:
@@ -47,9 +45,7 @@ def probe_overlay(root: Path) -> None:
     try:
         scratch = Path(tempfile.mkdtemp(prefix=".probe-", dir=root))
     except OSError as error:
-        raise DriverUnavailable(
-            f"cannot write to {root}: {error.strerror}", "choose another data root"
-        ) from error
+        raise DriverUnavailable(f"cannot write to {root}: {error.strerror}", "choose another data root") from error
     try:
         lower, upper, work, target = (scratch / name for name in ("lower", "upper", "work", "target"))
         for directory in (lower, upper, work, target):
@@ -97,6 +93,4 @@ def _reason(root: Path, error: OSError) -> DriverUnavailable:
         return DriverUnavailable(
             f"{root} is on overlayfs itself, which cannot hold the layers of another one", _ELSEWHERE
         )
-    return DriverUnavailable(
-        f"overlayfs cannot be mounted on {root} ({filesystem}): {error.strerror}", _ELSEWHERE
-    )
+    return DriverUnavailable(f"overlayfs cannot be mounted on {root} ({filesystem}): {error.strerror}", _ELSEWHERE)

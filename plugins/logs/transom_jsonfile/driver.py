@@ -43,18 +43,14 @@ class Options:
             if key not in ("max-size", "max-file", "compress", "mode"):
                 raise InvalidParameter(f"unknown log opt '{key}' for json-file log driver")
         if options.get("mode", "blocking") != "blocking":
-            raise Unsupported(
-                f"the log mode {options['mode']!r} is not supported: the log driver json-file blocks"
-            )
+            raise Unsupported(f"the log mode {options['mode']!r} is not supported: the log driver json-file blocks")
         parsed = cls(
             max_size=_size(options["max-size"]) if "max-size" in options else 0,
             max_file=_count(options.get("max-file", "1")),
             compress=_truth(options.get("compress", "false")),
         )
         if parsed.compress and (parsed.max_file < 2 or not parsed.max_size):
-            raise InvalidParameter(
-                "compress cannot be true when max-file is less than 2 or max-size is not set"
-            )
+            raise InvalidParameter("compress cannot be true when max-file is less than 2 or max-size is not set")
         return parsed
 
 

@@ -50,9 +50,7 @@ def read_log(
         yield entry
 
 
-def _lines(
-    path: Path, tail: int | None, follow: Callable[[], bool] | None, until: int | None
-) -> Iterator[bytes]:
+def _lines(path: Path, tail: int | None, follow: Callable[[], bool] | None, until: int | None) -> Iterator[bytes]:
     parts = deque(_open_parts(path))
     pause = _SHORTEST
     try:

@@ -22,9 +22,7 @@ class HostDriver(NetworkDriver):
         if options:
             raise InvalidParameter(f"the network driver host has no option {min(options)!r}")
         if network != self.name:
-            raise Forbidden(
-                f"cannot create the network {network}: only one network of the driver host is allowed"
-            )
+            raise Forbidden(f"cannot create the network {network}: only one network of the driver host is allowed")
 
     def remove(self, network: str) -> None:
         if network == self.name:

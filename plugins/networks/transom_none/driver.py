@@ -22,9 +22,7 @@ class NoneDriver(NetworkDriver):
         if options:
             raise InvalidParameter(f"the network driver none has no option {min(options)!r}")
         if network != self.name:
-            raise Forbidden(
-                f"cannot create the network {network}: only one network of the driver none is allowed"
-            )
+            raise Forbidden(f"cannot create the network {network}: only one network of the driver none is allowed")
 
     def remove(self, network: str) -> None:
         if network == self.name:

@@ -82,7 +82,5 @@ class MountOptions:
 
     def __str__(self) -> str:
         # A password that a network file system wants is not for messages.
-        shown = (
-            "password=********" if item.startswith("password=") else item for item in self.data.split(",")
-        )
+        shown = ("password=********" if item.startswith("password=") else item for item in self.data.split(","))
         return f"data: {','.join(shown)}"

@@ -25,8 +25,7 @@ class FailingDriver(LocalDriver):
     name: ClassVar[str] = "failing"
 
     def create(self, name: str, options: Mapping[str, str]) -> None:
-        super().create(name, options)
-        raise StorageFull("no space")
+        raise StorageFull(f"no space for {name} {dict(options)}")
 
 
 @pytest.fixture
@@ -135,11 +134,22 @@ def test_an_unknown_driver_is_refused(volumes: VolumeStore) -> None:
     assert not volumes.exists("data")
 
 
-def test_nothing_is_left_of_a_volume_that_could_not_be_made(volumes: VolumeStore, tmp_path: Path) -> None:
+def test_nothing_is_recorded_of_a_volume_that_could_not_be_made(volumes: VolumeStore, db: GraphDB) -> None:
     with pytest.raises(StorageFull):
         volumes.create("data", "failing")
-    assert not volumes.exists("data")
-    assert list((tmp_path / "volumes" / "failing").iterdir()) == []
+    assert db.list("volume") == ()
+
+
+def test_a_volume_that_only_the_driver_knows_survives_a_wrong_option(
+    volumes: VolumeStore, shelf: Shelf[VolumeDriver]
+) -> None:
+    driver = shelf.get("local")(shelf.root("local"))
+    driver.create("data", {})
+    (driver.mount("data", "one") / "file").touch()
+    with pytest.raises(InvalidParameter):
+        volumes.create("data", options={"colour": "red"})
+    volumes.create("data")
+    assert (volumes.mount("data", "one") / "file").exists()
 
 
 def test_a_removed_volume_is_gone(volumes: VolumeStore, tmp_path: Path) -> None:
