@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from transom import records
 from transom.containers.model import Container, MountKind
 from transom.errors import Conflict, InvalidParameter, NotFound
-from transom.graph.db import GraphDB, Node
+from transom.graph.db import GraphDB
 
 __all__ = ["ContainerStore"]
 
@@ -60,11 +60,11 @@ class ContainerStore:
             with self._db.transaction():
                 node = self._db.put("container", container.id, records.dump(container), root=True)
                 self._db.link(node, "name", self._db.put("name", container.name))
-                self._db.link(node, "uses", self._node("image", container.image))
-                self._db.link(node, "uses", self._node("snapshot", f"{container.graphdriver}/{container.id}"))
+                self._db.link(node, "uses", self._db.need("image", container.image))
+                self._db.link(node, "uses", self._db.need("snapshot", f"{container.graphdriver}/{container.id}"))
                 for mount in container.mounts:
                     if mount.kind is MountKind.VOLUME:
-                        self._db.link(node, "uses", self._node("volume", mount.source))
+                        self._db.link(node, "uses", self._db.need("volume", mount.source))
             self._remember(container)
 
     def replace(self, container: Container) -> None:
@@ -97,12 +97,6 @@ class ContainerStore:
             lock = self._locks.setdefault(identity, threading.RLock())
         with lock:
             yield self.get(identity)
-
-    def _node(self, kind: str, name: str) -> Node:
-        node = self._db.get(kind, name)
-        if node is None:
-            raise NotFound(f"No such {kind}: {name}")
-        return node
 
     def _raise_if_taken(self, name: str) -> None:
         if name in self._names:

@@ -1,0 +1,166 @@
+"""Nothing depends on the daemon staying alive."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+from testbed.daemon import Daemon
+
+
+def inspect(daemon: Daemon, name: str) -> dict[str, object]:
+    found: dict[str, object] = json.loads(daemon.docker("inspect", name).stdout)[0]["State"]
+    return found
+
+
+def wait_for(condition: object, seconds: float = 20) -> None:
+    end = time.monotonic() + seconds
+    while not condition():  # type: ignore[operator]
+        assert time.monotonic() < end, "it did not happen"
+        time.sleep(0.05)
+
+
+def test_ten_containers_run_on_while_the_daemon_is_killed(own_daemon: Daemon) -> None:
+    daemon = own_daemon
+    for index in range(5):
+        script = "i=0; while :; do i=$((i+1)); echo line $i; sleep 0.1; done"
+        daemon.docker("run", "-d", "--name", f"long{index}", daemon.busybox, "sh", "-c", script)
+    for index in range(5):
+        script = f"for i in 1 2 3 4 5 6 7 8 9 10; do echo line $i; sleep 0.2; done; exit {index + 10}"
+        daemon.docker("run", "-d", "--name", f"short{index}", daemon.busybox, "sh", "-c", script)
+    pids = {f"long{index}": inspect(daemon, f"long{index}")["Pid"] for index in range(5)}
+    daemon.kill()
+    time.sleep(3)
+    daemon.start()
+    for name, pid in pids.items():
+        assert inspect(daemon, name)["Pid"] == pid
+        assert inspect(daemon, name)["Running"] is True
+        lines = daemon.docker("logs", name).stdout.splitlines()
+        assert lines == [f"line {number + 1}" for number in range(len(lines))]
+        assert len(lines) > 20
+    for index in range(5):
+        ended = inspect(daemon, f"short{index}")
+        assert (ended["Status"], ended["ExitCode"]) == ("exited", index + 10)
+        assert daemon.docker("logs", f"short{index}").stdout == "".join(f"line {n}\n" for n in range(1, 11))
+    assert daemon.docker("exec", "long0", "echo", "still here").stdout == "still here\n"
+    daemon.docker("stop", "-t", "0", "long0")
+    assert inspect(daemon, "long0")["ExitCode"] == 137
+
+
+def test_an_attached_client_stays_attached(own_daemon: Daemon) -> None:
+    daemon = own_daemon
+    client = subprocess.Popen(
+        ["docker", "-H", daemon.host, "run", "-i", "--name", "echo", daemon.busybox, "cat"],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+    )
+    assert client.stdin and client.stdout
+    client.stdin.write(b"before\n")
+    client.stdin.flush()
+    assert client.stdout.readline() == b"before\n"
+    daemon.kill()
+    client.stdin.write(b"after\n")
+    client.stdin.flush()
+    assert client.stdout.readline() == b"after\n"
+    client.stdin.close()
+    client.wait(30)
+    daemon.start()
+    assert inspect(daemon, "echo")["ExitCode"] == 0
+
+
+def test_a_killed_shim_is_noticed_and_cleaned_up(own_daemon: Daemon) -> None:
+    daemon = own_daemon
+    daemon.docker("run", "-d", "--name", "victim", daemon.busybox, "sleep", "1000")
+    init = int(str(inspect(daemon, "victim")["Pid"]))
+    os.kill(_parent(init), signal.SIGKILL)
+    wait_for(lambda: inspect(daemon, "victim")["Status"] == "exited")
+    assert not Path(f"/proc/{init}").exists()
+    daemon.docker("start", "victim")
+    assert inspect(daemon, "victim")["Running"] is True
+
+
+def test_shim_and_daemon_killed_together_leave_nothing(own_daemon: Daemon) -> None:
+    daemon = own_daemon
+    daemon.docker("run", "-d", "--name", "victim", daemon.busybox, "sleep", "1000")
+    init = int(str(inspect(daemon, "victim")["Pid"]))
+    shim = _parent(init)
+    daemon.kill()
+    os.kill(shim, signal.SIGKILL)
+    daemon.start()
+    assert inspect(daemon, "victim")["Status"] == "exited"
+    assert inspect(daemon, "victim")["ExitCode"] == 255
+    assert not Path(f"/proc/{init}").exists()
+
+
+def test_containers_restart_with_the_daemon_as_their_policy_says(own_daemon: Daemon) -> None:
+    daemon = own_daemon
+    daemon.docker("run", "-d", "--restart", "always", "--name", "again", daemon.busybox, "sleep", "1000")
+    daemon.docker("run", "-d", "--restart", "unless-stopped", "--name", "stopped", daemon.busybox, "sleep", "1000")
+    daemon.docker("stop", "-t", "0", "stopped")
+    init = int(str(inspect(daemon, "again")["Pid"]))
+    daemon.kill()
+    os.kill(init, signal.SIGKILL)
+    daemon.start()
+    wait_for(lambda: inspect(daemon, "again")["Running"])
+    assert inspect(daemon, "stopped")["Running"] is False
+
+
+def test_a_second_daemon_on_one_root_is_refused(own_daemon: Daemon) -> None:
+    second = subprocess.run(
+        [
+            str(Path(sys.executable).parent / "transom"),
+            "daemon",
+            "--data-root",
+            str(own_daemon.data_root),
+            "--exec-root",
+            f"{own_daemon.exec_root}-2",
+            "-H",
+            f"unix://{own_daemon.directory}/second.sock",
+        ],
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert second.returncode == 1
+    assert "another daemon" in second.stderr
+    assert own_daemon.docker("version").returncode == 0
+
+
+def test_the_daemon_stops_cleanly_and_its_containers_run_on(own_daemon: Daemon) -> None:
+    daemon = own_daemon
+    daemon.docker("run", "-d", "--name", "on", daemon.busybox, "sleep", "1000")
+    pid = inspect(daemon, "on")["Pid"]
+    assert daemon.stop() == 0
+    assert not daemon.socket.exists()
+    assert Path(f"/proc/{pid}").exists()
+    daemon.start()
+    assert inspect(daemon, "on")["Pid"] == pid
+
+
+def test_a_kill_at_any_moment_of_a_run_leaves_no_half_made_container(own_daemon: Daemon) -> None:
+    daemon = own_daemon
+    for delay in (0.0, 0.01, 0.02, 0.03, 0.05, 0.08, 0.12, 0.2):
+        client = subprocess.Popen(
+            ["docker", "-H", daemon.host, "run", "--rm", "-v", "/anonymous", daemon.busybox, "true"],
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
+        time.sleep(delay)
+        daemon.kill()
+        client.wait(30)
+        daemon.start()
+        wait_for(lambda: daemon.docker("ps", "-aq").stdout == "")
+    assert daemon.docker("run", "--rm", daemon.busybox, "echo", "fine").stdout == "fine\n"
+    assert os.listdir(daemon.data_root / "containers") == []
+    assert [path.name for path in (daemon.exec_root / "shims").iterdir() if path.is_dir()] == []
+
+
+def _parent(process: int) -> int:
+    status = Path(f"/proc/{process}/status").read_text()
+    return int(next(line.split()[1] for line in status.splitlines() if line.startswith("PPid")))
