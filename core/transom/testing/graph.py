@@ -7,12 +7,11 @@ from __future__ import annotations
 
 import io
 import os
-import signal
 import stat
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import IO, ClassVar
+from typing import ClassVar
 
 import pytest
 
@@ -31,6 +30,7 @@ from transom.testing.archives import (
     symlink,
     whiteout,
 )
+from transom.testing.interruption import kill_while_applying
 from transom.testing.trees import Description, describe
 
 __all__ = ["GraphDriverSuite"]
@@ -497,7 +497,7 @@ class GraphDriverSuite:
         driver.unmount("parent")
         before = set(driver.root.rglob("*"))
         for recovers in (True, False):
-            _kill_while_applying(driver, "half", "parent")
+            kill_while_applying(driver, "half", "parent")
             again = type(driver)(driver.root, driver.mounts)
             if recovers:
                 again.recover({"parent"})
@@ -506,50 +506,6 @@ class GraphDriverSuite:
             assert set(driver.root.rglob("*")) == before
         self.make(driver, "half", "parent", file("whole"))
         assert self.names(driver, "half") == {b"file", b"whole"}
-
-
-class _Endless(io.RawIOBase):
-    """An archive that says when its beginning was read and then gives nothing more."""
-
-    def __init__(self, beginning: bytes, told: int) -> None:
-        self._beginning = io.BytesIO(beginning)
-        self._told = told
-
-    def readable(self) -> bool:
-        return True
-
-    def read(self, size: int = -1) -> bytes:
-        data = self._beginning.read(size)
-        if not data:
-            os.write(self._told, b".")
-            signal.pause()
-        return data
-
-    def readinto(self, buffer: bytearray | memoryview) -> int:  # type: ignore[override]
-        data = self.read(len(buffer))
-        buffer[: len(data)] = data
-        return len(data)
-
-
-def _kill_while_applying(driver: GraphDriver, layer: str, parent: str) -> None:
-    """Let another process make a layer and kill it in the middle of the archive."""
-    members = [file(f"file-{number}", b"content") for number in range(50)]
-    beginning = layer_archive(*members).read()[: -20 * 512]
-    reader, writer = os.pipe()
-    pid = os.fork()
-    if not pid:
-        try:
-            archive: IO[bytes] = _Endless(beginning, writer)  # type: ignore[assignment]
-            driver.create(layer, parent)
-            driver.apply(layer, archive)
-        finally:
-            os._exit(1)
-    os.close(writer)
-    began = os.read(reader, 1)
-    os.close(reader)
-    os.kill(pid, signal.SIGKILL)
-    os.waitpid(pid, 0)
-    assert began, "the process that should be killed failed before"
 
 
 def _mounted() -> list[bytes]:
