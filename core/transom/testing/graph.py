@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import io
 import os
-import stat
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -31,7 +30,7 @@ from transom.testing.archives import (
     whiteout,
 )
 from transom.testing.interruption import kill_while_applying
-from transom.testing.trees import Description, describe
+from transom.testing.trees import Description, describe, edit, mounts_below
 
 __all__ = ["GraphDriverSuite"]
 
@@ -66,7 +65,7 @@ class GraphDriverSuite:
         driver = self.driver_class(root, mounts)
         yield driver
         driver.recover(())
-        assert [line for line in _mounted() if os.fsencode(storage) in line] == []
+        assert mounts_below(storage) == []
 
     def make(self, driver: GraphDriver, layer: str, parent: str | None, *members: Member) -> None:
         """Make a layer from an archive."""
@@ -365,24 +364,7 @@ class GraphDriverSuite:
         )
         driver.create("changed", "base")
         with driver.mounted("changed") as path:
-            (path / "etc/changed").write_text("after, and longer")
-            (path / "etc/deleted").unlink()
-            (path / "etc/added").write_text("new")
-            os.link(path / "etc/added", path / "etc/linked")
-            (path / "replaced/old").unlink()
-            (path / "replaced").rmdir()
-            (path / "replaced").mkdir(mode=0o700)
-            (path / "replaced/new").touch()
-            (path / "deleted/file").unlink()
-            (path / "deleted").rmdir()
-            (path / "link").symlink_to("etc/added")
-            os.mkfifo(path / "fifo")
-            os.mknod(path / "null", stat.S_IFCHR | 0o600, os.makedev(1, 3))
-            os.setxattr(path / "etc/added", "user.test", b"value")
-            with open(path / "sparse", "wb") as sparse:
-                sparse.truncate(1 << 20)
-                sparse.write(b"start")
-            os.utime(path / "etc/added", ns=(MTIME, MTIME))
+            edit(path)
 
     @pytest.mark.parametrize("layer", ["base", "changed"])
     def test_a_layer_made_from_the_diff_of_another_is_like_it(self, driver: GraphDriver, layer: str) -> None:
@@ -506,7 +488,3 @@ class GraphDriverSuite:
             assert set(driver.root.rglob("*")) == before
         self.make(driver, "half", "parent", file("whole"))
         assert self.names(driver, "half") == {b"file", b"whole"}
-
-
-def _mounted() -> list[bytes]:
-    return Path("/proc/self/mountinfo").read_bytes().splitlines()

@@ -1,4 +1,4 @@
-"""What a directory tree is, as a value that two trees can be compared by."""
+"""Directory trees: what one is, as a value that two can be compared by, and what a container does to one."""
 
 from __future__ import annotations
 
@@ -8,7 +8,12 @@ import stat
 from dataclasses import dataclass
 from pathlib import Path
 
-__all__ = ["Description", "describe"]
+from transom.testing.archives import MTIME
+
+__all__ = ["Description", "describe", "edit", "mounts_below"]
+
+#: A time of which no digit is zero by chance, in nanoseconds.
+_TIME = 1_234_567_890_123_456_789
 
 _OVERLAYFS = "trusted.overlay."
 
@@ -69,3 +74,34 @@ def _content(name: bytes, status: os.stat_result) -> bytes:
     if stat.S_ISLNK(status.st_mode):
         return os.readlink(name)  # noqa: PTH115 a name of any bytes
     return b"%d" % status.st_rdev
+
+
+def edit(path: Path) -> None:
+    """Add, change, replace and delete files of every kind in a tree, as a container does.
+
+    It has files `etc/changed`, `etc/deleted`, `replaced/old` and `deleted/file`.
+    """
+    (path / "etc/changed").write_text("after, and longer")
+    (path / "etc/deleted").unlink()
+    (path / "etc/added").write_text("new")
+    os.link(path / "etc/added", path / "etc/linked")
+    (path / "replaced/old").unlink()
+    (path / "replaced").rmdir()
+    (path / "replaced").mkdir(mode=0o700)
+    (path / "replaced/new").touch()
+    (path / "deleted/file").unlink()
+    (path / "deleted").rmdir()
+    (path / "link").symlink_to("etc/added")
+    os.mkfifo(path / "fifo")
+    os.mknod(path / "null", stat.S_IFCHR | 0o600, os.makedev(1, 3))
+    os.setxattr(path / "etc/added", "user.test", b"value")
+    with open(path / "sparse", "wb") as sparse:
+        sparse.truncate(1 << 20)
+        sparse.write(b"start")
+    os.utime(path / "etc/added", ns=(MTIME, MTIME))
+
+
+def mounts_below(directory: Path) -> list[bytes]:
+    """Return the lines of /proc/self/mountinfo about a directory and what is in it (proc(5))."""
+    lines = Path("/proc/self/mountinfo").read_bytes().splitlines()
+    return [line for line in lines if os.fsencode(directory) in line]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import ClassVar
@@ -11,6 +10,7 @@ import pytest
 
 from transom.drivers.volume import Volume, VolumeDriver
 from transom.errors import InvalidParameter, NotFound
+from transom.testing.trees import mounts_below
 
 __all__ = ["VolumeDriverSuite"]
 
@@ -38,8 +38,7 @@ class VolumeDriverSuite:
         yield driver
         for volume in driver.list():
             driver.remove(volume.name)
-        mounts = Path("/proc/self/mountinfo").read_bytes().splitlines()
-        assert [line for line in mounts if os.fsencode(storage) in line] == []
+        assert mounts_below(storage) == []
 
     def test_a_new_volume_is_an_empty_directory(self, driver: VolumeDriver) -> None:
         driver.create("data", {})
