@@ -12,9 +12,6 @@ from transom.testing.archives import MTIME
 
 __all__ = ["Description", "describe", "edit", "mounts_below"]
 
-#: A time of which no digit is zero by chance, in nanoseconds.
-_TIME = 1_234_567_890_123_456_789
-
 _OVERLAYFS = "trusted.overlay."
 
 
