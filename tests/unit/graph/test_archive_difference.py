@@ -12,80 +12,12 @@ from typing import Any
 
 import pytest
 from hypothesis import given, settings
-from hypothesis import strategies as st
 
+from testbed.trees import build, picture, trees
 from transom.drivers.graph import Change, ChangeKind
 from transom.errors import Conflict, Unsupported
 from transom.graph.difference import find_changes, measure_difference, write_difference
 from transom.graph.extract import extract
-
-SECOND = 1_000_000_000
-
-names = st.one_of(st.sampled_from([b"a", b"b", b"c"]), st.binary(min_size=1, max_size=40)).filter(
-    lambda name: not set(name) & set(b"\0/") and name not in (b".", b"..") and not name.startswith(b".wh.")
-)
-# Whole seconds, so that content is compared where all else is the same.
-times = st.sampled_from([SECOND, 2 * SECOND, 1_700_000_000 * SECOND])
-attributes = st.dictionaries(st.sampled_from(["user.a", "user.b"]), st.binary(max_size=20), max_size=2)
-modes = st.sampled_from([0o600, 0o644, 0o755, 0o4755])
-contents = st.sampled_from([b"", b"one", b"two", b"x" * 5000, bytes(70_000) + b"end"])
-files: Any = st.tuples(st.just("file"), modes, times, attributes, contents)
-links: Any = st.tuples(st.just("link"), st.just(0o777), times, st.just({}), st.sampled_from([b"a", b"/b", b"../c"]))
-pipes: Any = st.tuples(st.just("fifo"), modes, times, st.just({}), st.just(b""))
-nodes = st.recursive(
-    st.one_of(files, links, pipes),
-    lambda children: st.tuples(
-        st.just("directory"),
-        st.sampled_from([0o700, 0o755, 0o1777]),
-        times,
-        attributes,
-        st.dictionaries(names, children, max_size=4),
-    ),
-    max_leaves=12,
-)
-trees = st.tuples(
-    st.just("directory"),
-    st.sampled_from([0o755, 0o711]),
-    times,
-    attributes,
-    st.dictionaries(names, nodes, max_size=4),
-)
-
-
-def build(path: bytes, node: Any) -> None:
-    """Make what a generated node says, at a path where nothing is but perhaps a directory."""
-    kind, mode, time, extended, what = node
-    if kind == "directory":
-        if not Path(os.fsdecode(path)).exists():
-            Path(os.fsdecode(path)).mkdir()
-        for name, child in what.items():
-            build(path + b"/" + name, child)
-    elif kind == "file":
-        Path(os.fsdecode(path)).write_bytes(what)
-    elif kind == "link":
-        Path(os.fsdecode(path)).symlink_to(os.fsdecode(what))
-    else:
-        os.mkfifo(path)
-    for name, value in extended.items():
-        os.setxattr(path, name, value)
-    if kind != "link":
-        Path(os.fsdecode(path)).chmod(mode)
-    os.utime(path, ns=(time, time), follow_symlinks=False)
-
-
-def picture(tree: Path) -> dict[str, Any]:
-    """All that can be seen of a tree but which names are of one file."""
-    seen = {}
-    for path in [tree, *tree.rglob("*")]:
-        status = path.lstat()
-        content: Any = None
-        if path.is_symlink():
-            content = str(path.readlink())
-        elif path.is_file():
-            content = path.read_bytes()
-        extended = {} if path.is_symlink() else {name: os.getxattr(path, name) for name in os.listxattr(path)}
-        seen[str(path.relative_to(tree))] = (status.st_mode, status.st_mtime_ns, content, extended)
-    return seen
 
 
 @contextmanager
@@ -120,7 +52,7 @@ def copied(lower: Path, upper: Path) -> None:
 @given(trees)
 def test_a_tree_that_is_archived_and_unpacked_is_the_same_tree(node: Any) -> None:
     with three_directories() as (_, upper, copy):
-        build(os.fsencode(upper), node)
+        build(upper, node)
         apply(write_difference(None, upper), copy)
         assert picture(copy) == picture(upper)
         assert list(find_changes(upper, copy)) == []
@@ -130,8 +62,8 @@ def test_a_tree_that_is_archived_and_unpacked_is_the_same_tree(node: Any) -> Non
 @given(trees, trees)
 def test_the_difference_of_two_trees_makes_one_into_the_other(before: Any, after: Any) -> None:
     with three_directories() as (lower, upper, copy):
-        build(os.fsencode(lower), before)
-        build(os.fsencode(upper), after)
+        build(lower, before)
+        build(upper, after)
         apply(write_difference(None, lower), copy)
         apply(write_difference(lower, upper), copy)
         assert picture(copy) == picture(upper)
@@ -141,8 +73,8 @@ def test_the_difference_of_two_trees_makes_one_into_the_other(before: Any, after
 @given(trees)
 def test_the_same_tree_gives_the_same_bytes_wherever_it_is(node: Any) -> None:
     with three_directories() as (lower, upper, _):
-        build(os.fsencode(lower), node)
-        build(os.fsencode(upper), node)
+        build(lower, node)
+        build(upper, node)
         archive = b"".join(write_difference(None, upper))
         assert archive == b"".join(write_difference(None, lower))
 
