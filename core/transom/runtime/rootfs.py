@@ -96,10 +96,12 @@ class Rootfs:
     def build(self) -> None:
         """Make the root a mount of its own, and mount everything in it."""
         propagation = self._linux.get("rootfsPropagation") or "rslave"
-        mount("none", "/", None, _PROPAGATION[propagation] | MS_REC)
+        mount("none", "/", None, _propagation(propagation))
         if propagation in ("shared", "rshared"):
             self._make_parent_private()
         mount(self._path, self._path, None, MS_BIND | MS_REC)
+        # A shared mount cannot become the root (pivot_root(2)).
+        mount("none", self._path, None, MS_PRIVATE)
         self._root = os.open(self._path, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
         for item in self._config.get("mounts", ()):
             self._mount(item)
@@ -156,7 +158,7 @@ class Rootfs:
         os.close(self._root)
         propagation = self._linux.get("rootfsPropagation")
         if propagation:
-            mount("none", "/", None, _PROPAGATION[propagation] | (MS_REC if propagation.startswith("r") else 0))
+            mount("none", "/", None, _propagation(propagation))
         if self._config["root"].get("readonly"):
             descriptor = os.open("/", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
             mount_setattr(descriptor, set=MOUNT_ATTR_RDONLY)
@@ -298,21 +300,32 @@ class Rootfs:
         finally:
             os.close(descriptor)
 
-    def _open_or_make(self, path: str, directory: bool) -> int:
+    def _open_or_make(self, path: str, directory: bool, links: int = 40) -> int:
+        """Open a path, made with all above it where missing; a link that leads nowhere gets what it leads to."""
         try:
             return self.open(path)
         except FileNotFoundError:
             pass
         parent_path, _, name = path.rstrip("/").rpartition("/")
-        parent = self._open_or_make(parent_path or "/", True)
+        parent = self._open_or_make(parent_path or "/", True, links)
         try:
             if directory:
                 os.mkdir(name, 0o755, dir_fd=parent)
             else:
                 os.close(os.open(name, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC, 0o644, dir_fd=parent))
+        except FileExistsError:
+            if not links:
+                raise
+            target = os.readlink(name, dir_fd=parent)
+            return self._open_or_make(os.path.join(parent_path or "/", target), directory, links - 1)
         finally:
             os.close(parent)
         return self.open(path)
+
+
+def _propagation(name: str) -> int:
+    """Return the flags of a propagation; those that start with r are for everything below, too."""
+    return _PROPAGATION[name] | (MS_REC if name.startswith("r") else 0)
 
 
 def _through(descriptor: int) -> str:

@@ -109,7 +109,7 @@ def test_the_network_none_has_a_loopback_that_is_up(daemon: Daemon) -> None:
 
 def test_the_network_host_is_the_machines(daemon: Daemon) -> None:
     inside = output(daemon, "--network", "host", daemon.busybox, "readlink", "/proc/self/ns/net").strip()
-    assert inside == os.readlink("/proc/self/ns/net")
+    assert inside == str(Path("/proc/self/ns/net").readlink())
 
 
 def test_root_has_dockers_capabilities(daemon: Daemon) -> None:

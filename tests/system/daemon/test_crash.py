@@ -80,7 +80,7 @@ def test_a_killed_shim_is_noticed_and_cleaned_up(own_daemon: Daemon) -> None:
     init = int(str(inspect(daemon, "victim")["Pid"]))
     os.kill(_parent(init), signal.SIGKILL)
     wait_for(lambda: inspect(daemon, "victim")["Status"] == "exited")
-    assert not Path(f"/proc/{init}").exists()
+    wait_for(lambda: is_dead(init))
     daemon.docker("start", "victim")
     assert inspect(daemon, "victim")["Running"] is True
 
@@ -95,7 +95,7 @@ def test_shim_and_daemon_killed_together_leave_nothing(own_daemon: Daemon) -> No
     daemon.start()
     assert inspect(daemon, "victim")["Status"] == "exited"
     assert inspect(daemon, "victim")["ExitCode"] == 255
-    assert not Path(f"/proc/{init}").exists()
+    wait_for(lambda: is_dead(init))
 
 
 def test_containers_restart_with_the_daemon_as_their_policy_says(own_daemon: Daemon) -> None:
@@ -157,8 +157,16 @@ def test_a_kill_at_any_moment_of_a_run_leaves_no_half_made_container(own_daemon:
         daemon.start()
         wait_for(lambda: daemon.docker("ps", "-aq").stdout == "")
     assert daemon.docker("run", "--rm", daemon.busybox, "echo", "fine").stdout == "fine\n"
-    assert os.listdir(daemon.data_root / "containers") == []
+    assert list((daemon.data_root / "containers").iterdir()) == []
     assert [path.name for path in (daemon.exec_root / "shims").iterdir() if path.is_dir()] == []
+
+
+def is_dead(process: int) -> bool:
+    """Whether a process is gone, or only waits for the machine's init to take notice."""
+    try:
+        return Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0] == "Z"
+    except FileNotFoundError:
+        return True
 
 
 def _parent(process: int) -> int:
