@@ -116,9 +116,7 @@ def sized(client: Client, path: str, wanted: bool, redraw: bool = False) -> Iter
 @flag("--detach-keys", about=_KEYS_HELP)
 @flag("--no-stdin", kind=BOOL, about="Do not attach STDIN")
 @flag("--sig-proxy", kind=BOOL, default=True, about="Proxy all received signals to the process")
-def attach(
-    client: Client, arguments: list[str], *, detach_keys: str | None, no_stdin: bool, sig_proxy: bool
-) -> None:
+def attach(client: Client, arguments: list[str], *, detach_keys: str | None, no_stdin: bool, sig_proxy: bool) -> None:
     """Attach to a running container and end with its exit code."""
     container = client.get(f"/containers/{arguments[0]}/json")
     state = container["State"]
@@ -144,15 +142,11 @@ def attach(
     _finish(end.code())
 
 
-@api_command(
-    "start", "CONTAINER [CONTAINER...]", about="Start one or more stopped containers", least=1, most=None
-)
+@api_command("start", "CONTAINER [CONTAINER...]", about="Start one or more stopped containers", least=1, most=None)
 @flag("--attach", "-a", kind=BOOL, about="Attach STDOUT/STDERR and forward signals")
 @flag("--detach-keys", about=_KEYS_HELP)
 @flag("--interactive", "-i", kind=BOOL, about="Attach container's STDIN")
-def start(
-    client: Client, arguments: list[str], *, attach: bool, detach_keys: str | None, interactive: bool
-) -> None:
+def start(client: Client, arguments: list[str], *, attach: bool, detach_keys: str | None, interactive: bool) -> None:
     """Start containers; with `-a` or `-i` one, and attach to it."""
     if not attach and not interactive:
         _start_all(client, arguments)
@@ -179,9 +173,7 @@ def _start_all(client: Client, names: list[str]) -> None:
     report_failures(failures)
 
 
-def _start_attached(
-    client: Client, container: dict[str, Any], interactive: bool, detach_keys: str | None
-) -> None:
+def _start_attached(client: Client, container: dict[str, Any], interactive: bool, detach_keys: str | None) -> None:
     name, terminal = container["Id"], container["Config"]["Tty"]
     stdin = interactive and container["Config"]["OpenStdin"]
     removed = container["HostConfig"].get("AutoRemove")

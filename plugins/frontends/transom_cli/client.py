@@ -145,7 +145,5 @@ class Client:
         try:
             reason = json.loads(answer)["message"]
         except (ValueError, KeyError, TypeError):
-            reason = (
-                answer.decode(errors="replace").strip() or f"it answered with the status {response.status}"
-            )
+            reason = answer.decode(errors="replace").strip() or f"it answered with the status {response.status}"
         raise DaemonError(response.status, reason)

@@ -49,9 +49,7 @@ def collect_filters(pairs: tuple[tuple[str, str], ...]) -> dict[str, list[str]] 
 @api_command("ps", about="List containers")
 @flag("everything", "--all", "-a", kind=BOOL, about="Show all containers (default shows just running)")
 @flag("filters", "--filter", "-f", kind=FILTER, about="Filter output based on conditions provided")
-@flag(
-    "template", "--format", about="Format output as 'table', 'table TEMPLATE', 'json' or with a Go template"
-)
+@flag("template", "--format", about="Format output as 'table', 'table TEMPLATE', 'json' or with a Go template")
 @flag("--last", "-n", kind=INT, default=-1, about="Show n last created containers (includes all states)")
 @flag("--latest", "-l", kind=BOOL, about="Show the latest created container (includes all states)")
 @flag("--no-trunc", kind=BOOL, about="Don't truncate output")

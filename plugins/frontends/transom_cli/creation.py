@@ -25,9 +25,7 @@ CREATE_FLAGS = [
         about="Add an annotation to the container (passed through to the OCI runtime)",
         since="1.43",
     ),
-    Flag(
-        ["--attach", "-a"], LIST._replace(parse=values.stream_name), about="Attach to STDIN, STDOUT or STDERR"
-    ),
+    Flag(["--attach", "-a"], LIST._replace(parse=values.stream_name), about="Attach to STDIN, STDOUT or STDERR"),
     Flag(["--cidfile"], about="Write the container ID to the file"),
     Flag(["--entrypoint"], about="Overwrite the default ENTRYPOINT of the image"),
     Flag(["--env", "-e"], LIST._replace(parse=values.environment), about="Set environment variables"),
@@ -36,21 +34,15 @@ CREATE_FLAGS = [
     Flag(["--graphdriver"], about="Graph driver to keep this container's files with (see driver ls)"),
     Flag(["--group-add"], LIST, about="Add additional groups to join"),
     Flag(["--hostname", "-h"], about="Container host name"),
-    Flag(
-        ["--init"], BOOL, about="Run an init inside the container that forwards signals and reaps processes"
-    ),
+    Flag(["--init"], BOOL, about="Run an init inside the container that forwards signals and reaps processes"),
     Flag(["--interactive", "-i"], BOOL, about="Keep STDIN open even if not attached"),
     Flag(["--label", "-l"], LIST._replace(parse=values.label), about="Set meta data on a container"),
     Flag(["--label-file"], LIST, about="Read in a line delimited file of labels"),
     Flag(["--log-driver"], about="Logging driver for the container"),
     Flag(["--log-opt"], LIST, about="Log driver options"),
-    Flag(
-        ["--mount"], Kind("mount", mount, multiple=True), about="Attach a filesystem mount to the container"
-    ),
+    Flag(["--mount"], Kind("mount", mount, multiple=True), about="Attach a filesystem mount to the container"),
     Flag(["--name"], about="Assign a name to the container"),
-    Flag(
-        ["--network", "--net"], Kind("network", str, multiple=True), about="Connect a container to a network"
-    ),
+    Flag(["--network", "--net"], Kind("network", str, multiple=True), about="Connect a container to a network"),
     Flag(["--oom-score-adj"], INT, default=0, about="Tune host's OOM preferences (-1000 to 1000)"),
     Flag(["--platform"], about="Set platform if server is multi-platform capable"),
     Flag(["--pull"], default="missing", about='Pull image before running ("always", "missing", "never")'),
@@ -169,9 +161,7 @@ def _storage_options(flags: dict[str, Any]) -> dict[str, str]:
     chosen = flags["graphdriver"]
     if chosen:
         if options.get("driver", chosen) != chosen:
-            raise ValueError(
-                "conflicting options: --graphdriver and --storage-opt driver= name different drivers"
-            )
+            raise ValueError("conflicting options: --graphdriver and --storage-opt driver= name different drivers")
         options["driver"] = chosen
     return options
 
@@ -219,12 +209,7 @@ def _create(client: Client, wanted: Specification) -> str:
         return _request(client, wanted)
     except DaemonError as failure:
         # "No such image" and nothing else: a volume or a network may be what is missing.
-        if (
-            failure.status != 404
-            or "image" not in failure.reason.lower()
-            or wanted.pull != "missing"
-            or not reference
-        ):
+        if failure.status != 404 or "image" not in failure.reason.lower() or wanted.pull != "missing" or not reference:
             raise
     if not wanted.quiet:
         CommandFailed(f"Unable to find image '{parse_reference(reference).tagged().familiar}' locally").show()
@@ -237,9 +222,7 @@ def _pullable(image: str) -> str:
 
     Raises `CommandFailed` for what is neither.
     """
-    if len(image.removeprefix("sha256:")) == 64 and set(image.removeprefix("sha256:")) <= set(
-        "0123456789abcdef"
-    ):
+    if len(image.removeprefix("sha256:")) == 64 and set(image.removeprefix("sha256:")) <= set("0123456789abcdef"):
         return ""
     parse_reference(image)
     return image

@@ -20,9 +20,7 @@ LISTING = Listing(
 
 
 @api_command("ls", about="List drivers, and why those do not work that do not")
-@flag(
-    "template", "--format", about="Format output as 'table', 'table TEMPLATE', 'json' or with a Go template"
-)
+@flag("template", "--format", about="Format output as 'table', 'table TEMPLATE', 'json' or with a Go template")
 @flag("--kind", about="Show drivers of one kind: graph, exec, volume, network or log")
 @flag("--quiet", "-q", kind=BOOL, about="Only display driver names")
 def ls(
@@ -42,9 +40,7 @@ def ls(
     shown.print(LISTING, [_row(driver) for driver in drivers if kind in (None, driver["Kind"])])
 
 
-@api_command(
-    "inspect", "NAME [NAME...]", about="Display all that is known about a driver", least=1, most=None
-)
+@api_command("inspect", "NAME [NAME...]", about="Display all that is known about a driver", least=1, most=None)
 @flag("template", "--format", "-f", about=FORMAT_HELP)
 @flag("--kind", about="Look among drivers of one kind: graph, exec, volume, network or log")
 def inspect(client: Client, arguments: list[str], *, template: str | None, kind: str | None) -> None:

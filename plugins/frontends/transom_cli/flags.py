@@ -172,8 +172,7 @@ class ApiCommand(click.Command):
         path = ctx.command_path
         program = path.partition(" ")[0]
         raise CommandFailed(
-            f"{program}: '{path}' {wanted}\n\n{self.get_usage(ctx)}\n\n"
-            f"{verb} '{path} --help' for more information"
+            f"{program}: '{path}' {wanted}\n\n{self.get_usage(ctx)}\n\n{verb} '{path} --help' for more information"
         )
 
     def get_usage(self, ctx: click.Context) -> str:

@@ -40,9 +40,7 @@ _NONE = "<none>"
 @flag("everything", "--all", "-a", kind=BOOL, about="Show all images (default hides intermediate images)")
 @flag("--digests", kind=BOOL, about="Show digests")
 @flag("filters", "--filter", "-f", kind=FILTER, about="Filter output based on conditions provided")
-@flag(
-    "template", "--format", about="Format output as 'table', 'table TEMPLATE', 'json' or with a Go template"
-)
+@flag("template", "--format", about="Format output as 'table', 'table TEMPLATE', 'json' or with a Go template")
 @flag("--no-trunc", kind=BOOL, about="Don't truncate output")
 @flag("--quiet", "-q", kind=BOOL, about="Only show image IDs")
 def images(
@@ -105,17 +103,13 @@ def _names(image: dict[str, Any], by_digest: bool) -> list[tuple[str, str, str]]
     lines = []
     for repository, names in tags.items():
         own = digests.pop(repository, [])
-        lines += [
-            (repository, tag, digest) for digest in (own if by_digest and own else [_NONE]) for tag in names
-        ]
+        lines += [(repository, tag, digest) for digest in (own if by_digest and own else [_NONE]) for tag in names]
     for repository, own in digests.items():
         lines += [(repository, _NONE, digest) for digest in (own if by_digest else [_NONE])]
     return lines or [(_NONE, _NONE, _NONE)]
 
 
-def _row(
-    image: dict[str, Any], repository: str, tag: str, digest: str, truncate: bool, now: float
-) -> dict[str, Any]:
+def _row(image: dict[str, Any], repository: str, tag: str, digest: str, truncate: bool, now: float) -> dict[str, Any]:
     """Return what the fields of `--format` are for one line."""
     identity = image["Id"].removeprefix("sha256:")[:12] if truncate else image["Id"]
     shared, size = image.get("SharedSize", -1), image["Size"]

@@ -57,9 +57,7 @@ COMMANDS = {
     "create": Entry("run", "create", "Create a new container"),
     "daemon": Entry("daemon", "daemon", "Run the engine in the foreground"),
     "events": Entry("events", "events", "Get real time events from the server"),
-    "inspect": Entry(
-        "inspection", "inspect", "Return low-level information on containers, images and volumes"
-    ),
+    "inspect": Entry("inspection", "inspect", "Return low-level information on containers, images and volumes"),
     "kill": Entry("lifecycle", "kill", "Kill one or more running containers"),
     "logs": Entry("logs", "logs", "Fetch the logs of a container"),
     "restart": Entry("lifecycle", "restart", "Restart one or more containers"),
@@ -67,9 +65,7 @@ COMMANDS = {
     "rmi": Entry("images", "rmi", "Remove one or more images"),
     "start": Entry("attach", "start", "Start one or more stopped containers"),
     "stop": Entry("lifecycle", "stop", "Stop one or more running containers"),
-    "wait": Entry(
-        "lifecycle", "wait", "Block until one or more containers stop, then print their exit codes"
-    ),
+    "wait": Entry("lifecycle", "wait", "Block until one or more containers stop, then print their exit codes"),
 }
 SECTIONS = ("Common Commands", "Management Commands", "Commands", "Commands of Plugins")
 
@@ -77,9 +73,7 @@ SECTIONS = ("Common Commands", "Management Commands", "Commands", "Commands of P
 class LazyGroup(click.Group):
     """A command with sub-commands, whose modules are imported when they are called."""
 
-    def __init__(
-        self, name: str, entries: Mapping[str, Entry], about: str, flags: Sequence[Flag] = ()
-    ) -> None:
+    def __init__(self, name: str, entries: Mapping[str, Entry], about: str, flags: Sequence[Flag] = ()) -> None:
         super().__init__(name, help=about, params=list(flags), add_help_option=False)
         self.entries = entries
 
@@ -92,9 +86,7 @@ class LazyGroup(click.Group):
         entry = self.entries.get(cmd_name)
         if entry is None:
             return None
-        found: click.Command = getattr(
-            importlib.import_module(f"transom_cli.{entry.module}"), entry.attribute
-        )
+        found: click.Command = getattr(importlib.import_module(f"transom_cli.{entry.module}"), entry.attribute)
         return found
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
@@ -144,15 +136,11 @@ class LazyGroup(click.Group):
         entries = self._listed()
         width = max(len(name) for name in entries) + 2
         for section in SECTIONS:
-            lines = [
-                f"  {name:{width}}{entry.help}" for name, entry in entries.items() if entry.section == section
-            ]
+            lines = [f"  {name:{width}}{entry.help}" for name, entry in entries.items() if entry.section == section]
             if lines:
                 parts.append("\n".join([f"{section}:", *lines]))
         if self.params:
-            parts.append(
-                "Global Options:\n" + describe_flags([item for item in self.params if isinstance(item, Flag)])
-            )
+            parts.append("Global Options:\n" + describe_flags([item for item in self.params if isinstance(item, Flag)]))
         parts.append(f"Run '{ctx.command_path} COMMAND --help' for more information on a command.")
         return "\n\n".join(parts)
 

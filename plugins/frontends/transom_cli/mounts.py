@@ -143,13 +143,10 @@ def _set_tmpfs(options: dict[str, Any], key: str, value: str, field: str) -> Non
 def _check_recursive(result: dict[str, Any]) -> None:
     """Raise `ValueError` where a mount is to be read-only all the way down and cannot be."""
     if not result.get("ReadOnly"):
-        raise ValueError(
-            "option 'bind-recursive=readonly' requires 'readonly' to be specified in conjunction"
-        )
+        raise ValueError("option 'bind-recursive=readonly' requires 'readonly' to be specified in conjunction")
     if result["BindOptions"].get("Propagation") != "rprivate":
         raise ValueError(
-            "option 'bind-recursive=readonly' requires 'bind-propagation=rprivate' to be specified in"
-            " conjunction"
+            "option 'bind-recursive=readonly' requires 'bind-propagation=rprivate' to be specified in conjunction"
         )
 
 

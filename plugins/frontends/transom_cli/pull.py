@@ -25,9 +25,7 @@ def pull(client: Client, arguments: list[str], *, platform: str | None, quiet: b
     print(reference.tagged())
 
 
-def pull_image(
-    client: Client, name: str, platform: str | None, *, quiet: bool, to_stderr: bool = False
-) -> None:
+def pull_image(client: Client, name: str, platform: str | None, *, quiet: bool, to_stderr: bool = False) -> None:
     """Have the daemon pull an image, and show its progress unless `quiet`. Raises `CommandFailed`."""
     from transom_cli.progress import Lines, show_on_terminal  # `run` pulls seldom
 

@@ -54,9 +54,7 @@ def _start(client: Client, container: str, wanted: Specification, detach_keys: s
         connection = None
         if stdin or watched:
             connection = undo.enter_context(
-                attached(
-                    client, container, stdin=stdin, stdout=stdout, stderr=stderr, detach_keys=detach_keys
-                )
+                attached(client, container, stdin=stdin, stdout=stdout, stderr=stderr, detach_keys=detach_keys)
             )
         removed = wanted.host["AutoRemove"]
         end = Exit(client, container, "removed" if removed else "next-exit")

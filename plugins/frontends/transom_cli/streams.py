@@ -63,9 +63,7 @@ def copy_output(chunks: Iterable[bytes], terminal: bool) -> None:
         _show(data, None if terminal else frames)
 
 
-def exchange(
-    connection: Connection, *, terminal: bool, stdin: bool, detach_keys: DetachKeys | None = None
-) -> bool:
+def exchange(connection: Connection, *, terminal: bool, stdin: bool, detach_keys: DetachKeys | None = None) -> bool:
     """Copy an attached process's output to ours and, if `stdin`, our input to it, until its output ends.
 
     The end of our input closes its input only. Nothing waits while the other direction could go on, so a

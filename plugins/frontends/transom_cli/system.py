@@ -59,10 +59,7 @@ def info(client: Client, _arguments: list[str], *, template: str | None) -> None
     if parsed:
         print(parsed.render({**about, "ClientInfo": ours}))
     else:
-        print(
-            f"Client:\n Version:    {ours['Version']}\n Context:    {ours['Context']}\n Debug Mode: false\n\n"
-            "Server:"
-        )
+        print(f"Client:\n Version:    {ours['Version']}\n Context:    {ours['Context']}\n Debug Mode: false\n\nServer:")
         if failure is None:
             print("\n".join(_describe(about)), end="\n\n")
             for warning in about.get("Warnings") or []:
@@ -208,9 +205,7 @@ def _describe(about: dict[str, Any]) -> list[str]:
     lines += _present(about, ("Name", "Name"), ("ID", "ID"))
     lines.append(f" Docker Root Dir: {about['DockerRootDir']}")
     lines.append(f" Debug Mode: {_truth(about.get('Debug'))}")
-    lines += _present(
-        about, ("HTTP Proxy", "HttpProxy"), ("HTTPS Proxy", "HttpsProxy"), ("No Proxy", "NoProxy")
-    )
+    lines += _present(about, ("HTTP Proxy", "HttpProxy"), ("HTTPS Proxy", "HttpsProxy"), ("No Proxy", "NoProxy"))
     if about.get("Labels"):
         lines += [" Labels:", *(f"  {label}" for label in about["Labels"])]
     lines.append(f" Experimental: {_truth(about.get('ExperimentalBuild'))}")
@@ -236,9 +231,7 @@ def _security(options: list[str]) -> list[str]:
 
 
 def _registries(config: dict[str, Any]) -> list[str]:
-    insecure = [
-        name for name, index in (config.get("IndexConfigs") or {}).items() if not index.get("Secure", True)
-    ]
+    insecure = [name for name, index in (config.get("IndexConfigs") or {}).items() if not index.get("Secure", True)]
     insecure += config.get("InsecureRegistryCIDRs") or []
     mirrors = config.get("Mirrors") or []
     lines = [" Insecure Registries:", *(f"  {name}" for name in insecure)] if insecure else []

@@ -24,8 +24,8 @@ _TOKEN = re.compile(
 _FUNCTIONS = ("json", "println")
 #: Objects whose keys people choose: a key that is not there is no mistake.
 _FREE_FORM = {
-    "Annotations", "Data", "ExposedPorts", "Labels", "Networks", "Options", "PortBindings", "Ports",
-    "StorageOpt", "Sysctls", "Tmpfs", "Volumes",
+    "Annotations", "Attributes", "Data", "ExposedPorts", "Labels", "Networks", "Options", "PortBindings",
+    "Ports", "StorageOpt", "Sysctls", "Tmpfs", "Volumes",
 }  # fmt: skip
 
 
@@ -75,9 +75,7 @@ class Template:
 
         `escape_html` makes `json` write <, > and & as escapes, as Go's encoder does unless told otherwise.
         """
-        return "".join(
-            part if isinstance(part, str) else self._action(part, data, escape_html) for part in self.parts
-        )
+        return "".join(part if isinstance(part, str) else self._action(part, data, escape_html) for part in self.parts)
 
     def names(self) -> set[str]:
         """Return the names of the thing's own fields that the template uses; empty is the whole thing."""
@@ -105,9 +103,7 @@ class Template:
 
     def _operands(self, command: _Command, data: Any) -> list[Any]:
         """Return the values of a command's operands; a field that is a method takes those after it."""
-        operands = [
-            self._resolve(item, data) if isinstance(item, _Fields) else item for item in command.operands
-        ]
+        operands = [self._resolve(item, data) if isinstance(item, _Fields) else item for item in command.operands]
         if not command.function and operands and callable(operands[0]):
             return [operands[0](*operands[1:])]
         return operands
@@ -118,7 +114,8 @@ class Template:
             if not isinstance(value, Mapping):
                 raise self._failed(fields, f"can't evaluate field {name} in type {_type_name(value)}")
             if name in value:
-                value, parent = value[name], name
+                found = value[name]
+                value, parent = {} if found is None and name in _FREE_FORM else found, name
             elif parent in _FREE_FORM:
                 return NO_VALUE
             else:

@@ -90,9 +90,7 @@ class Response:
         length = self.headers.get("content-length")
         self._length = int(length) if length is not None and length.isdecimal() else None
         bounded = self._bodiless or self._chunked or self._length is not None
-        self.reusable = (
-            bounded and version == "HTTP/1.1" and self.headers.get("connection", "").lower() != "close"
-        )
+        self.reusable = bounded and version == "HTTP/1.1" and self.headers.get("connection", "").lower() != "close"
 
     def _line(self) -> str:
         try:
@@ -171,9 +169,7 @@ class Connection:
         self.socket = address.connect()
         self.reader = self.socket.makefile("rb")
 
-    def request(
-        self, method: str, target: str, headers: dict[str, str], body: bytes | None = None
-    ) -> Response:
+    def request(self, method: str, target: str, headers: dict[str, str], body: bytes | None = None) -> Response:
         """Send a request and return the answer's head. Raises `Unreachable` if the daemon hangs up."""
         host = f"{self.address.name}:{self.address.port}" if self.address.name else "localhost"
         head = [f"{method} {target} HTTP/1.1", f"Host: {host}", "User-Agent: transom"]

@@ -147,19 +147,25 @@ def _read_lines(files: tuple[str, ...]) -> list[str]:
     found = []
     for name in files:
         try:
-            content = Path(name).read_text(encoding="utf-8-sig")
+            with open(name, "rb") as file:
+                lines = file.read().removeprefix(b"\xef\xbb\xbf").splitlines()
         except OSError as error:
             raise ValueError(f"open {name}: {(error.strerror or str(error)).lower()}") from error
-        except UnicodeDecodeError as error:
-            raise ValueError(f"{name}: invalid utf8 bytes at byte {error.start}") from error
-        for number, line in enumerate(content.splitlines(), 1):
-            stripped = line.lstrip()
-            if not stripped or stripped.startswith("#"):
-                continue
-            key = stripped.partition("=")[0]
-            if not key:
-                raise ValueError(f"invalid variable: no variable name on line {number} of {name}")
-            if any(character.isspace() for character in key):
-                raise ValueError(f"invalid variable: variable '{key}' contains whitespaces")
-            found.append(stripped)
+        for number, raw in enumerate(lines, 1):
+            try:
+                line = raw.decode().lstrip()
+            except UnicodeDecodeError:
+                shown = " ".join(map(str, raw))
+                raise ValueError(f"invalid env file ({name}): invalid utf8 bytes at line {number}: [{shown}]") from None
+            if line and not line.startswith("#"):
+                found.append(_checked_line(name, line))
     return found
+
+
+def _checked_line(name: str, line: str) -> str:
+    key = line.partition("=")[0]
+    if not key:
+        raise ValueError(f"invalid env file ({name}): no variable name on line '{line}'")
+    if any(character.isspace() for character in key):
+        raise ValueError(f"invalid env file ({name}): variable '{key}' contains whitespaces")
+    return line

@@ -33,9 +33,7 @@ LISTING = Listing(
 @flag("--driver", "-d", default="local", about="Specify volume driver name")
 @flag("--label", kind=LIST._replace(parse=values.label), about="Set metadata for a volume")
 @flag("--opt", "-o", kind=Kind("map", str, multiple=True), about="Set driver specific options")
-def create(
-    client: Client, arguments: list[str], *, driver: str, label: tuple[str, ...], opt: tuple[str, ...]
-) -> None:
+def create(client: Client, arguments: list[str], *, driver: str, label: tuple[str, ...], opt: tuple[str, ...]) -> None:
     """Create a volume and print its name."""
     body = {"Driver": driver, "DriverOpts": values.key_values(opt), "Labels": values.key_values(label)}
     if arguments:
@@ -45,9 +43,7 @@ def create(
 
 @api_command("ls", about="List volumes")
 @flag("filters", "--filter", "-f", kind=FILTER, about='Provide filter values (e.g. "dangling=true")')
-@flag(
-    "template", "--format", about="Format output as 'table', 'table TEMPLATE', 'json' or with a Go template"
-)
+@flag("template", "--format", about="Format output as 'table', 'table TEMPLATE', 'json' or with a Go template")
 @flag("--quiet", "-q", kind=BOOL, about="Only display volume names")
 def ls(
     client: Client,
@@ -113,6 +109,4 @@ def _row(volume: dict[str, Any]) -> dict[str, Any]:
 
 def _natural(name: str) -> list[tuple[int, int, str]]:
     """Return a key by which numbers in names sort as numbers."""
-    return [
-        (0, int(part), "") if part.isdigit() else (1, 0, part) for part in re.split(r"(\d+)", name) if part
-    ]
+    return [(0, int(part), "") if part.isdigit() else (1, 0, part) for part in re.split(r"(\d+)", name) if part]
