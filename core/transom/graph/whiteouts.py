@@ -49,11 +49,9 @@ class Whiteouts(enum.Enum):
 
 
 def hidden_name(name: bytes) -> bytes | None:
-    """Return what a whiteout's file name hides: a name, or b"" for the whole directory; None if it hides
-    nothing.
+    """Return what a whiteout's file name hides: a name, b"" for the whole directory, None if nothing.
 
-    Raises `CorruptContent` for a
-    whiteout of no name or of the directory itself.
+    Raises `CorruptContent` for a whiteout of no name or of the directory itself.
     """
     if name == OPAQUE_NAME:
         return b""
