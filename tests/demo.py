@@ -60,7 +60,7 @@ def _demonstrate(directory: Path) -> bool:
 
 def _pairs(daemon: Daemon) -> list[tuple[str, str]]:
     drivers = [json.loads(line) for line in daemon.transom("driver", "ls", "--format", "json").stdout.splitlines()]
-    working = [driver for driver in drivers if not driver["Unavailable"]]
+    working = [driver for driver in drivers if driver["Status"] == "works"]
     names = {kind: [driver["Name"] for driver in working if driver["Kind"] == kind] for kind in ("graph", "exec")}
     return [(graph, execdriver) for graph in names["graph"] for execdriver in names["exec"]]
 

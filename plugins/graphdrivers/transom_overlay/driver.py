@@ -1,9 +1,10 @@
 """Layers for the kernel's overlayfs.
 
-    <root>/<layer>/diff      what the layer adds and changes, with overlayfs's own whiteouts for what it
-    removes <root>/<layer>/work      overlayfs's working directory <root>/<layer>/parent    a symbolic link
-    to the parent's directory <root>/.empty            stands below a layer that has no parent, since
-    overlayfs wants something there <mounts>/<layer>         where the layer is mounted
+    <root>/<layer>/diff      what the layer adds and changes, with overlayfs's own whiteouts for what it removes
+    <root>/<layer>/work      overlayfs's working directory
+    <root>/<layer>/parent    a symbolic link to the parent's directory
+    <root>/.empty            stands below a layer that has no parent, since overlayfs wants something there
+    <mounts>/<layer>         where the layer is mounted
 
 A layer's directory says nothing of its ancestors but the parent's name, so layers are made and filled in
 any order.
@@ -14,7 +15,7 @@ from __future__ import annotations
 import errno
 import os
 import tempfile
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, ClassVar
@@ -24,7 +25,7 @@ from transom.graph.copy import copy_attributes
 from transom.graph.difference import find_upper_changes, measure_difference, write_upper
 from transom.graph.extract import extract
 from transom.graph.layer_directories import LayerDirectories
-from transom.graph.whiteouts import Whiteouts
+from transom.graph.whiteouts import OPAQUE_ATTRIBUTE, Whiteouts
 from transom.runtime.syscalls.mounts import MNT_DETACH, UMOUNT_NOFOLLOW, is_mount_point, umount2
 from transom_overlay.mounting import SCRATCH_PREFIX, mount_overlay
 from transom_overlay.probe import backing_file_system, probe_overlay
@@ -93,8 +94,7 @@ class OverlayDriver(GraphDriver):
         return target
 
     def _mount(self, layer: str, target: Path, *, read_only: bool) -> None:
-        layers = self._layers.lineage(layer)
-        directories = [self.root / name / "diff" for name in layers]
+        directories = list(_visible(self.root / name / "diff" for name in self._layers.lineage(layer)))
         self._empty.mkdir(mode=0o755, exist_ok=True)
         if read_only:
             mount_overlay(target, [*directories, self._empty])
@@ -143,6 +143,22 @@ class OverlayDriver(GraphDriver):
             if name.startswith(".probe-"):
                 _unmount(self.root / name / "target")
         self._layers.recover({*known, _EMPTY})
+
+
+def _visible(directories: Iterable[Path]) -> Iterator[Path]:
+    """Yield the layers of a stack, topmost first, down to one whose root hides all below it.
+
+    overlayfs itself asks every directory but the root whether it is opaque.
+    """
+    for directory in directories:
+        yield directory
+        try:
+            os.getxattr(directory, OPAQUE_ATTRIBUTE)
+        except OSError as error:
+            if error.errno not in (errno.ENODATA, errno.EOPNOTSUPP):
+                raise
+        else:
+            return
 
 
 def _unmount(target: Path) -> None:

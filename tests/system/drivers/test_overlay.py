@@ -38,10 +38,16 @@ class TestOverlayOnOldKernels(GraphDriverSuite):
 
     @pytest.fixture(autouse=True)
     def old_kernel(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        def unknown(_filesystem: int, key: str, _value: object) -> None:
-            raise OSError(errno.EINVAL, f"fsconfig {key}: Invalid argument")
+        forget_lowerdir_by_fsconfig(monkeypatch)
 
-        monkeypatch.setattr(mounting, "fsconfig_string", unknown)
+
+def forget_lowerdir_by_fsconfig(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let the kernel answer as one before 6.8."""
+
+    def unknown(_filesystem: int, key: str, _value: object) -> None:
+        raise OSError(errno.EINVAL, f"fsconfig {key}: Invalid argument")
+
+    monkeypatch.setattr(mounting, "fsconfig_string", unknown)
 
 
 def test_a_read_only_mount_refuses_writes(driver: GraphDriver) -> None:
@@ -147,3 +153,18 @@ def test_what_stands_in_the_way_is_said_with_a_remedy(
         OverlayDriver.probe(tmp_path)
     assert failure.value.remedy
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("old", [False, True], ids=["lowerdir+", "short names"])
+def test_a_layer_that_replaces_the_root_hides_all_below_it(
+    driver: GraphDriver, monkeypatch: pytest.MonkeyPatch, old: bool
+) -> None:
+    if old:
+        forget_lowerdir_by_fsconfig(monkeypatch)
+    driver.create("below", None)
+    driver.apply("below", layer_archive(file(b"hidden", b"old")))
+    driver.create("replacing", "below")
+    driver.apply("replacing", layer_archive(file(b".wh..wh..opq", b""), file(b"shown", b"new")))
+    driver.create("above", "replacing")
+    with driver.mounted("above") as path:
+        assert [item.name for item in path.iterdir()] == ["shown"]
