@@ -55,7 +55,7 @@ def test_an_ulimit_has_a_soft_and_a_hard_limit(text: str, expected: dict[str, ob
 
 @pytest.mark.parametrize("text", ["nofile", "foo=1", "nofile=x", "nofile=6:5", "nofile=1:2:3", "nofile=-1:5"])
 def test_a_wrong_ulimit_is_refused(text: str) -> None:
-    with pytest.raises(ValueError, match="ulimit|invalid syntax|too many"):
+    with pytest.raises(ValueError, match=r"ulimit|invalid syntax|too many"):
         values.ulimit(text)
 
 
