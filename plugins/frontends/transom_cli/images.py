@@ -58,7 +58,7 @@ def images(
     shown = parse_format("{{.ID}}" if quiet else template or "")
     pairs = (*filters, *(("reference", name) for name in arguments))
     found = client.get("/images/json", all=everything, filters=collect_filters(pairs))
-    by_digest = digests or shown.uses("Digest")
+    by_digest = digests or "{{.Digest}}" in (template or "")
     now = time.time()
     rows = [
         _row(image, repository, tag, digest, not no_trunc, now)
