@@ -58,6 +58,8 @@ class Connection(asyncio.Protocol):
         #: What came behind a request whose connection may become a stream; None for every other request.
         self._held: bytes | None = None
         self._answering = False
+        #: The present request's answer, if its head has been sent and its body comes over time.
+        self.begun: web.StreamResponse | None = None
 
     # What asyncio calls
 
@@ -102,7 +104,7 @@ class Connection(asyncio.Protocol):
 
     def answered(self) -> None:
         """The handler of the present request has made its answer; the next request may come."""
-        self._answering = False
+        self._answering, self.begun = False, None
         if self._held is None or self._transport.is_closing():
             return
         held, self._held = self._held, None

@@ -11,7 +11,7 @@ from aiohttp import web
 
 from transom import __version__
 from transom.errors import InvalidParameter, TransomError, Unavailable
-from transom_api.connection import Connection
+from transom_api.connection import connection_of
 from transom_api.jobs import engine_of
 
 __all__ = [
@@ -58,7 +58,7 @@ async def open_stream(request: web.Request, content_type: str) -> web.StreamResp
     """Begin an answer whose body comes over time; its head is on the way to the client when this returns."""
     response = web.StreamResponse(headers={"Content-Type": content_type})
     await response.prepare(request)
-    request["stream"] = response
+    connection_of(request).begun = response
     return response
 
 
@@ -96,17 +96,14 @@ async def edge(request: web.Request, handler: Handler) -> web.StreamResponse:
             f"internal error in {request.method} {request.path}: {type(error).__name__}: {error}",
         )
     finally:
-        protocol = request.transport.get_protocol() if request.transport is not None else None
-        if isinstance(protocol, Connection):
-            protocol.answered()
+        if request.transport is not None:
+            connection_of(request).answered()
 
 
 def _failure(request: web.Request, status: int, message: str) -> web.StreamResponse:
     """Return an error's answer. Where an answer has begun, the connection is cut, so that it is not taken for whole."""
-    begun: web.StreamResponse | None = request.get("stream")
-    if begun is not None:
-        if request.transport is not None:
-            request.transport.abort()
+    if request.transport is not None and (begun := connection_of(request).begun) is not None:
+        request.transport.abort()
         return begun
     if status == 304:
         return empty(304)
