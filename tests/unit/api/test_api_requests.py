@@ -170,7 +170,5 @@ def test_routes_of_plugins_are_served_like_the_own_ones(engine, connect):
     async def shout(request: web.Request) -> web.StreamResponse:
         return web.json_response({"threads": request.app["engine"].config.threads})
 
-    engine.catalog = SimpleNamespace(
-        gather=lambda _hook: [(web.get("/shout", shout), SimpleNamespace(name="loud"))]
-    )
+    engine.catalog = SimpleNamespace(gather=lambda _hook: [(web.get("/shout", shout), SimpleNamespace(name="loud"))])
     assert connect().get("/v1.44/shout").json == {"threads": 256}

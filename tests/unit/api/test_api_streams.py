@@ -152,7 +152,9 @@ def test_a_container_that_does_not_exist_is_an_error_and_the_connection_goes_on(
     engine.results.update(inspect=NotFound("No such container: web"))
     connection = api.open()
     for _ in range(2):
-        connection.request("POST", "/containers/web/attach?stream=1", headers={"Upgrade": "tcp", "Connection": "Upgrade"})
+        connection.request(
+            "POST", "/containers/web/attach?stream=1", headers={"Upgrade": "tcp", "Connection": "Upgrade"}
+        )
         response = connection.getresponse()
         assert (response.status, json.loads(response.read())) == (404, {"message": "No such container: web"})
     connection.request("GET", "/_ping")
