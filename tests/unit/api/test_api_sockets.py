@@ -116,11 +116,14 @@ def test_a_daemon_with_a_client_or_a_container_goes_on(engine, connect):
     engine.listed = [container]
     client = connect()
     assert not engine.stopping.wait(0.3)
-    with client.connect():
-        engine.listed = []
-        assert not engine.stopping.wait(0.3)
-        container.state = State(status=Status.RESTARTING)
-        engine.listed = [container]
+    connection = client.open()
+    connection.request("GET", "/_ping")
+    connection.getresponse().read()
+    engine.listed = []
+    assert not engine.stopping.wait(0.3)
+    container.state = State(status=Status.RESTARTING)
+    engine.listed = [container]
+    connection.close()
     assert not engine.stopping.wait(0.3)
     engine.listed = []
     assert engine.stopping.wait(20)

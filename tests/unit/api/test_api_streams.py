@@ -75,6 +75,7 @@ def echo(job, *, connection, leftover, **_):
 
 
 ATTACH = b"POST /v1.50/containers/web/attach?stream=1&stdin=1&stdout=1 HTTP/1.1\r\nHost: d\r\n"
+UPGRADE_FIELDS = {"Upgrade": "tcp", "Connection": "Upgrade"}
 UPGRADE = b"Connection: Upgrade\r\nUpgrade: tcp\r\n"
 
 
@@ -152,9 +153,7 @@ def test_a_container_that_does_not_exist_is_an_error_and_the_connection_goes_on(
     engine.results.update(inspect=NotFound("No such container: web"))
     connection = api.open()
     for _ in range(2):
-        connection.request(
-            "POST", "/containers/web/attach?stream=1", headers={"Upgrade": "tcp", "Connection": "Upgrade"}
-        )
+        connection.request("POST", "/containers/web/attach?stream=1", headers=UPGRADE_FIELDS)
         response = connection.getresponse()
         assert (response.status, json.loads(response.read())) == (404, {"message": "No such container: web"})
     connection.request("GET", "/_ping")
