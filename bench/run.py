@@ -3,8 +3,8 @@
     ../shared/peers/run make bench        # or on any host where dockerd listens: PEER_DOCKER_HOST=unix://… make bench
 
 The stock docker client speaks to both. On a host without dockerd Transom's own figures are printed alone. With REGISTRY
-(`host:port`, with busybox:latest and layers:latest in it) images come from there; without it a registry is started and gets what
-it needs. Figures are medians; runs of the two alternate, so that a busy machine is busy for both.
+(`host:port`, with busybox:latest and layers:latest in it) images come from there; without it a registry is started and
+gets what it needs. Figures are medians; runs of the two alternate, so that a busy machine is busy for both.
 """
 
 from __future__ import annotations

@@ -2,8 +2,8 @@
 
     make demo
 
-It starts Debian's docker-registry on loopback with an image that umoci made and skopeo brought, and a daemon of its own, all on a
-private host (network and mount namespaces of its own), and takes everything away at the end.
+It starts Debian's docker-registry on loopback with an image that umoci made and skopeo brought, and a daemon of its
+own, all on a private host (network and mount namespaces of its own), and takes everything away at the end.
 """
 
 from __future__ import annotations

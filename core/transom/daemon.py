@@ -7,7 +7,6 @@ import os
 import signal
 import sys
 import threading
-from pathlib import Path
 
 from transom.config import Config
 from transom.engine import Engine
@@ -33,10 +32,12 @@ def main(config: Config) -> int:
 
 
 def _serve(engine: Engine) -> int:
+    # A signal handler may interrupt whoever holds a lock, so it only writes to a pipe.
+    woken, wake = os.pipe()
     for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda _number, _frame: engine.stopping.set())
+        signal.signal(number, lambda _number, _frame: os.write(wake, b"s"))
     pid_file = engine.config.exec_root / "daemon.pid"
-    _write(pid_file, str(os.getpid()))
+    pid_file.write_text(f"{os.getpid()}\n")
     failures: list[BaseException] = []
 
     def serve(frontend: object) -> None:
@@ -45,7 +46,7 @@ def _serve(engine: Engine) -> int:
         except BaseException as error:  # noqa: BLE001 handed to the main thread, which ends the daemon with it
             failures.append(error)
         finally:
-            engine.stopping.set()
+            os.write(wake, b"e")
 
     threads = [
         threading.Thread(target=serve, args=(frontend,), name=frontend.plugin_name)
@@ -54,9 +55,8 @@ def _serve(engine: Engine) -> int:
     for thread in threads:
         thread.start()
     log.info("serving %s with the data root %s", ", ".join(engine.config.hosts), engine.config.data_root)
-    # Signals are handled by the main thread only, between waits.
-    while not engine.stopping.wait(3600):
-        pass
+    os.read(woken, 1)
+    engine.stopping.set()
     for thread in threads:
         thread.join()
     pid_file.unlink(missing_ok=True)
@@ -65,7 +65,3 @@ def _serve(engine: Engine) -> int:
             raise failure
         log.error("a frontend failed", exc_info=failure)
     return 1 if failures else 0
-
-
-def _write(path: Path, text: str) -> None:
-    path.write_text(f"{text}\n")

@@ -51,7 +51,7 @@ def transom_jobs() -> Mapping[str, Handler]:  # type: ignore[empty-body]
 
 @hookspec(firstresult=True)
 def transom_call_job(engine: Engine, job: Job) -> Any:
-    """Run a job. The first result that is not None wins; the engine's own implementation, called last, calls the handler.
+    """Run a job. The first result that is not None wins; the engine's own, called last, calls the handler.
 
     A wrapper (`@hookimpl(wrapper=True)`) around it sees every job: it can audit, time, deny (by raising) or change it.
     """

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
 from testbed.daemon import Daemon
 from testbed.host import become_private, left_behind
 from testbed.registry import Registry

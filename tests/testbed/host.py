@@ -33,7 +33,7 @@ def left_behind(directory: Path) -> list[str]:
             if below in command or (_name(process).startswith("transom-") and below in _directory(process)):
                 found.append(f"process {process.name}: {command}")
     links = [line.split(":")[0].strip() for line in _lines("/proc/self/net/dev")[2:]]
-    found += [f"link {name}" for name in links if name != "lo"]
+    found += [f"link {name}" for name in links if name.startswith("transom")]
     loops = subprocess.run(
         ["losetup", "--list", "--noheadings", "--output", "BACK-FILE"], capture_output=True, text=True
     )
@@ -62,6 +62,6 @@ def _name(process: Path) -> str:
 def _directory(process: Path) -> str:
     """Return where a shim's complaints go, which tells whose shim it is."""
     try:
-        return os.readlink(process / "fd" / "2")
+        return str((process / "fd" / "2").readlink())
     except OSError:
         return ""

@@ -140,7 +140,7 @@ class Preparation:
                     f'invalid mount config for type "bind": bind source path does not exist: {mount.source}'
                 )
             try:
-                os.makedirs(mount.source, 0o755, exist_ok=True)
+                Path(mount.source).mkdir(0o755, parents=True, exist_ok=True)
             except OSError as error:
                 raise InvalidParameter(
                     f"error while creating mount source path '{mount.source}': {error.strerror}"

@@ -47,6 +47,6 @@ def find_directory(root: Path, path: str) -> Path | None:
     finally:
         os.close(top)
     try:
-        return Path(os.readlink(f"/proc/self/fd/{found}"))
+        return Path(f"/proc/self/fd/{found}").readlink()
     finally:
         os.close(found)

@@ -51,7 +51,7 @@ class Channel:
             self._socket.send(data)
 
     def receive(self) -> tuple[Message, list[int]] | None:
-        """Return the next message and its descriptors, which are the caller's to close; None when the other end is gone."""
+        """Return the next message and its descriptors, the caller's to close; None when the other end is gone."""
         try:
             data, descriptors, _, _ = socket.recv_fds(self._socket, LIMIT, _MOST_DESCRIPTORS)
         except ConnectionError:

@@ -19,8 +19,9 @@ __all__ = ["Session"]
 class Session:
     """The streams of one process.
 
-    `terminal` says whether it has a terminal, `stdin` whether clients can write to it, `stdin_once` whether its stdin ends
-    with the first client's input. `log` is called with each piece of output, `on_drained` when the last has been read.
+    `terminal` says whether it has a terminal, `stdin` whether clients can write to it, `stdin_once` whether its stdin
+    ends with the first client's input. `log` is called with each piece of output, `on_drained` when the last has been
+    read.
     """
 
     def __init__(
@@ -49,7 +50,8 @@ class Session:
     def stdio(self, *, captured: bool = True) -> Iterator[Stdio]:
         """Make the process's three descriptors, for the time in which it is made.
 
-        What is not `captured`, and a stdin that clients cannot write to, is /dev/null; a terminal is the driver's to make.
+        What is not `captured`, and a stdin that clients cannot write to, is /dev/null. A terminal is the driver's to
+        make.
         """
         null = os.open("/dev/null", os.O_RDWR | os.O_CLOEXEC)
         ends = [null, null, null]

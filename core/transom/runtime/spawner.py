@@ -1,12 +1,12 @@
 """The spawner: a small single-threaded process that forks a shim per container.
 
-It is an interpreter of its own, started with the daemon, that has imported what a shim needs and nothing else. Its heap
-is frozen, so its children share it with the garbage collector never touching a page. A new shim costs one fork instead of
-an interpreter's start. It ends with the daemon; the shims do not.
+It is an interpreter of its own, started with the daemon, that has imported what a shim needs and nothing else. Its
+heap is frozen, so its children share it, with the garbage collector never touching a page. A new shim costs one fork
+instead of an interpreter's start. It ends with the daemon; the shims do not.
 
-Messages that it takes: `{"op": "preload", "modules": [...]}` imports the drivers' modules; `{"op": "spawn", "directory": …,
-…}` with one descriptor, the shim's end of its channel to the daemon, makes a shim (`transom.runtime.shim` says what
-the other fields are).
+Messages that it takes: `{"op": "preload", "modules": [...]}` imports the drivers' modules; `{"op": "spawn",
+"directory": …, …}` with one descriptor, the shim's end of its channel to the daemon, makes a shim
+(`transom.runtime.shim` says what the other fields are).
 """
 
 from __future__ import annotations
@@ -61,9 +61,8 @@ def main(descriptor: int) -> None:
                 importlib.import_module(module)
             gc.collect()
             gc.freeze()
-        elif message["op"] == "spawn":
-            if os.fork() == 0:
-                channel.close()
-                shim.main(message, Channel.of_descriptor(descriptors[0]))
+        elif message["op"] == "spawn" and os.fork() == 0:
+            channel.close()
+            shim.main(message, Channel.of_descriptor(descriptors[0]))
         for descriptor in descriptors:
             os.close(descriptor)

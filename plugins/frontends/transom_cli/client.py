@@ -105,13 +105,13 @@ class Client:
         A signal handler may send another request meanwhile; it makes a connection of its own.
         """
         connection, self._idle = self._idle, None
-        if connection is not None and not connection.idle():
+        if connection is not None and not connection.reusable():
             connection.close()
             connection = None
         return (connection or self._connect()).request(method, target, headers, body)
 
     def _release(self, response: Response) -> None:
-        if response.reusable and self._idle is None:
+        if self._idle is None and response.connection.reusable():
             self._idle = response.connection
         else:
             response.connection.close()

@@ -72,8 +72,7 @@ def exchange(connection: Connection, *, terminal: bool, stdin: bool, detach_keys
     frames = None if terminal else Frames()
     server = connection.socket
     server.setblocking(False)
-    # What came in the same packet as the answer's head is in the reader and not in the socket any more.
-    early = connection.reader.peek()
+    early = connection.early
     if early:
         _show(early, frames)
     waiting = b""

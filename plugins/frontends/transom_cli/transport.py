@@ -1,7 +1,7 @@
-"""HTTP/1.1 (RFC 9112) over one socket, as much of it as a client of the Docker Engine API needs.
+"""HTTP/1.1 over one socket that can be taken over, when it was upgraded, as a raw stream both ways.
 
-The standard library's `http.client` imports `email` and `ssl`, which takes longer than all the rest of `ps`,
-and has no way to take over a connection that was upgraded.
+h11 speaks the protocol. The standard library's `http.client` imports `email` and `ssl`, which takes longer than all the
+rest of `ps`, and does not give away the bytes behind an upgrade.
 """
 
 from __future__ import annotations
@@ -11,6 +11,8 @@ import select
 import socket
 from collections.abc import Iterator
 from typing import Any, NamedTuple
+
+import h11
 
 from transom_cli.errors import CommandFailed, Unreachable
 
@@ -74,55 +76,22 @@ def quote(text: str) -> str:
 
 
 class Response:
-    """The head of an answer, and its body as it arrives."""
+    """The head of an answer, its header names in lower case, and its body as it arrives."""
 
-    def __init__(self, connection: Connection, method: str) -> None:
+    def __init__(self, connection: Connection) -> None:
         self.connection = connection
-        self._reader = connection.reader
-        version, self.status = self._status_line()
-        self.headers: dict[str, str] = {}
-        while line := self._line():
-            name, _, value = line.partition(":")
-            self.headers[name.lower()] = value.strip()
-        coding = self.headers.get("transfer-encoding", "").lower()
-        self._bodiless = method == "HEAD" or self.status in (101, 204, 304)
-        self._chunked = coding == "chunked"
-        length = self.headers.get("content-length")
-        self._length = int(length) if length is not None and length.isdecimal() else None
-        bounded = self._bodiless or self._chunked or self._length is not None
-        self.reusable = bounded and version == "HTTP/1.1" and self.headers.get("connection", "").lower() != "close"
-
-    def _line(self) -> str:
-        try:
-            line = self._reader.readline(65537)
-        except OSError as error:
-            raise self.connection.lost(error.strerror) from error
-        if not line.endswith(b"\n"):
-            raise self.connection.lost("it closed the connection before it answered")
-        return line.strip().decode("latin-1")
-
-    def _status_line(self) -> tuple[str, int]:
-        version, _, rest = self._line().partition(" ")
-        code = rest.partition(" ")[0]
-        if not version.startswith("HTTP/1.") or not code.isdecimal():
-            raise self.connection.lost("its answer is not HTTP")
-        return version, int(code)
+        event = connection.next_event()
+        while isinstance(event, h11.InformationalResponse) and event.status_code != 101:
+            event = connection.next_event()
+        if not isinstance(event, (h11.Response, h11.InformationalResponse)):
+            raise connection.lost("it closed the connection before it answered")
+        self.status: int = event.status_code
+        self.headers = {name.decode(): value.decode("latin-1") for name, value in event.headers}
 
     def chunks(self) -> Iterator[bytes]:
         """Yield the body's bytes as they arrive."""
-        if self._bodiless:
-            return
-        if self._chunked:
-            while size := self._chunk_size():
-                yield from self._exactly(size)
-                self._line()
-            while self._line():
-                pass
-        elif self._length is not None:
-            yield from self._exactly(self._length)
-        else:
-            while data := self._some(65536):
-                yield data
+        while isinstance(event := self.connection.next_event(), h11.Data):
+            yield bytes(event.data)
 
     def read(self) -> bytes:
         """Return the whole body."""
@@ -139,27 +108,6 @@ class Response:
         if pending.strip():
             yield pending.strip()
 
-    def _chunk_size(self) -> int:
-        text = self._line().partition(";")[0]
-        try:
-            return int(text, 16)
-        except ValueError:
-            raise self.connection.lost("its answer has a malformed chunk") from None
-
-    def _exactly(self, size: int) -> Iterator[bytes]:
-        while size:
-            data = self._some(min(size, 65536))
-            if not data:
-                raise self.connection.lost("it closed the connection in the middle of an answer")
-            size -= len(data)
-            yield data
-
-    def _some(self, size: int) -> bytes:
-        try:
-            return self._reader.read1(size)
-        except OSError as error:
-            raise self.connection.lost(error.strerror) from error
-
 
 class Connection:
     """One connection to a daemon. Raises `OSError` if it cannot be made."""
@@ -167,32 +115,52 @@ class Connection:
     def __init__(self, address: Address) -> None:
         self.address = address
         self.socket = address.connect()
-        self.reader = self.socket.makefile("rb")
+        self._http = h11.Connection(h11.CLIENT)
 
     def request(self, method: str, target: str, headers: dict[str, str], body: bytes | None = None) -> Response:
         """Send a request and return the answer's head. Raises `Unreachable` if the daemon hangs up."""
+        if self._http.our_state is h11.DONE:
+            self._http.start_next_cycle()
         host = f"{self.address.name}:{self.address.port}" if self.address.name else "localhost"
-        head = [f"{method} {target} HTTP/1.1", f"Host: {host}", "User-Agent: transom"]
-        head += [f"{name}: {value}" for name, value in headers.items()]
+        fields = {"Host": host, "User-Agent": "transom", **headers}
         if body is not None:
-            head += ["Content-Type: application/json", f"Content-Length: {len(body)}"]
-        elif method == "POST":
-            head.append("Content-Length: 0")
+            fields["Content-Type"] = "application/json"
+        if body is not None or method == "POST":
+            fields["Content-Length"] = str(len(body or b""))
+        parts: list[h11.Event] = [h11.Request(method=method, target=target, headers=list(fields.items()))]
+        parts += [h11.Data(data=body or b""), h11.EndOfMessage()]
         try:
-            self.socket.sendall("\r\n".join([*head, "", ""]).encode() + (body or b""))
+            self.socket.sendall(b"".join(self._http.send(part) or b"" for part in parts))
         except OSError as error:
             raise self.lost(error.strerror) from error
-        return Response(self, method)
+        return Response(self)
 
-    def idle(self) -> bool:
-        """Return whether a next request can be sent: nothing has arrived unasked, not even the end."""
+    def next_event(self) -> object:
+        """Return the next part of an answer, as h11 names them. Raises `Unreachable`."""
+        try:
+            while (event := self._http.next_event()) is h11.NEED_DATA:
+                self._http.receive_data(self.socket.recv(65536))
+        except OSError as error:
+            raise self.lost(error.strerror) from error
+        except h11.RemoteProtocolError as error:
+            raise self.lost(f"its answer is not HTTP, or was cut ({error})") from error
+        return event
+
+    @property
+    def early(self) -> bytes:
+        """What came behind the answer's head of an upgraded connection and is not in the socket any more."""
+        return self._http.trailing_data[0]
+
+    def reusable(self) -> bool:
+        """Return whether a next request can be sent: the last answer was read, and nothing has arrived unasked."""
+        if self._http.our_state is not h11.DONE or self._http.their_state is not h11.DONE:
+            return False
         poll = select.poll()
         poll.register(self.socket, select.POLLIN)
         return not poll.poll(0)
 
     def close(self) -> None:
         """Close the connection."""
-        self.reader.close()
         self.socket.close()
 
     def lost(self, reason: str | None) -> Unreachable:

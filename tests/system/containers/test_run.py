@@ -8,6 +8,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
+
 from testbed.daemon import Daemon
 
 PAIRS = [(graph, execdriver) for graph in ("overlay", "vfs") for execdriver in ("namespaces", "chroot")]

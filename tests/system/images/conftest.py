@@ -7,12 +7,12 @@ from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
-from testbed.scripted import Scripted, serve_scripted
 
 import transom_images
 import transom_jsonfile
 import transom_overlay
 import transom_vfs
+from testbed.scripted import Scripted, serve_scripted
 from transom.config import Config
 from transom.engine import Engine
 

@@ -13,8 +13,8 @@ from typing import Any
 
 import pytest
 import zstandard
-from testbed.scripted import OCI_MANIFEST, Handler, Scripted, archive
 
+from testbed.scripted import OCI_MANIFEST, Handler, Scripted, archive
 from transom.engine import Engine
 from transom.errors import (
     Cancelled,

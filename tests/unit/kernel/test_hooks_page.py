@@ -16,10 +16,7 @@ from transom.engine import Engine
 from transom.errors import DriverUnavailable, Forbidden
 
 _PAGE = Path(__file__).parents[3] / "docs" / "hooks.md"
-_EXAMPLES = {
-    name: code
-    for name, code in re.findall(r"### `(transom_\w+)\(.*?\)`.*?```python\n(.*?)```", _PAGE.read_text(), re.DOTALL)
-}
+_EXAMPLES = dict(re.findall(r"### `(transom_\w+)\(.*?\)`.*?```python\n(.*?)```", _PAGE.read_text(), re.DOTALL))
 
 
 @pytest.fixture

@@ -85,7 +85,7 @@ def test_a_cancelled_job_ends_at_its_next_check(engine: Engine) -> None:
 
 
 def test_two_plugins_that_claim_one_job_are_both_named(config: Config) -> None:
-    with pytest.raises(InvalidParameter, match="first and second|second and first"):
+    with pytest.raises(InvalidParameter, match=r"first and second|second and first"):
         Engine(config, [plugin("first", double=double), plugin("second", double=double)])
 
 

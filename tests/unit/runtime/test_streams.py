@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import socket
 from collections.abc import Iterator
@@ -129,7 +130,7 @@ def test_output_ends_once_everything_was_read(loop: Loop) -> None:
 
 def pieces(data: bytes, cuts: list[int]) -> list[bytes]:
     marks = sorted({0, *(cut % (len(data) + 1) for cut in cuts), len(data)})
-    return [data[start:end] for start, end in zip(marks, marks[1:], strict=False)]
+    return [data[start:end] for start, end in itertools.pairwise(marks)]
 
 
 @settings(max_examples=200)
