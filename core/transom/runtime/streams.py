@@ -188,7 +188,7 @@ class Client:
 
     `streams` are the names of the streams that it wants. With `framed` each piece of output is preceded by Docker's
     header of eight bytes (stream number, three zeros, length). Input goes to `target`, unless it is None; `detach` is
-    the     sequence of bytes in the input that ends the connection, empty for none.
+    the sequence of bytes in the input that ends the connection, empty for none.
     """
 
     def __init__(

@@ -104,8 +104,8 @@ def _check_platform(image: Image, wanted: str) -> tuple[str, ...]:
         have = [image.platform.os, image.platform.architecture, image.platform.variant]
         if any(part and part != own for part, own in zip(parts, have, strict=False)):
             raise NotFound(
-                f"image with reference {image.id[7:19]} was found but its platform ({image.platform}) does not match the"
-                f" specified platform ({wanted})"
+                f"image with reference {image.id[7:19]} was found but its platform ({image.platform}) does not match"
+                f" the specified platform ({wanted})"
             )
         return ()
     here = Platform.here()

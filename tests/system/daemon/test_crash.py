@@ -9,6 +9,9 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from socket import SocketIO
+
+from docker import DockerClient
 
 from testbed.daemon import Daemon
 
@@ -52,26 +55,34 @@ def test_ten_containers_run_on_while_the_daemon_is_killed(own_daemon: Daemon) ->
     assert inspect(daemon, "long0")["ExitCode"] == 137
 
 
-def test_an_attached_client_stays_attached(own_daemon: Daemon) -> None:
+def test_an_attached_connection_stays_attached(own_daemon: Daemon) -> None:
+    # The stock client itself gives up when its other connection, the one that waits, is cut.
     daemon = own_daemon
-    client = subprocess.Popen(
-        ["docker", "-H", daemon.host, "run", "-i", "--name", "echo", daemon.busybox, "cat"],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
-    )
-    assert client.stdin and client.stdout
-    client.stdin.write(b"before\n")
-    client.stdin.flush()
-    assert client.stdout.readline() == b"before\n"
+    client = DockerClient(daemon.host)
+    created = client.api.create_container(daemon.busybox, "cat", name="echo", tty=True, stdin_open=True)
+    stream = client.api.attach_socket(created, {"stdin": 1, "stdout": 1, "stream": 1})
+    client.api.start(created)
+    stream._sock.settimeout(20)
+    stream._sock.sendall(b"before\n")
+    assert read_until(stream, b"before\r\nbefore\r\n")
     daemon.kill()
-    client.stdin.write(b"after\n")
-    client.stdin.flush()
-    assert client.stdout.readline() == b"after\n"
-    client.stdin.close()
-    client.wait(30)
+    stream._sock.sendall(b"after\n")
+    assert read_until(stream, b"after\r\nafter\r\n")
+    stream._sock.sendall(b"\x04")
+    assert stream._sock.recv(100) == b""
     daemon.start()
     assert inspect(daemon, "echo")["ExitCode"] == 0
+    client.close()
+
+
+def read_until(stream: SocketIO, wanted: bytes) -> bool:
+    got = b""
+    while wanted not in got:
+        data = stream._sock.recv(100)
+        if not data:
+            return False
+        got += data
+    return True
 
 
 def test_a_killed_shim_is_noticed_and_cleaned_up(own_daemon: Daemon) -> None:
