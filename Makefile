@@ -3,6 +3,9 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 SOURCES := core plugins tests bench
+# The source roots are put on the path as they are: the import hook of an editable install with several roots makes every
+# start of the command 40 ms slower.
+ROOTS := core $(wildcard plugins/*)
 
 .PHONY: demo test unit system lint format bench clean packages environment
 
@@ -14,6 +17,8 @@ packages:
 $(VENV)/installed: pyproject.toml | packages
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
+	@rm -f $(VENV)/lib/python3*/site-packages/__editable__.transom-*.pth
+	@for site in $(VENV)/lib/python3*/site-packages; do printf '%s\n' $(abspath $(ROOTS)) >$$site/transom-source-roots.pth; done
 	@touch $@
 
 demo: environment
