@@ -129,6 +129,8 @@ class HostConfig:
     init: bool = False
     mounts: tuple[Mount, ...] = ()
     binds: tuple[str, ...] = ()
+    #: The driver of volumes that `binds` name and that are not there yet.
+    volume_driver: str = ""
     group_add: tuple[str, ...] = ()
     ulimits: tuple[Ulimit, ...] = ()
     shm_size: int = 64 << 20

@@ -133,7 +133,9 @@ class Preparation:
         if mount.kind is MountKind.TMPFS:
             return mount
         if mount.kind is MountKind.VOLUME:
-            return replace(mount, mountpoint=str(self._engine.volumes.mount(mount.source, container.id)))
+            place = self._engine.volumes.mount(mount.source, container.id)
+            self._record_volume("mount", mount, container)
+            return replace(mount, mountpoint=str(place))
         if not os.path.lexists(mount.source):
             if not mount.create_source:
                 raise InvalidParameter(
@@ -152,6 +154,17 @@ class Preparation:
         for mount in container.mounts:
             if mount.kind is MountKind.VOLUME:
                 self._engine.volumes.unmount(mount.source, container.id)
+                self._record_volume("unmount", mount, container)
+
+    def _record_volume(self, action: str, mount: Mount, container: Container) -> None:
+        attributes = {"driver": mount.driver, "container": container.id}
+        if action == "mount":
+            attributes |= {
+                "destination": mount.destination,
+                "read/write": str(not mount.read_only).lower(),
+                "propagation": mount.propagation,
+            }
+        self._engine.events.record("volume", action, mount.source, attributes)
 
     # Network
 

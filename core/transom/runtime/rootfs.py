@@ -24,7 +24,9 @@ from transom.runtime.syscalls.mounts import (
     MOUNT_ATTR_NOSUID,
     MOUNT_ATTR_RDONLY,
     MS_BIND,
+    MS_NOATIME,
     MS_NODEV,
+    MS_NODIRATIME,
     MS_NOEXEC,
     MS_NOSUID,
     MS_PRIVATE,
@@ -34,6 +36,7 @@ from transom.runtime.syscalls.mounts import (
     MS_SHARED,
     MS_SLAVE,
     MS_STRICTATIME,
+    MS_SYNCHRONOUS,
     MS_UNBINDABLE,
     mount,
     mount_setattr,
@@ -52,6 +55,9 @@ _FLAGS = {
     "noexec": MS_NOEXEC,
     "relatime": MS_RELATIME,
     "strictatime": MS_STRICTATIME,
+    "noatime": MS_NOATIME,
+    "nodiratime": MS_NODIRATIME,
+    "sync": MS_SYNCHRONOUS,
 }
 _NO_FLAGS = frozenset(("rw", "suid", "dev", "exec", "bind", "rbind", "async", "atime"))
 _ATTRIBUTES = {

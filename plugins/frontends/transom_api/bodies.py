@@ -75,6 +75,7 @@ def _parse_host(host: Fields) -> HostConfig:
         init=host.boolean("Init"),
         mounts=parse_mounts(host),
         binds=host.strings("Binds"),
+        volume_driver=host.string("VolumeDriver"),
         group_add=host.strings("GroupAdd"),
         ulimits=tuple(
             Ulimit(limit.string("Name"), limit.integer("Soft"), limit.integer("Hard"))

@@ -24,7 +24,6 @@ Json = dict[str, Any]
 _HOST_DEFAULTS: Json = {
     "ContainerIDFile": "",
     "PortBindings": {},
-    "VolumeDriver": "",
     "VolumesFrom": None,
     "CapAdd": None,
     "CapDrop": None,
@@ -318,6 +317,7 @@ def _host_config(container: Container) -> Json:
     long_form = [_mount_request(mount) for mount in host.mounts if not _is_short_tmpfs(mount)]
     shape: Json = {
         "Binds": host.binds or None,
+        "VolumeDriver": host.volume_driver,
         **_HOST_DEFAULTS,
         "LogConfig": {"Type": container.log_driver, "Config": host.log_options},
         "NetworkMode": host.network or "default",

@@ -76,7 +76,6 @@ HOST_FIELDS: Accepted = {
     "Sysctls": (),
     "UTSMode": (),
     "UsernsMode": (),
-    "VolumeDriver": ("local",),
     "VolumesFrom": (),
 }
 

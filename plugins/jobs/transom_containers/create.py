@@ -61,7 +61,10 @@ def create(
     log_driver = host.log_driver or engine.config.log_driver
     engine.catalog.log.get(log_driver).check(host.log_options)
     identity = make_id()
-    asked = [*(parse_bind(bind) for bind in host.binds), *(check_mount(mount) for mount in host.mounts)]
+    asked = [
+        *(parse_bind(bind, host.volume_driver) for bind in host.binds),
+        *(check_mount(mount) for mount in host.mounts),
+    ]
     container = Container(
         id=identity,
         name=chosen_name,
