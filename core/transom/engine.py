@@ -179,7 +179,7 @@ class Engine:
         return self._choose(name or self.config.execdriver, self.catalog.exec)
 
     def drivers(self) -> list[DriverInfo]:
-        """Return all drivers of all kinds."""
+        """Return all drivers of all kinds, and the plugins that could not be loaded, whose drivers nobody knows."""
         catalog, config = self.catalog, self.config
         defaults = {
             "graph": config.graphdriver or _default(catalog.graph),
@@ -188,7 +188,12 @@ class Engine:
             "network": config.network,
             "log": config.log_driver,
         }
-        return [info for shelf in catalog.shelves() for info in shelf.describe(defaults[shelf.kind])]
+        broken = [
+            DriverInfo("plugin", item.name, item.distribution, item.version, item.module, -1, unavailable=item.error)
+            for item in catalog.plugins
+            if item.error
+        ]
+        return [info for shelf in catalog.shelves() for info in shelf.describe(defaults[shelf.kind])] + broken
 
     def _choose(self, name: str, shelf: Any) -> str:
         if not name:

@@ -155,7 +155,7 @@ class VolumeStore:
         Raises `Conflict` if a container uses it, and `NotFound`; with `force` None is returned where there is
         none, and a volume whose driver is gone is forgotten.
         """
-        with self._locks.hold(name):
+        with self._locks.hold(name), self._db.freeing():
             found = self._find(name)
             if found is None:
                 if force:

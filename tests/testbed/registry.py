@@ -64,6 +64,19 @@ class Registry:
         )
         self.push(f"oci:{layout}:busybox", "busybox:latest")
 
+    def push_files(self, name: str, layers: list[bytes]) -> str:
+        """Make an image of busybox and one layer per content, `/file0`, `/file1` …, and bring it here."""
+        layout = self.directory / "layout"
+        tag = f"{layout}:{name}"
+        _run("umoci", "tag", "--image", f"{layout}:busybox", name)
+        for index, content in enumerate(layers):
+            bundle = self.directory / f"{name}-{index}"
+            _run("umoci", "unpack", "--image", tag, str(bundle))
+            (bundle / "rootfs" / f"file{index}").write_bytes(content)
+            _run("umoci", "repack", "--image", tag, str(bundle))
+            shutil.rmtree(bundle)
+        return self.push(f"oci:{tag}", f"{name}:latest")
+
     def push(self, source: str, name: str) -> str:
         """Bring an image from any place that skopeo knows, and return its reference here."""
         target = f"{self.address}/{name}"

@@ -132,7 +132,7 @@ class Supervisor:
             self._signal(container, parse_signal("KILL"))
             ended.result()
         try:
-            with self._store.locked(container.id) as current:
+            with self._engine.db.freeing(), self._store.locked(container.id) as current:
                 self._restarts.forget(container.id)
                 self._remove(current, volumes=volumes)
         except NotFound:
@@ -253,7 +253,7 @@ class Supervisor:
 
     def _ended(self, container_id: str, exit_code: int, finished: int) -> None:
         try:
-            with self._store.locked(container_id) as container:
+            with self._engine.db.freeing(), self._store.locked(container_id) as container:
                 if not container.state.running:
                     return
                 self._preparation.undo(container)

@@ -204,6 +204,11 @@ class ContentStore:
         """Delete the blob. Harmless if it is not there."""
         self.path(digest).unlink(missing_ok=True)
 
+    def discard(self, digest: Digest) -> None:
+        """Delete what has arrived of a blob that is not whole, unless it is being written. Harmless without any."""
+        with self._locks.hold(digest):
+            self._partial(digest).unlink(missing_ok=True)
+
     def list(self) -> Iterator[Digest]:
         """Yield the digests of all blobs."""
         for directory in self._blobs.iterdir():

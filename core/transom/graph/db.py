@@ -32,6 +32,7 @@ from typing import Any, Final
 import orjson
 
 from transom.errors import Conflict, CorruptContent, NotFound, StorageFull, TransomError, Unavailable
+from transom.graph.space import Reserve
 
 __all__ = ["GraphDB", "Node"]
 
@@ -97,6 +98,7 @@ class GraphDB:
         self._lock = threading.RLock()
         self._open = False
         self._durable = False
+        self._reserve = Reserve(path.with_name(f"{path.name}-reserve"))
         with self._errors():
             self._connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
         try:
@@ -157,6 +159,18 @@ class GraphDB:
                 self._open = False
                 if durable:
                     self._execute("PRAGMA synchronous = NORMAL")
+
+    @contextmanager
+    def freeing(self) -> Iterator[None]:
+        """Let the `with` block use space that is held back for it, since it ends or removes something.
+
+        On a full disk, what would free it could not be recorded otherwise.
+        """
+        self._reserve.release()
+        try:
+            yield
+        finally:
+            self._reserve.fill()
 
     # Nodes
 
@@ -265,7 +279,9 @@ class GraphDB:
         if code in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB):
             return self._corrupt(error)
         if code == sqlite3.SQLITE_FULL:
-            return StorageFull(f"cannot write the database {self._path}: no space is left, free some on its disk")
+            return StorageFull(
+                f"cannot write the database {self._path}: no space left on device: free some and try again"
+            )
         return Unavailable(f"cannot use the database {self._path}: {error}")
 
     def _corrupt(self, what: object) -> CorruptContent:

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 from typing import Final
 
 from transom import records
-from transom.errors import CorruptContent, InvalidParameter, NotFound
+from transom.errors import CorruptContent, InvalidParameter, NotFound, StorageFull
 from transom.graph.content import ContentStore, Descriptor
 from transom.graph.db import GraphDB, Node
 from transom.graph.digest import Digest
@@ -92,22 +92,32 @@ class ImageStore:
 
         A job that fails and one that tries again use the same name ("pull docker.io/library/busybox:latest").
         If the block is left by an exception the lease stays for a week, otherwise it goes, and what it alone
-        has kept is collected the next time.
+        has kept is collected the next time. `StorageFull` makes it go at once, with all that it alone has kept.
         """
         with self._guard:
             self._leases[name] += 1
             lease = Lease(self._db, name)
-        succeeded = False
         try:
             yield lease
-            succeeded = True
-        finally:
-            with self._guard:
-                self._leases[name] -= 1
-                if not self._leases[name]:
-                    del self._leases[name]
-                    if succeeded:
-                        lease.end()
+        except StorageFull:
+            # There is no next try while the disk is full of what this one brought.
+            for digest in lease.blobs():
+                self._content.discard(digest)
+            self._close_lease(name, lease, keep=False)
+            self.collect_garbage()
+            raise
+        except BaseException:
+            self._close_lease(name, lease, keep=True)
+            raise
+        self._close_lease(name, lease, keep=False)
+
+    def _close_lease(self, name: str, lease: Lease, *, keep: bool) -> None:
+        with self._guard:
+            self._leases[name] -= 1
+            if not self._leases[name]:
+                del self._leases[name]
+                if not keep:
+                    lease.end()
 
     def publish(
         self,
@@ -258,21 +268,22 @@ class ImageStore:
         What it occupied is freed by `collect_garbage`. Raises `NotFound`, and `Conflict` if containers use
         it, or several repositories name it; then nothing has changed.
         """
-        with self._db.transaction():
+        with self._db.freeing(), self._db.transaction():
             node = self._find(name)
             return Removal(self._db, node, _image(node)).run(name, force=force)
 
     def collect_garbage(self) -> None:
         """Delete blobs and layers that no image, container or lease refers to, and end old leases."""
-        end_old_leases(self._db)
-        # Blobs go while the database is held: nobody can start to rely on one that is about to go.
-        with self._db.transaction():
-            self._db.collect(leave=("snapshot",))
-            known = {node.name for node in self._db.list("blob")}
-            for digest in self._content.list():
-                if digest not in known:
-                    self._content.remove(digest)
-        self._layers.collect()
+        with self._db.freeing():
+            end_old_leases(self._db)
+            # Blobs go while the database is held: nobody can start to rely on one that is about to go.
+            with self._db.transaction():
+                self._db.collect(leave=("snapshot",))
+                known = {node.name for node in self._db.list("blob")}
+                for digest in self._content.list():
+                    if digest not in known:
+                        self._content.remove(digest)
+            self._layers.collect()
 
 
 def _image(node: Node) -> Image:

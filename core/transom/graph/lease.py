@@ -12,6 +12,7 @@ from typing import Final
 
 from transom.graph.content import Descriptor
 from transom.graph.db import GraphDB, Node
+from transom.graph.digest import Digest
 
 __all__ = ["Lease", "end_old_leases"]
 
@@ -38,6 +39,10 @@ class Lease:
     def keep(self, node: Node) -> None:
         """Keep a node of the database and all that can be reached from it."""
         self._db.link(self._node, "keeps", node)
+
+    def blobs(self) -> tuple[Digest, ...]:
+        """Return the digests of the blobs that it keeps."""
+        return tuple(Digest(node.name) for node in self._db.targets(self._node, "keeps") if node.kind == "blob")
 
     def end(self) -> None:
         """Keep nothing any more."""

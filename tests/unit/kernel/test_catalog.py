@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import types
-from importlib.metadata import EntryPoint
 from pathlib import Path
 
 import pytest
 
-from transom import catalog as catalog_module
 from transom import hookimpl
 from transom.catalog import Catalog
 from transom.drivers import NetworkDriver
@@ -77,10 +75,3 @@ def test_a_hook_that_raises_leaves_the_other_plugins_alone(tmp_path: Path) -> No
     catalog = Catalog(tmp_path, [bad, plugin("good", driver("fast"))])
     assert catalog.network.names() == ["fast"]
     assert {item.name: item.error for item in catalog.plugins}["bad"].endswith("RuntimeError: half installed")
-
-
-def test_a_plugin_that_cannot_be_imported_is_listed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    point = EntryPoint("ghost", "no_such_module_anywhere", "transom")
-    monkeypatch.setattr(catalog_module, "entry_points", lambda group: [point])
-    catalog = Catalog(tmp_path)
-    assert [(item.name, "ModuleNotFoundError" in item.error) for item in catalog.plugins] == [("ghost", True)]
