@@ -8,6 +8,7 @@ import sys
 import threading
 from collections.abc import Iterator
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
 from hypothesis import given
@@ -52,12 +53,18 @@ def test_kinds_do_not_share_names(db: GraphDB) -> None:
     assert db.get("volume", "a") is None
 
 
+def fresh_db() -> GraphDB:
+    """A database for one of many examples, which nobody else can see."""
+    with TemporaryDirectory() as directory:
+        return GraphDB(Path(directory) / "graph.db")
+
+
 @given(
     st.sets(st.text(st.characters(codec="utf-8", exclude_characters="\0"), max_size=4)),
     st.text("ab%_", max_size=2),
 )
 def test_find_gives_the_names_that_begin_with_a_prefix(found: set[str], prefix: str) -> None:
-    db = GraphDB(Path(":memory:"))
+    db = fresh_db()
     for name in found:
         db.put("k", name)
         db.put("other", name)
@@ -104,7 +111,7 @@ def test_removing_a_node_removes_the_edges_at_both_ends(db: GraphDB) -> None:
 )
 def test_garbage_is_what_no_root_reaches(graph: tuple[int, set[int], set[tuple[int, int]]]) -> None:
     count, roots, edges = graph
-    db = GraphDB(Path(":memory:"))
+    db = fresh_db()
     nodes = [db.put("k", str(number), root=number in roots) for number in range(count)]
     for source, target in edges:
         db.link(nodes[source], "to", nodes[target])
