@@ -9,7 +9,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from testbed.host import CGROUP_PARENT
@@ -22,7 +22,8 @@ _TRANSOM = Path(sys.executable).parent / "transom"
 class Daemon:
     """A daemon with its roots below a directory. Leaving the `with` block removes its containers and stops it."""
 
-    def __init__(self, directory: Path, *arguments: str, configuration: str = "") -> None:
+    def __init__(self, directory: Path, *arguments: str, configuration: str = "", wrapper: Sequence[str] = ()) -> None:
+        """Prepare a daemon with more arguments, more configuration, or started by another command (`wrapper`)."""
         self.directory = directory
         self.data_root = directory / "data"
         self.exec_root = directory / "exec"
@@ -31,6 +32,7 @@ class Daemon:
         #: The reference of an image that was pulled; the fixtures set it.
         self.busybox = ""
         self._arguments = arguments
+        self._wrapper = wrapper
         self._configuration = f'cgroup-parent = "{CGROUP_PARENT}"\n{configuration}'
         self.process: subprocess.Popen[bytes] | None = None
 
@@ -53,6 +55,7 @@ class Daemon:
         with open(self.directory / "daemon.log", "ab") as log:
             self.process = subprocess.Popen(
                 [
+                    *self._wrapper,
                     str(_TRANSOM),
                     "daemon",
                     "--config",

@@ -12,6 +12,7 @@ import json
 import os
 import signal
 import termios
+import time
 from abc import abstractmethod
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
@@ -41,6 +42,27 @@ def require_namespaces(flags: int, remedy: str) -> None:
     code = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
     if code:
         raise DriverUnavailable(f"making namespaces was refused ({os.strerror(code)})", remedy)
+
+
+def kill_children() -> None:
+    """Kill every descendant of this process, a subreaper, to which the children of those that die come in turn.
+
+    They stay to be waited for. It serves where there is no control group.
+    """
+    while alive := [child for child in _children() if not _is_zombie(child)]:
+        for child in alive:
+            os.kill(child, signal.SIGKILL)
+        time.sleep(0.001)
+
+
+def _children() -> list[int]:
+    with open(f"/proc/self/task/{os.getpid()}/children") as file:
+        return [int(child) for child in file.read().split()]
+
+
+def _is_zombie(child: int) -> bool:
+    with open(f"/proc/{child}/stat") as file:
+        return file.read().rpartition(")")[2].split()[0] == "Z"
 
 
 class NativeDriver(ExecDriver):
@@ -120,6 +142,8 @@ class NativeDriver(ExecDriver):
         if self._launch is not None:
             self._launch.abandon()
             self._launch = None
+        if self._cgroup.directory is None and self.pid:
+            kill_children()
         self._cgroup.remove()
 
     def pause(self) -> None:

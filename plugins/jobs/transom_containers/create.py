@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from contextlib import ExitStack
 from dataclasses import replace
@@ -65,16 +66,17 @@ def create(
         *(parse_bind(bind, host.volume_driver) for bind in host.binds),
         *(check_mount(mount) for mount in host.mounts),
     ]
+    network = _choose_network(engine, host.network, execdriver)
     container = Container(
         id=identity,
         name=chosen_name,
         created=time.time_ns(),
         image=image.id,
-        config=replace(config, run=run, hostname=config.hostname or identity[:12]),
+        config=replace(config, run=run, hostname=config.hostname or _hostname(identity, network)),
         host=host,
         graphdriver=engine.graphdriver(host.graphdriver),
         execdriver=execdriver,
-        network=_choose_network(engine, host.network, execdriver),
+        network=network,
         log_driver=log_driver,
         mounts=gather_mounts(asked, run.volumes),
     )
@@ -187,6 +189,11 @@ def _choose_network(engine: Engine, wanted: str, execdriver: str) -> str:
             " --network host or another exec driver"
         )
     return wanted
+
+
+def _hostname(identity: str, network: str) -> str:
+    """Return the host name of a container that was given none: on the machine's network it has the machine's."""
+    return os.uname().nodename if network == "host" else identity[:12]
 
 
 def _check_execdriver(engine: Engine, container: Container, asked: ContainerConfig) -> None:
