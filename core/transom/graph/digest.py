@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import re
 
 from transom.errors import InvalidParameter
@@ -29,6 +28,8 @@ class Digest(str):
     @classmethod
     def of(cls, content: bytes) -> Digest:
         """Return the SHA-256 digest of content."""
+        import hashlib  # loads OpenSSL, which the command line does not need
+
         return cls("sha256:" + hashlib.sha256(content).hexdigest())
 
     @property

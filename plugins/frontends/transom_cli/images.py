@@ -95,11 +95,11 @@ def _names(image: dict[str, Any], by_digest: bool) -> list[tuple[str, str, str]]
     for text in image.get("RepoTags") or []:
         if text != f"{_NONE}:{_NONE}":
             reference = parse_reference(text)
-            tags.setdefault(reference.name, []).append(reference.tag)
+            tags.setdefault(reference.familiar_name, []).append(reference.tag or "")
     for text in image.get("RepoDigests") or []:
         if text != f"{_NONE}@{_NONE}":
             reference = parse_reference(text)
-            digests.setdefault(reference.name, []).append(reference.digest)
+            digests.setdefault(reference.familiar_name, []).append(reference.digest or "")
     lines = []
     for repository, names in tags.items():
         own = digests.pop(repository, [])

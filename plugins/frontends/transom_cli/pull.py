@@ -33,7 +33,7 @@ def pull_image(client: Client, name: str, platform: str | None, *, quiet: bool, 
     response = client.stream(
         "POST",
         "/images/create",
-        fromImage=reference.name,
+        fromImage=reference.familiar_name,
         tag=reference.digest or reference.tag,
         platform=platform,
     )

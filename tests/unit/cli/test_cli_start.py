@@ -17,7 +17,8 @@ from transom_cli.transport import parse_host
 #: What costs more than a command may, and what belongs to the engine.
 HEAVY = {
     "aiohttp", "asyncio", "ctypes", "email", "http.client", "importlib.metadata", "orjson", "pluggy",
-    "requests", "rich", "sqlite3", "ssl", "subprocess", "tomllib", "transom", "urllib.request",
+    "hashlib", "requests", "rich", "sqlite3", "ssl", "subprocess", "tomllib", "transom.config", "transom.engine",
+    "urllib.request",
 }  # fmt: skip
 OWN = {"", ".client", ".errors", ".flags", ".main", ".transport", ".values"}
 LISTING = {".containers", ".references", ".tables", ".times", ".units"}
