@@ -1,34 +1,29 @@
-"""A Transom daemon of its own, and the clients that talk to it: `transom` and the stock `docker`."""
+"""A Transom daemon of its own."""
 
 from __future__ import annotations
 
-import os
-import shutil
 import signal
 import socket
 import subprocess
-import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
+from testbed.clients import TRANSOM, Clients
 from testbed.host import CGROUP_PARENT
 
 __all__ = ["Daemon"]
 
-_TRANSOM = Path(sys.executable).parent / "transom"
 
-
-class Daemon:
+class Daemon(Clients):
     """A daemon with its roots below a directory. Leaving the `with` block removes its containers and stops it."""
 
     def __init__(self, directory: Path, *arguments: str, configuration: str = "", wrapper: Sequence[str] = ()) -> None:
         """Prepare a daemon with more arguments, more configuration, or started by another command (`wrapper`)."""
-        self.directory = directory
+        self.socket = directory / "transom.sock"
+        super().__init__(f"unix://{self.socket}", directory)
         self.data_root = directory / "data"
         self.exec_root = directory / "exec"
-        self.socket = directory / "transom.sock"
-        self.host = f"unix://{self.socket}"
         #: The reference of an image that was pulled; the fixtures set it.
         self.busybox = ""
         self._arguments = arguments
@@ -56,7 +51,7 @@ class Daemon:
             self.process = subprocess.Popen(
                 [
                     *self._wrapper,
-                    str(_TRANSOM),
+                    str(TRANSOM),
                     "daemon",
                     "--config",
                     str(configuration),
@@ -87,62 +82,6 @@ class Daemon:
         self.process.send_signal(signal.SIGKILL)
         self.process.wait()
         self.process = None
-
-    def log(self) -> str:
-        """Return what the daemon has complained about so far."""
-        return (self.directory / "daemon.log").read_text()
-
-    def transom(
-        self,
-        *arguments: str,
-        check: bool = True,
-        input: str | bytes | None = None,
-        timeout: float = 120,
-    ) -> subprocess.CompletedProcess[str]:
-        """Run a command of `transom` against this daemon."""
-        return self._run([str(_TRANSOM), "-H", self.host, *arguments], check, input, timeout)
-
-    def docker(
-        self,
-        *arguments: str,
-        check: bool = True,
-        input: str | bytes | None = None,
-        timeout: float = 120,
-    ) -> subprocess.CompletedProcess[str]:
-        """Run a command of the stock `docker` client against this daemon."""
-        docker = shutil.which("docker")
-        assert docker, "the stock docker client is not installed: Debian's package is docker.io"
-        return self._run([docker, "-H", self.host, *arguments], check, input, timeout)
-
-    def environment(self) -> Mapping[str, str]:
-        """Return the environment for a client of this daemon."""
-        return {
-            **os.environ,
-            "DOCKER_HOST": self.host,
-            "DOCKER_CONFIG": str(self.directory / "no-configuration"),
-        }
-
-    def _run(
-        self, command: list[str], check: bool, data: str | bytes | None, timeout: float
-    ) -> subprocess.CompletedProcess[str]:
-        content = data.encode() if isinstance(data, str) else data
-        done = subprocess.run(
-            command,
-            input=content,
-            stdin=subprocess.DEVNULL if content is None else None,
-            capture_output=True,
-            timeout=timeout,
-            env=self.environment(),
-        )
-        result = subprocess.CompletedProcess(
-            command,
-            done.returncode,
-            done.stdout.decode(errors="replace"),
-            done.stderr.decode(errors="replace"),
-        )
-        if check and result.returncode:
-            raise AssertionError(f"{' '.join(command)} exited with {result.returncode}: {result.stderr}\n{self.log()}")
-        return result
 
     def _wait(self) -> None:
         assert self.process is not None

@@ -15,9 +15,10 @@ from transom.containers.users import User, find_user
 from transom.runtime.capabilities import DEFAULT_CAPABILITIES
 from transom.runtime.program import DEFAULT_PATH
 
-__all__ = ["Surroundings", "build_spec", "exec_process", "merge_environment"]
+__all__ = ["MASKED_PATHS", "READ_ONLY_PATHS", "Surroundings", "build_spec", "exec_process", "merge_environment"]
 
-_MASKED = (
+#: What of the kernel's a container does not see.
+MASKED_PATHS = (
     "/proc/asound",
     "/proc/acpi",
     "/proc/interrupts",
@@ -31,7 +32,8 @@ _MASKED = (
     "/sys/firmware",
     "/sys/devices/virtual/powercap",
 )
-_READ_ONLY = ("/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger")
+#: What of the kernel's a container sees and cannot change.
+READ_ONLY_PATHS = ("/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger")
 _NAMESPACES = ("mount", "pid", "ipc", "uts", "cgroup")
 
 
@@ -86,8 +88,8 @@ def build_spec(container: Container, around: Surroundings) -> dict[str, Any]:
         "linux": {
             "cgroupsPath": around.cgroup,
             "namespaces": namespaces,
-            "maskedPaths": list(_MASKED),
-            "readonlyPaths": list(_READ_ONLY),
+            "maskedPaths": list(MASKED_PATHS),
+            "readonlyPaths": list(READ_ONLY_PATHS),
             "rootfsPropagation": _root_propagation(container.mounts),
         },
     }

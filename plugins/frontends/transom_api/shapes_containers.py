@@ -7,6 +7,7 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from transom.containers.model import Container, ExecRecord, HostConfig, Mount, MountKind, Status
+from transom.containers.spec import MASKED_PATHS, READ_ONLY_PATHS
 from transom_api.mounts import TMPFS_DEFAULTS
 from transom_api.times import format_time, human_duration
 
@@ -70,21 +71,8 @@ _HOST_DEFAULTS: Json = {
     "CpuPercent": 0,
     "IOMaximumIOps": 0,
     "IOMaximumBandwidth": 0,
-    "MaskedPaths": [
-        "/proc/asound",
-        "/proc/acpi",
-        "/proc/interrupts",
-        "/proc/kcore",
-        "/proc/keys",
-        "/proc/latency_stats",
-        "/proc/timer_list",
-        "/proc/timer_stats",
-        "/proc/sched_debug",
-        "/proc/scsi",
-        "/sys/firmware",
-        "/sys/devices/virtual/powercap",
-    ],
-    "ReadonlyPaths": ["/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger"],
+    "MaskedPaths": list(MASKED_PATHS),
+    "ReadonlyPaths": list(READ_ONLY_PATHS),
 }
 
 _ENDPOINT: Json = {
