@@ -18,7 +18,9 @@ from typing import NamedTuple
 
 import pytest
 
-VARIABLE = "TRANSOM_TEST_PEER"
+from testbed.peer import Peer as Dockerd
+from testbed.registry import Registry
+
 #: Every container and volume of these tests has this in its name, so that they can be taken away.
 MARK = "clitest"
 
@@ -112,12 +114,13 @@ def _resize(master: int, rows: int, columns: int) -> None:
 
 
 @pytest.fixture(scope="session")
-def peer_docker_host() -> str:
-    """Return the address of a dockerd that has busybox:latest."""
-    host = os.environ.get(VARIABLE)
-    if not host:
-        pytest.fail(f"{VARIABLE} does not name the socket of a dockerd, as unix:///PATH, to compare with")
-    return host
+def peer_docker_host(tmp_path_factory: pytest.TempPathFactory, registry: Registry) -> Iterator[str]:
+    """The address of a dockerd that has busybox:latest."""
+    with Dockerd(tmp_path_factory.mktemp("dockerd")) as dockerd:
+        dockerd.docker("pull", "-q", registry.busybox)
+        dockerd.docker("tag", registry.busybox, "busybox:latest")
+        dockerd.docker("rmi", registry.busybox)
+        yield dockerd.host
 
 
 @pytest.fixture(scope="session")
