@@ -142,9 +142,11 @@ class VolumeStore:
             record = VolumeRecord(name, driver, options, labels, created=node.created, ready=True)
             try:
                 volumes.create(name, options)
-            except BaseException:
+            except BaseException as error:
                 # The driver has left nothing; what it may have under that name from elsewhere is not ours.
                 self._db.remove(_KIND, name)
+                if isinstance(error, InvalidParameter):
+                    raise InvalidParameter(f"create {name}: {error}") from error
                 raise
             self._db.put(_KIND, name, records.dump(record), root=True)
             return self._located(record)
@@ -269,7 +271,9 @@ def _same(record: VolumeRecord, driver: str, options: Mapping[str, str]) -> Volu
 
 def _check_name(name: str) -> None:
     if len(name) == 1:
-        raise InvalidParameter("volume name is too short, names should be at least two alphanumeric characters")
+        raise InvalidParameter(
+            f"create {name}: volume name is too short, names should be at least two alphanumeric characters"
+        )
     if not _NAME.match(name):
         raise InvalidParameter(
             f'create {name}: "{name}" includes invalid characters for a local volume name,'

@@ -14,7 +14,7 @@ from transom.containers.attachments import Attachment
 from transom.containers.model import Container, ExecConfig, ExecRecord
 from transom.containers.names import make_id
 from transom.containers.spec import exec_process
-from transom.errors import Conflict, NotFound, StartFailed
+from transom.errors import Conflict, NotFound, StartFailed, TransomError
 from transom.runtime.shims import Shims
 
 if TYPE_CHECKING:
@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Execs"]
 
+#: What an exec instance ends with that could not be started, as a shell's command that cannot be executed.
+_NOT_STARTED = 126
 #: How many ended processes of one container are remembered for clients that ask how they ended.
 _REMEMBERED = 100
 
@@ -65,12 +67,20 @@ class Execs:
         """
         try:
             record = self._claim(exec_id)
+        except TransomError:
+            _close(attachment)
+            raise
+        try:
             container = self._engine.containers.get(record.container)
             config = replace(record.config, console_size=size if all(size) else record.config.console_size)
             root = Path(f"/proc/{container.state.pid}/root")
-            process = exec_process(container, config, root)
-            notes = json.dumps({"process": process, "record": records.dump(record)})
-            (self._directory(container.id) / exec_id).write_text(notes)
+            try:
+                process = exec_process(container, config, root)
+                notes = json.dumps({"process": process, "record": records.dump(record)})
+                (self._directory(container.id) / exec_id).write_text(notes)
+            except (FileNotFoundError, ProcessLookupError) as error:
+                # It has ended since the last look at its state.
+                raise Conflict(f"container {container.id} is not running") from error
             descriptors = () if attachment is None else (attachment.descriptor,)
             told = {"streams": [], "detach": "", "leftover": ""} if attachment is None else attachment.message()
             answer = self._shims.request(
@@ -82,12 +92,11 @@ class Execs:
                 stdin=attachment is not None and "stdin" in attachment.streams,
                 **told,
             )
-        except StartFailed as error:
-            self.ended(exec_id, error.exit_code)
+        except TransomError as error:
+            self.ended(exec_id, error.exit_code if isinstance(error, StartFailed) else _NOT_STARTED)
             raise
         finally:
-            if attachment is not None:
-                os.close(attachment.descriptor)
+            _close(attachment)
         with self._lock:
             current = self._records.get(exec_id)
             if current is not None:
@@ -159,6 +168,11 @@ class Execs:
 
     def _directory(self, container: str) -> Path:
         return self._shims.directory(container) / "execs"
+
+
+def _close(attachment: Attachment | None) -> None:
+    if attachment is not None:
+        os.close(attachment.descriptor)
 
 
 def _exit_code(path: Path) -> int | None:

@@ -30,7 +30,7 @@ def parse_bind(text: str, driver: str = "") -> Mount:
     is_path = source.startswith("/")
     if not is_path and not _VOLUME_NAME.match(source):
         raise InvalidParameter(
-            f'invalid volume specification: "{source}" includes invalid characters for a local volume name, only'
+            f'create {source}: "{source}" includes invalid characters for a local volume name, only'
             ' "[a-zA-Z0-9][a-zA-Z0-9_.-]" are allowed. If you intended to pass a host directory, use absolute path'
         )
     chosen = [option for option in options if option in ("ro", "rw", "readonly")]
@@ -56,7 +56,9 @@ def parse_bind(text: str, driver: str = "") -> Mount:
 
 def check_mount(mount: Mount, text: str = "") -> Mount:
     """Return a mount with its destination cleaned. Raises `InvalidParameter` for one that cannot be mounted."""
-    what = f"invalid volume specification: '{text}'" if text else "invalid mount config"
+    what = f'invalid mount config for type "{mount.kind.value}"'
+    if text:
+        what = f"invalid volume specification: '{text}': {what}"
     if not mount.destination.startswith("/"):
         raise InvalidParameter(f"{what}: invalid mount path: '{mount.destination}' mount path must be absolute")
     destination = posixpath.normpath(mount.destination)

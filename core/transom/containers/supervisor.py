@@ -43,6 +43,8 @@ log = logging.getLogger(__name__)
 #: The exit code of a container whose end nobody saw: the machine stopped, or its shim was killed.
 UNSEEN = 255
 _DEFAULT_STOP_TIMEOUT = 10
+#: Seconds in which a killed container should have ended; it may hang in the kernel for longer.
+_KILL_TIMEOUT = 10
 
 
 class Supervisor:
@@ -70,14 +72,22 @@ class Supervisor:
             self._start(container)
 
     def kill(self, name: str, signal: int) -> None:
-        """Send a signal to a container's init. Raises `Conflict` if it does not run."""
-        container = self._store.get(name)
+        """Send a signal to a container's init, and give it time to end if that is KILL.
+
+        Raises `Conflict` if it does not run, `NotFound`.
+        """
+        try:
+            container = self._store.get(name)
+        except NotFound as error:
+            raise NotFound(f"cannot kill container: {name}: {error}") from error
         if not container.state.running:
             raise Conflict(f"cannot kill container: {name}: container {container.id} is not running")
         if signal in (parse_signal("KILL"), parse_signal("TERM"), self._stop_signal(container)):
             self._set_stopped_by_user(container.id)
         self.shims.request(container.id, "signal", signal=signal)
         self.record(container, "kill", {"signal": str(signal)})
+        if signal == parse_signal("KILL"):
+            _ends_within(self.wait(container.id, "not-running"), _KILL_TIMEOUT)
 
     def stop(self, name: str, timeout: int | None = None, signal: str = "") -> None:
         """Ask a container to end, and kill it after `timeout` seconds (-1: never). Raises `NotModified`."""
@@ -121,24 +131,29 @@ class Supervisor:
     def remove(self, name: str, *, force: bool = False, volumes: bool = False) -> None:
         """Delete a container with its layer and log. Raises `Conflict` if it runs, unless `force`."""
         container = self._store.get(name)
-        if container.state.running:
-            if not force:
-                raise Conflict(
-                    f'cannot remove container "{name}": container is running: stop the container before removing or'
-                    " force remove"
-                )
-            ended = self.wait(container.id, "not-running")
-            self._set_stopped_by_user(container.id)
-            self._signal(container, parse_signal("KILL"))
-            ended.result()
         try:
-            with self._engine.db.freeing(), self._store.locked(container.id) as current:
-                self._restarts.forget(container.id)
-                self._remove(current, volumes=volumes)
+            while not self._remove_unless_running(container.id, volumes=volumes):
+                if not force:
+                    raise Conflict(
+                        f'cannot remove container "{name}": container is running: stop the container before removing'
+                        " or force remove"
+                    )
+                ended = self.wait(container.id, "not-running")
+                self._set_stopped_by_user(container.id)
+                self._signal(container, parse_signal("KILL"))
+                ended.result()
         except NotFound:
             # A container with --rm is removed by its own end, which may be first.
             if not container.host.auto_remove:
                 raise
+
+    def _remove_unless_running(self, container_id: str, *, volumes: bool) -> bool:
+        with self._engine.db.freeing(), self._store.locked(container_id) as container:
+            if container.state.running:
+                return False
+            self._restarts.forget(container_id)
+            self._remove(container, volumes=volumes)
+            return True
 
     def record(self, container: Container, action: str, attributes: Mapping[str, str] | None = None) -> None:
         """Record an event of a container, with the attributes that every one has."""

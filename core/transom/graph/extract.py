@@ -67,7 +67,7 @@ _DEVICES = {
 
 @dataclass(frozen=True, slots=True)
 class Extracted:
-    """What an archive had: bytes of its regular files, and the number of its entries."""
+    """What an archive had: bytes of its regular files and symbolic links, and the number of its entries."""
 
     size: int
     entries: int
@@ -96,7 +96,7 @@ def extract(stream: IO[bytes], tree: Path, *, whiteouts: Whiteouts = Whiteouts.A
                 extractor.unpack(entry)
             except OSError as error:
                 raise _failure(error, entry) from error
-            size += entry.size
+            size += len(entry.link) if entry.kind is Kind.SYMLINK else entry.size
             entries += 1
         extractor.finish()
         return Extracted(size, entries)

@@ -84,7 +84,13 @@ _DEVICES = {
     "urandom": (1, 9),
     "tty": (5, 0),
 }
-_LINKS = {"fd": "/proc/self/fd", "stdin": "fd/0", "stdout": "fd/1", "stderr": "fd/2", "ptmx": "pts/ptmx"}
+_LINKS = {
+    "fd": "/proc/self/fd",
+    "stdin": "/proc/self/fd/0",
+    "stdout": "/proc/self/fd/1",
+    "stderr": "/proc/self/fd/2",
+    "ptmx": "pts/ptmx",
+}
 
 
 class Rootfs:
@@ -296,9 +302,9 @@ class Rootfs:
         descriptor = self._open_or_make(path, directory)
         try:
             if directory != stat.S_ISDIR(os.fstat(descriptor).st_mode):
-                kinds = ("a directory", "a file") if directory else ("a file", "a directory")
+                kind = "directory" if directory else "file"
                 raise StartFailed(
-                    f'unable to start container process: cannot mount {kinds[0]} at "{path}", which is {kinds[1]}:'
+                    f'unable to start container process: cannot mount a {kind} at "{path}", which is not a {kind}:'
                     " Are you trying to mount a directory onto a file (or vice-versa)? Check if the specified host path"
                     " exists and is the expected type"
                 )

@@ -112,8 +112,8 @@ class Connection(asyncio.Protocol):
         if held:
             self._begin(held)
 
-    async def take(self, head: bytes) -> Stream:
-        """Send `head`, the beginning of the answer, and take the connection out of the server.
+    async def take(self) -> Stream:
+        """Take the connection out of the server, before anything is answered.
 
         The server only closes its own copy of the descriptor. Raises `InvalidParameter` if the end of the request could
         not be found.
@@ -123,7 +123,6 @@ class Connection(asyncio.Protocol):
             raise InvalidParameter(
                 "the connection cannot become a stream: send the request alone, with a Content-Length for its body"
             )
-        self._transport.write(head)
         while self._transport.get_write_buffer_size():
             await asyncio.sleep(0.01)
         descriptor = os.dup(self._transport.get_extra_info("socket").fileno())

@@ -47,7 +47,7 @@ def _parse_mount(item: Fields) -> Mount:
     kind = item.string("Type")
     destination = item.string("Target")
     if not destination:
-        raise InvalidParameter(f"invalid mount config for type {kind!r}: field Target must not be empty")
+        raise InvalidParameter(f'invalid mount config for type "{kind}": field Target must not be empty')
     _check_options(item, kind)
     match kind:
         case "bind":
@@ -65,13 +65,13 @@ def _check_options(item: Fields, kind: str) -> None:
     """Raise `InvalidParameter` for the options of another type."""
     for name, owner in (("BindOptions", "bind"), ("VolumeOptions", "volume"), ("TmpfsOptions", "tmpfs")):
         if owner != kind and item.keys(name):
-            raise InvalidParameter(f"invalid mount config for type {kind!r}: field {name} must not be specified")
+            raise InvalidParameter(f'invalid mount config for type "{kind}": field {name} must not be specified')
 
 
 def _parse_bind(item: Fields, destination: str) -> Mount:
     source = item.string("Source")
     if not source:
-        raise InvalidParameter("invalid mount config for type 'bind': field Source must not be empty")
+        raise InvalidParameter('invalid mount config for type "bind": field Source must not be empty')
     options = item.object("BindOptions")
     for name in ("ReadOnlyNonRecursive", "ReadOnlyForceRecursive"):
         if options.boolean(name):
@@ -106,11 +106,11 @@ def _parse_volume(item: Fields, destination: str) -> Mount:
 
 def _parse_long_tmpfs(item: Fields, destination: str) -> Mount:
     if item.string("Source"):
-        raise InvalidParameter("invalid mount config for type 'tmpfs': field Source must not be specified")
+        raise InvalidParameter('invalid mount config for type "tmpfs": field Source must not be specified')
     options = item.object("TmpfsOptions")
     size, mode = options.integer("SizeBytes"), options.integer("Mode")
     if size < 0 or not 0 <= mode <= 0o7777:
-        raise InvalidParameter(f"invalid mount config for type 'tmpfs': size {size} or mode {mode} is out of range")
+        raise InvalidParameter(f'invalid mount config for type "tmpfs": size {size} or mode {mode} is out of range')
     words = []
     for option in options.raw("Options") or ():
         if (

@@ -152,7 +152,7 @@ def container_summary(container: Container, sizes: tuple[int, int] | None = None
         "Command": " ".join(f"'{word}'" if " " in word else word for word in container.command),
         "Created": container.created // 1_000_000_000,
         "Ports": [],
-        "Labels": container.config.run.labels,
+        "Labels": dict(sorted(container.config.run.labels.items())),
         "State": container.state.status.value,
         "Status": status_line(container, time.time_ns()),
         "HostConfig": {"NetworkMode": container.host.network or "default"},
@@ -212,7 +212,7 @@ def run_config(run: RunConfig) -> Json:
         "WorkingDir": run.working_dir,
         "Entrypoint": run.entrypoint,
         "OnBuild": run.on_build or None,
-        "Labels": run.labels,
+        "Labels": dict(sorted(run.labels.items())),
     }
     if run.exposed_ports:
         config["ExposedPorts"] = dict.fromkeys(run.exposed_ports, _EMPTY)

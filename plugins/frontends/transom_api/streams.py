@@ -68,41 +68,66 @@ async def open_feed(request: web.Request, kind: type[T]) -> AsyncIterator[Feed[T
 async def hand_over(request: web.Request, name: str, *, terminal: bool, **parameters: Any) -> web.StreamResponse:
     """Make the connection a raw stream and run a job that takes it over: as `connection`, with `leftover`.
 
-    What is wrong with the request must have been found before. An error of the job is written to the stream, as a
-    piece of standard output, since the answer has begun.
+    The job calls `begin` when it has the connection where it belongs: that sends the head of the answer, on which
+    clients go on to start what they attached to. What is wrong with the request must have been found before; an error
+    of the job is written to the stream, as a piece of standard output.
     """
     engine = engine_of(request)
-    connection = connection_of(request)
-    stream = await connection.take(_head(request, terminal))
+    stream = await connection_of(request).take()
+    answer = _Answer(stream, _head(request, terminal), terminal)
     try:
-        job = engine.job(name, connection=stream.descriptor, leftover=stream.leftover, **parameters)
-        engine.submit(_run, engine, job, stream, terminal)
+        job = engine.job(name, connection=stream.descriptor, leftover=stream.leftover, begin=answer.begin, **parameters)
+        engine.submit(_run, engine, job, answer)
     except BaseException:
+        answer.close()
         os.close(stream.descriptor)
         raise
     return web.Response()
 
 
-def _run(engine: Engine, job: Job, stream: Stream, terminal: bool) -> None:
-    spare = os.dup(stream.descriptor)
+class _Answer:
+    """The answer on a connection that was taken: its head, sent once, and a complaint if the job fails."""
+
+    def __init__(self, stream: Stream, head: bytes, terminal: bool) -> None:
+        self._descriptor = os.dup(stream.descriptor)
+        self._head = head
+        self._terminal = terminal
+
+    def begin(self) -> None:
+        """Send the head, unless it was sent."""
+        head, self._head = self._head, b""
+        if head:
+            self._write(head)
+
+    def complain(self, message: str) -> None:
+        """Send an error."""
+        line = f"{message}\r\n".encode()
+        self.begin()
+        self._write(line if self._terminal else frame("stdout", line))
+
+    def close(self) -> None:
+        """Give up this copy of the connection."""
+        os.close(self._descriptor)
+
+    def _write(self, data: bytes) -> None:
+        try:
+            os.write(self._descriptor, data)
+        except OSError as error:
+            # The job goes on: what was started is not stopped because the one who wanted to see it is gone.
+            log.info("the client is gone that should have read %d bytes (%s)", len(data), error.strerror)
+
+
+def _run(engine: Engine, job: Job, answer: _Answer) -> None:
     try:
         job.run()
     except TransomError as error:
-        _complain(spare, str(error), terminal)
+        answer.complain(str(error))
     except Exception as error:
         if not engine.stopping.is_set():
             log.exception("the job %s failed", job.name)
-        _complain(spare, f"internal error: {type(error).__name__}: {error}", terminal)
+        answer.complain(f"internal error: {type(error).__name__}: {error}")
     finally:
-        os.close(spare)
-
-
-def _complain(descriptor: int, message: str, terminal: bool) -> None:
-    line = f"{message}\r\n".encode()
-    try:
-        os.write(descriptor, line if terminal else frame("stdout", line))
-    except OSError as error:
-        log.info("the client is gone that should have read: %s (%s)", message, error.strerror)
+        answer.close()
 
 
 def _head(request: web.Request, terminal: bool) -> bytes:

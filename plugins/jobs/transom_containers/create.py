@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import time
+from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import replace
 from typing import TYPE_CHECKING
@@ -47,11 +48,20 @@ def create(
 ) -> CreatedContainer:
     """Make a container of an image that is here; return its ID.
 
-    Raises `NotFound` for the image, `Conflict` for a name in use, `InvalidParameter` and `Unsupported` for what
-    cannot be, and what the drivers raise. Nothing is left then.
+    Raises `NotFound` for the image and nothing else, `Conflict` for a name in use, `InvalidParameter` and
+    `Unsupported` for what cannot be, and what the drivers raise. Nothing is left then.
     """
     image = engine.images.get(config.image)
     warnings = _check_platform(image, platform)
+    try:
+        return CreatedContainer(_create(engine, job, image, config, host, name), warnings)
+    except NotFound as error:
+        # A driver: only the image may be what is not found, since clients then pull it.
+        raise InvalidParameter(str(error)) from error
+
+
+def _create(engine: Engine, job: Job, image: Image, config: ContainerConfig, host: HostConfig, name: str) -> str:
+    """Make a container of an image, and return its ID."""
     chosen_name = check_name(name) if name else _free_name(engine)
     engine.containers.check_name(chosen_name)
     run = _merge(image.config, config.run)
@@ -89,7 +99,7 @@ def create(
         engine.containers.add(container)
         undo.pop_all()
     engine.supervisor.record(container, "create")
-    return CreatedContainer(identity, warnings)
+    return identity
 
 
 def _free_name(engine: Engine) -> str:
@@ -136,7 +146,7 @@ def _merge(image: RunConfig, asked: RunConfig) -> RunConfig:
         entrypoint = ()
     return RunConfig(
         user=asked.user or image.user,
-        env=merge_environment(image.env, asked.env),
+        env=_environment(image.env, asked.env),
         entrypoint=entrypoint,
         cmd=cmd,
         working_dir=asked.working_dir or image.working_dir,
@@ -148,6 +158,12 @@ def _merge(image: RunConfig, asked: RunConfig) -> RunConfig:
         on_build=asked.on_build,
         healthcheck=asked.healthcheck or image.healthcheck,
     )
+
+
+def _environment(image: Sequence[str], asked: Sequence[str]) -> tuple[str, ...]:
+    """Return a container's environment in Docker's order: what was asked for, then what only the image has."""
+    names = {item.partition("=")[0] for item in asked}
+    return merge_environment(asked, [item for item in image if item.partition("=")[0] not in names])
 
 
 def _check(run: RunConfig, config: ContainerConfig, host: HostConfig) -> None:
@@ -170,6 +186,8 @@ def _check(run: RunConfig, config: ContainerConfig, host: HostConfig) -> None:
         raise InvalidParameter("can't create 'AutoRemove' container with restart policy")
     if host.init:
         raise Unsupported("an init process inside the container (--init) is not supported yet: leave the option out")
+    if not -1000 <= host.oom_score_adj <= 1000:
+        raise InvalidParameter(f"Invalid value {host.oom_score_adj}, range for oom score adj is [-1000, 1000]")
     if host.shm_size < 0:
         raise InvalidParameter("SHM size can not be less than 0")
 

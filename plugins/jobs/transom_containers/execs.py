@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from transom.containers.attachments import Attachment
@@ -36,10 +37,12 @@ def exec_start(
     connection: int | None = None,
     leftover: bytes = b"",
     detach: bool = False,
+    begin: Callable[[], None] = lambda: None,
     console_size: tuple[int, int] = (0, 0),
 ) -> None:
     """Start a recorded process, connected to a client whose descriptor is taken over, or to nobody.
 
+    `begin` is called before anything is sent to the client.
     Raises `StartFailed` if its program cannot be executed.
     """
     try:
@@ -61,6 +64,7 @@ def exec_start(
             )
             attachment = Attachment(connection, streams, config.detach_keys, leftover)
             attachment.check()
+            begin()
     except BaseException:
         if connection is not None:
             os.close(connection)

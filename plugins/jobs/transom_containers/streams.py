@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import select
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
 from transom.containers.attachments import Attachment
@@ -60,10 +60,13 @@ def attach(
     logs: bool = False,
     detach_keys: str = "",
     leftover: bytes = b"",
+    begin: Callable[[], None] = lambda: None,
 ) -> None:
     """Connect a client, whose connection's descriptor is taken over, to a container's streams.
 
-    `logs` sends what was written so far first; `stream` goes on with what comes. Raises `Conflict` for a container that
+    `logs` sends what was written so far first; `stream` goes on with what comes. `begin` tells the client that it is
+    attached, so that it can start the container: it is called when nothing that the container writes can be missed, and
+    before anything is sent. Raises `Conflict` for a container that
     is paused or restarting.
     """
     handed_over = False
@@ -76,11 +79,15 @@ def attach(
         )
         attachment = Attachment(connection, names, detach_keys, leftover)
         attachment.check()
-        if logs:
+        if logs and found.state.started:
+            begin()
             _send_log(engine, found, connection, {"stdout": stdout, "stderr": stderr})
         if not stream:
+            begin()
             return
+        # A start has the same lock: it comes before this and the container runs, or after it and finds the client.
         with engine.containers.locked(found.id) as current:
+            begin()
             handed_over = True
             if current.state.running:
                 engine.supervisor.attachments.give(found.id, attachment)

@@ -36,18 +36,18 @@ class Layers:
     driver: str
     lease: Lease
 
-    def fetch(self, blobs: Sequence[Descriptor], diff_ids: tuple[Digest, ...]) -> list[int]:
-        """Return when each layer is unpacked, with the bytes of each one's regular files.
+    def fetch(self, blobs: Sequence[Descriptor], diff_ids: tuple[Digest, ...], *, known: bool) -> list[int]:
+        """Return when each layer is unpacked, with the bytes of each one's files.
 
         What is there already is neither downloaded nor unpacked again, and a blob that several of the
-        layers have in common is downloaded once. Raises what `Downloader.download` and `LayerStore.unpack`
-        raise.
+        layers have in common is downloaded once. Of the layers of an image that is `known` only those are
+        spoken of that are missing. Raises what `Downloader.download` and `LayerStore.unpack` raise.
         """
         sizes = [0] * len(blobs)
         chain = chain_ids(diff_ids)
         voices = {blob.digest: LayerProgress(self.job, blob.digest) for blob in blobs}
         downloads = {blob.digest: self._plan_download(blob, voices[blob.digest]) for blob in _distinct(blobs)}
-        self._announce(blobs, chain, voices)
+        self._announce(blobs, chain, voices, known)
         independent = self.engine.layers.driver(self.driver).capabilities.independent_layers
         below: tuple[Task, ...] = ()
         for index, blob in enumerate(blobs):
@@ -66,14 +66,19 @@ class Layers:
         return (self.crew.add(partial(self._download, blob, voice), DOWNLOAD),)
 
     def _announce(
-        self, blobs: Sequence[Descriptor], chain: tuple[Digest, ...], voices: dict[Digest, LayerProgress]
+        self,
+        blobs: Sequence[Descriptor],
+        chain: tuple[Digest, ...],
+        voices: dict[Digest, LayerProgress],
+        known: bool,
     ) -> None:
         """Say which layers there are, in their order, which is the order in which clients draw bars."""
         missing = 0
         for blob, chain_id in zip(blobs, chain, strict=True):
             here = self.engine.content.has(blob.digest)
             if here and self.engine.layers.has(self.driver, chain_id):
-                voices[blob.digest].say("Already exists")
+                if not known:
+                    voices[blob.digest].say("Already exists")
                 continue
             voices[blob.digest].say("Pulling fs layer")
             if not here:

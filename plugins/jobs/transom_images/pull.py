@@ -101,10 +101,11 @@ class _Pull:
         """Pull one image, and say so."""
         job, images = self.job, self.engine.images
         name = reference.without_tag() if reference.digest else reference
-        job.progress(f"Pulling from {reference.path}", reference.digest or reference.tag or "")
-        before = self._image_of(name)
+        before = self._id_of(str(name))
         try:
             top = self.registry.manifest(reference)
+            # Only now, as Docker does: an image that is not there has the status of its error.
+            job.progress(f"Pulling from {reference.path}", reference.digest or reference.tag or "")
             with images.lease(f"pull {reference}") as lease:
                 after = self._pull_image(reference, top, lease)
         except (CorruptContent, RegistryError, Unsupported) as error:
@@ -118,10 +119,10 @@ class _Pull:
             job.progress(f"Status: Downloaded newer image for {name.familiar}")
         return digest
 
-    def _image_of(self, reference: Reference) -> Digest | None:
-        """Return the ID of the image that a reference names now, or None if it names none."""
+    def _id_of(self, name: str) -> Digest | None:
+        """Return the ID of the image that a reference or ID names now, or None if there is none."""
         try:
-            return self.engine.images.get(str(reference)).id
+            return self.engine.images.get(name).id
         except NotFound:
             return None
 
@@ -130,9 +131,8 @@ class _Pull:
         fetched, manifest = self._resolve(reference, top)
         config, content = self._configuration(manifest, lease)
         self._check_platform(reference, config)
-        sizes = Layers(self.engine, self.job, self.downloader, self.crew, self.driver, lease).fetch(
-            manifest.layers, config.diff_ids
-        )
+        layers = Layers(self.engine, self.job, self.downloader, self.crew, self.driver, lease)
+        sizes = layers.fetch(manifest.layers, config.diff_ids, known=self._id_of(manifest.config.digest) is not None)
         image = self.engine.images.publish(
             content,
             fetched.descriptor,

@@ -66,8 +66,9 @@ def exactly(connection, count):
     return data
 
 
-def echo(job, *, connection, leftover, **_):
+def echo(job, *, connection, leftover, begin, **_):
     """A job that takes a connection over and sends back what it gets."""
+    begin()
     with socket.socket(fileno=connection) as taken:
         taken.sendall(leftover)
         while data := taken.recv(4096):

@@ -67,7 +67,7 @@ def test_files_directories_links_and_pipes_are_made(tree: Path) -> None:
         symlink(b"./bin/short", b"tool"),
         fifo(b"./bin/pipe"),
     )
-    assert extracted == Extracted(size=2, entries=6)
+    assert extracted == Extracted(size=len("#!") + len("tool"), entries=6)
     assert (tree / "bin/tool").read_bytes() == b"#!"
     assert (tree / "bin/tool").samefile(tree / "bin/other")
     assert str((tree / "bin/short").readlink()) == "tool"
