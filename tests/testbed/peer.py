@@ -8,6 +8,7 @@ from pathlib import Path
 
 from testbed.clients import Clients
 from testbed.host import CGROUP_PARENT
+from transom.runtime.syscalls.mounts import umount2
 
 __all__ = ["Peer"]
 
@@ -46,5 +47,8 @@ class Peer(Clients):
             self.docker("rm", "-fv", *containers, check=False)
         self._process.terminate()
         self._process.wait(60)
+        # dockerd leaves the machine's network namespace mounted where it made it known.
+        for namespace in (self.directory / "exec").glob("netns/*"):
+            umount2(namespace)
         for cgroup in Path("/sys/fs/cgroup").glob(f"**/{_CGROUP_PARENT}"):
             cgroup.rmdir()

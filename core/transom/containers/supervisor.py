@@ -84,10 +84,11 @@ class Supervisor:
             raise Conflict(f"cannot kill container: {name}: container {container.id} is not running")
         if signal in (parse_signal("KILL"), parse_signal("TERM"), self._stop_signal(container)):
             self._set_stopped_by_user(container.id)
+        ended = self.wait(container.id, "not-running") if signal == parse_signal("KILL") else None
         self.shims.request(container.id, "signal", signal=signal)
         self.record(container, "kill", {"signal": str(signal)})
-        if signal == parse_signal("KILL"):
-            _ends_within(self.wait(container.id, "not-running"), _KILL_TIMEOUT)
+        if ended is not None:
+            _ends_within(ended, _KILL_TIMEOUT)
 
     def stop(self, name: str, timeout: int | None = None, signal: str = "") -> None:
         """Ask a container to end, and kill it after `timeout` seconds (-1: never). Raises `NotModified`."""
