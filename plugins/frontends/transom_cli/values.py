@@ -7,6 +7,7 @@ import re
 __all__ = [
     "boolean",
     "environment",
+    "exposed_ports",
     "filter_pair",
     "integer",
     "key_values",
@@ -102,6 +103,33 @@ def ulimit(value: str) -> dict[str, str | int]:
     if hard != -1 and (soft == -1 or soft > hard):
         raise ValueError(f"ulimit soft limit must be less than or equal to hard limit: {soft} > {hard}")
     return {"Name": name, "Soft": soft, "Hard": hard}
+
+
+def exposed_ports(ranges: tuple[str, ...]) -> dict[str, dict[str, str]]:
+    """Return `port[-port][/protocol]` strings as the API's set of ports."""
+    ports = {}
+    for value in ranges:
+        if ":" in value:
+            raise ValueError(f"invalid port format for --expose: {value}")
+        numbers, _, protocol = value.partition("/")
+        first, dash, last = numbers.partition("-")
+        try:
+            start = _port(first)
+            end = _port(last) if dash else start
+            if end < start:
+                raise ValueError(f"invalid range specified for port: {numbers}")
+        except ValueError as error:
+            raise ValueError(f"invalid range format for --expose: {value}, error: {error}") from None
+        ports.update({f"{port}/{protocol or 'tcp'}": dict[str, str]() for port in range(start, end + 1)})
+    return ports
+
+
+def _port(value: str) -> int:
+    if not re.fullmatch("[0-9]+", value):
+        raise ValueError(f'strconv.ParseUint: parsing "{value}": invalid syntax')
+    if int(value) > 0xFFFF:
+        raise ValueError(f'strconv.ParseUint: parsing "{value}": value out of range')
+    return int(value)
 
 
 def restart_policy(value: str) -> dict[str, str | int]:
