@@ -78,7 +78,9 @@ class Engine:
     def _own(self, root: Path) -> None:
         """Make a root directory and lock it for as long as the engine is open."""
         try:
-            root.mkdir(mode=0o711, parents=True, exist_ok=True)
+            root.mkdir(mode=0o700, parents=True, exist_ok=True)
+            # What is below is root's: layers have set-user-ID programs, which nobody outside may run.
+            root.chmod(0o700)
             lock = os.open(root / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         except OSError as error:
             raise InvalidParameter(f"cannot use {root}: {error.strerror}") from error

@@ -9,6 +9,7 @@ end.
 from __future__ import annotations
 
 import builtins
+import logging
 import os
 import re
 import secrets
@@ -26,8 +27,11 @@ from transom.graph.copy import copy_tree
 from transom.graph.db import GraphDB, Node
 from transom.graph.locks import Locks
 from transom.graph.space import storage_full
+from transom.patterns import name_pattern
 
 __all__ = ["ANONYMOUS_LABEL", "VolumeRecord", "VolumeStore"]
+
+log = logging.getLogger(__name__)
 
 #: The label of a volume that got its name from the engine.
 ANONYMOUS_LABEL: Final = "com.docker.volume.anonymous"
@@ -107,7 +111,7 @@ class VolumeStore:
             case "label":
                 return lambda _, record: all(_has_label(record.labels, value) for value in values)
             case "name":
-                patterns = [_pattern(value) for value in values]
+                patterns = [name_pattern(name, value) for value in values]
                 return lambda _, record: any(pattern.search(record.name) for pattern in patterns)
             case _:
                 raise InvalidParameter(f"invalid filter '{name}'")
@@ -218,8 +222,9 @@ class VolumeStore:
                 continue
             try:
                 self._driver(record.driver).remove(node.name)
-            except (DriverUnavailable, NotFound):
-                # A plugin that is not there now may be back at the next start.
+            except Exception:
+                # A plugin that is not there, or a mount that is busy, now may be otherwise at the next start.
+                log.exception("the volume %s stays half removed", node.name)
                 continue
             self._db.remove(_KIND, node.name)
 
@@ -294,10 +299,3 @@ def _truth(values: tuple[str, ...]) -> bool:
     if len(truths) != 1 or None in truths:
         raise InvalidParameter(f"invalid filter 'dangling={', '.join(values)}': it should be true or false")
     return truths == {True}
-
-
-def _pattern(text: str) -> re.Pattern[str]:
-    try:
-        return re.compile(text)
-    except re.error as error:
-        raise InvalidParameter(f"invalid filter 'name={text}': {error}") from error

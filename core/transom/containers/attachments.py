@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import os
+import select
 import threading
 from dataclasses import dataclass
 
@@ -49,9 +50,13 @@ class Attachments:
         self._waiting: dict[str, list[Attachment]] = {}
 
     def wait(self, container: str, attachment: Attachment) -> None:
-        """Keep a client until the container starts."""
+        """Keep a client until the container starts. Those that have gone away meanwhile are let go."""
         with self._lock:
-            self._waiting.setdefault(container, []).append(attachment)
+            waiting = self._waiting.setdefault(container, [])
+            gone = [other for other in waiting if _is_gone(other.descriptor)]
+            self._waiting[container] = [*(other for other in waiting if other not in gone), attachment]
+        for other in gone:
+            os.close(other.descriptor)
 
     def hand_over(self, container: str) -> None:
         """Give the clients that wait to the container's shim."""
@@ -78,3 +83,10 @@ class Attachments:
         """Close the connections of all clients that wait."""
         for container in tuple(self._waiting):
             self.drop(container)
+
+
+def _is_gone(descriptor: int) -> bool:
+    """Return whether a connection's other end is closed; one that only sends no more may still read."""
+    poll = select.poll()
+    poll.register(descriptor, 0)
+    return bool(poll.poll(0))

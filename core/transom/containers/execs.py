@@ -15,6 +15,7 @@ from transom.containers.model import Container, ExecConfig, ExecRecord
 from transom.containers.names import make_id
 from transom.containers.spec import exec_process
 from transom.errors import Conflict, NotFound, StartFailed, TransomError
+from transom.runtime.shim import publish
 from transom.runtime.shims import Shims
 
 if TYPE_CHECKING:
@@ -77,7 +78,7 @@ class Execs:
             try:
                 process = exec_process(container, config, root)
                 notes = json.dumps({"process": process, "record": records.dump(record)})
-                (self._directory(container.id) / exec_id).write_text(notes)
+                publish(self._directory(container.id) / exec_id, notes)
             except (FileNotFoundError, ProcessLookupError) as error:
                 # It has ended since the last look at its state.
                 raise Conflict(f"container {container.id} is not running") from error
@@ -94,6 +95,7 @@ class Execs:
             )
         except TransomError as error:
             self.ended(exec_id, error.exit_code if isinstance(error, StartFailed) else _NOT_STARTED)
+            self._forget_files(record)
             raise
         finally:
             _close(attachment)
@@ -164,7 +166,11 @@ class Execs:
             if record.container == container and record.exit_code is not None
         ]
         for exec_id in ended[:-_REMEMBERED]:
-            del self._records[exec_id]
+            self._forget_files(self._records.pop(exec_id))
+
+    def _forget_files(self, record: ExecRecord) -> None:
+        for suffix in ("", ".exit"):
+            (self._directory(record.container) / f"{record.id}{suffix}").unlink(missing_ok=True)
 
     def _directory(self, container: str) -> Path:
         return self._shims.directory(container) / "execs"

@@ -20,6 +20,7 @@ from transom.drivers.exec import ExecDriver
 from transom.drivers.network import Endpoint, Sandbox, SandboxKind
 from transom.errors import Conflict, InvalidParameter, NotFound, TransomError
 from transom.runtime.cgroups import Cgroup
+from transom.runtime.shim import publish
 from transom.runtime.shims import Shims
 
 if TYPE_CHECKING:
@@ -62,17 +63,19 @@ class Preparation:
                 files=self._files(container),
                 private_network=network is SandboxKind.PRIVATE,
             )
-            (directory / "config.json").write_text(json.dumps(build_spec(prepared, around)))
+            publish(directory / "config.json", json.dumps(build_spec(prepared, around)))
             self._spawn(prepared)
             undo.pop_all()
         return prepared
 
     def undo(self, container: Container) -> None:
         """Take away what `make` made, in reverse. Harmless where something is gone already."""
-        self._disconnect(container)
-        self._release_volumes(container)
-        self._engine.layers.unmount(container.graphdriver, container.id)
-        shutil.rmtree(self._shims.directory(container.id), ignore_errors=True)
+        with ExitStack() as undo:
+            # Each step is taken whatever the others raise, and the last error is raised.
+            undo.callback(shutil.rmtree, self._shims.directory(container.id), ignore_errors=True)
+            undo.callback(self._engine.layers.unmount, container.graphdriver, container.id)
+            undo.callback(self._release_volumes, container)
+            undo.callback(self._disconnect, container)
 
     def adopt(self, container: Container) -> None:
         """Count what a running container uses, after an earlier engine made it."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from pathlib import Path
 
@@ -24,7 +25,10 @@ def make_directory(root: Path, path: str, owner: tuple[int, int] = (0, 0)) -> No
             try:
                 following = openat2(top, walked, os.O_PATH | os.O_DIRECTORY)
             except FileNotFoundError:
-                os.mkdir(part, 0o755, dir_fd=current)
+                try:
+                    os.mkdir(part, 0o755, dir_fd=current)
+                except FileExistsError as error:
+                    raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), walked) from error
                 os.chown(part, *owner, dir_fd=current)
                 following = openat2(top, walked, os.O_PATH | os.O_DIRECTORY)
             os.close(current)

@@ -64,7 +64,10 @@ class ContainerStore:
                 self._db.link(node, "uses", self._db.need("snapshot", f"{container.graphdriver}/{container.id}"))
                 for mount in container.mounts:
                     if mount.kind is MountKind.VOLUME:
-                        self._db.link(node, "uses", self._db.need("volume", mount.source))
+                        volume = self._db.need("volume", mount.source)
+                        if not volume.data["ready"]:
+                            raise Conflict(f"the volume {mount.source} is being removed: try again")
+                        self._db.link(node, "uses", volume)
             self._remember(container)
 
     def replace(self, container: Container) -> None:

@@ -17,7 +17,7 @@ import shutil
 import threading
 import time
 from collections.abc import Callable, Mapping
-from concurrent.futures import Future
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -43,6 +43,7 @@ log = logging.getLogger(__name__)
 #: The exit code of a container whose end nobody saw: the machine stopped, or its shim was killed.
 UNSEEN = 255
 _DEFAULT_STOP_TIMEOUT = 10
+_ENDING_THREADS = 8
 #: Seconds in which a killed container should have ended; it may hang in the kernel for longer.
 _KILL_TIMEOUT = 10
 
@@ -55,12 +56,16 @@ class Supervisor:
         self._store = engine.containers
         self._closing = threading.Event()
         self.waiters = Waiters()
+        #: Containers that end only to be started again by a client, so that --rm does not mean this end.
+        self._keep: set[str] = set()
+        # Those who wait for a container's end hold threads of the engine's pool; the end itself must find one.
+        self._endings = ThreadPoolExecutor(_ENDING_THREADS, thread_name_prefix="transom-ending")
         listener = Listener(self._heard_exit, self._heard_exec_exit, self._heard_lost)
         self.shims = Shims(engine.config.exec_root / "shims", listener, engine.submit)
         self.attachments = Attachments(self.shims)
         self.execs = Execs(engine, self.shims)
         self._preparation = Preparation(engine, self.shims)
-        self._restarts = Restarts(self._restart, engine.submit)
+        self._restarts = Restarts(self._restart, self._endings.submit)
 
     # What clients ask for
 
@@ -69,7 +74,7 @@ class Supervisor:
         with self._store.locked(name) as container:
             self._check_startable(container)
             self._restarts.forget(container.id)
-            self._start(container)
+            self._start(container.with_state(restarts=0))
 
     def kill(self, name: str, signal: int) -> None:
         """Send a signal to a container's init, and give it time to end if that is KILL.
@@ -92,12 +97,12 @@ class Supervisor:
 
     def stop(self, name: str, timeout: int | None = None, signal: str = "") -> None:
         """Ask a container to end, and kill it after `timeout` seconds (-1: never). Raises `NotModified`."""
-        container = self._store.get(name)
-        if container.state.status is Status.RESTARTING:
-            self._restarts.forget(container.id)
-            with self._store.locked(container.id) as current:
-                self._change(current.with_state(status=Status.EXITED, stopped_by_user=True))
-            return
+        with self._store.locked(name) as container:
+            if container.state.status is Status.RESTARTING:
+                self._restarts.forget(container.id)
+                self._change(container.with_state(status=Status.EXITED, stopped_by_user=True))
+                self.waiters.resolve(container.id, "exit", WaitResult(container.state.exit_code))
+                return
         if not container.state.running:
             raise NotModified(f"container {container.id} is already stopped")
         number = parse_signal(signal) if signal else self._stop_signal(container)
@@ -109,23 +114,29 @@ class Supervisor:
         if not _ends_within(ended, None if seconds < 0 else seconds):
             self._signal(container, parse_signal("KILL"))
             ended.result()
-        self.record(self._store.get(container.id), "stop")
+        self.record(container, "stop")
 
     def restart(self, name: str, timeout: int | None = None, signal: str = "") -> None:
         """Stop a container if it runs, and start it."""
+        container = self._store.get(name)
+        self._keep.add(container.id)
         try:
-            self.stop(name, timeout, signal)
-        except NotModified:
-            pass
-        with self._store.locked(name) as container:
-            self._check_startable(container)
-            self._start(container)
+            try:
+                self.stop(container.id, timeout, signal)
+            except NotModified:
+                pass
+            with self._store.locked(container.id) as stopped:
+                self._check_startable(stopped)
+                self._start(stopped.with_state(restarts=0))
+        finally:
+            self._keep.discard(container.id)
         self.record(container, "restart")
 
     def wait(self, name: str, condition: str) -> Future[WaitResult]:
         """Return a future of a container's end: `not-running` (now or later), `next-exit`, or `removed`."""
         with self._store.locked(name) as container:
-            if condition == "not-running" and not container.state.running:
+            ended = not container.state.running and container.state.status is not Status.RESTARTING
+            if condition == "not-running" and ended:
                 return Waiters.settled(WaitResult(container.state.exit_code, container.state.error))
             return self.waiters.add(container.id, condition)
 
@@ -133,7 +144,7 @@ class Supervisor:
         """Delete a container with its layer and log. Raises `Conflict` if it runs, unless `force`."""
         container = self._store.get(name)
         try:
-            while not self._remove_unless_running(container.id, volumes=volumes):
+            while not self._remove_unless_running(container.id, force=force, volumes=volumes):
                 if not force:
                     raise Conflict(
                         f'cannot remove container "{name}": container is running: stop the container before removing'
@@ -148,9 +159,9 @@ class Supervisor:
             if not container.host.auto_remove:
                 raise
 
-    def _remove_unless_running(self, container_id: str, *, volumes: bool) -> bool:
+    def _remove_unless_running(self, container_id: str, *, force: bool, volumes: bool) -> bool:
         with self._engine.db.freeing(), self._store.locked(container_id) as container:
-            if container.state.running:
+            if container.state.running or (container.state.status is Status.RESTARTING and not force):
                 return False
             self._restarts.forget(container_id)
             self._remove(container, volumes=volumes)
@@ -174,6 +185,7 @@ class Supervisor:
         """Let go of the containers, which run on."""
         self._closing.set()
         self._restarts.close()
+        self._endings.shutdown(wait=True, cancel_futures=True)
         self.attachments.close()
         self.shims.close()
         self.waiters.close()
@@ -224,7 +236,10 @@ class Supervisor:
             with self._store.locked(container_id) as container:
                 if container.state.status is Status.RESTARTING and not self._closing.is_set():
                     self._start(container.with_state(restarts=container.state.restarts + 1))
-        except TransomError as error:
+        except Exception as error:
+            # Others wait for their restart in the same thread.
+            if not isinstance(error, TransomError):
+                log.exception("restart of the container %s", container_id)
             log.warning("cannot restart the container %s: %s", container_id, error)
 
     # Ending
@@ -241,7 +256,13 @@ class Supervisor:
     def _submit(self, work: Callable[..., None], *arguments: object) -> None:
         # While the engine closes, what happens is left for the next one to find.
         if not self._closing.is_set():
-            self._engine.submit(work, *arguments)
+            self._endings.submit(self._logged, work, *arguments)
+
+    def _logged(self, work: Callable[..., None], *arguments: object) -> None:
+        try:
+            work(*arguments)
+        except Exception:
+            log.exception("what follows the end of a process failed: %s", arguments)
 
     def _exec_ended(self, container_id: str, exec_id: str, exit_code: int) -> None:
         self.execs.ended(exec_id, exit_code)
@@ -255,7 +276,8 @@ class Supervisor:
         """A shim ended without a word: either its container never started, or it was killed."""
         try:
             with self._store.locked(container_id) as container:
-                if not container.state.running:
+                # A shim whose start failed also ends in this way, and another start may have made the next one.
+                if not container.state.running or self.shims.has(container_id):
                     return
                 self._preparation.kill(container)
                 status = read_exit(self.shims.directory(container_id))
@@ -272,7 +294,11 @@ class Supervisor:
             with self._engine.db.freeing(), self._store.locked(container_id) as container:
                 if not container.state.running:
                     return
-                self._preparation.undo(container)
+                try:
+                    self._preparation.undo(container)
+                except Exception:
+                    # The container has ended all the same; what is left is tried again when it is removed or started.
+                    log.exception("the container %s has ended and something of it stays", container_id)
                 self.execs.forget(container_id)
                 ended = container.with_state(
                     status=Status.EXITED, pid=0, exit_code=exit_code, finished=finished, error=""
@@ -282,7 +308,7 @@ class Supervisor:
                     ended = ended.with_state(status=Status.RESTARTING)
                 self._change(ended)
                 self.record(ended, "die", {"exitCode": str(exit_code)})
-                if ended.host.auto_remove:
+                if ended.host.auto_remove and container_id not in self._keep:
                     self._remove(ended, volumes=True)
                 elif delay is not None:
                     self._restarts.schedule(container_id, delay)
@@ -331,7 +357,12 @@ class Supervisor:
         self.shims.preload(self._preparation.modules())
         for directory in self.shims.root.iterdir():
             if directory.is_dir():
-                self._recover(directory)
+                try:
+                    self._recover(directory)
+                except Exception:
+                    # One container that cannot be recovered must not keep the engine from starting.
+                    log.exception("recovery of the container %s", directory.name)
+                    self._preparation.discard(directory)
         for container in self._store.list():
             self._settle(container)
 
@@ -341,24 +372,25 @@ class Supervisor:
         except NotFound:
             self._preparation.discard(directory)
             return
-        alive = self.shims.reconnect(container.id)
-        status = read_exit(directory)
-        if alive and status is None and (directory / "pid").exists():
-            adopted = container
-            if not container.state.running:
-                adopted = container.with_state(status=Status.RUNNING, started=time.time_ns(), exit_code=0, error="")
-            pid = int((directory / "pid").read_text())
-            self._preparation.adopt(adopted)
-            self.execs.adopt(container.id)
-            self._change(adopted.with_state(pid=pid))
-            return
-        self._preparation.kill(container)
-        if container.state.running:
-            if status is None:
-                status = {"exit_code": UNSEEN, "finished": time.time_ns()}
-            self._ended(container.id, status["exit_code"], status["finished"])
-        else:
-            self._preparation.undo(container)
+        with self._store.locked(container.id) as container:
+            alive = self.shims.reconnect(container.id)
+            status = read_exit(directory)
+            if alive and status is None and (directory / "pid").exists():
+                adopted = container
+                if not container.state.running:
+                    adopted = container.with_state(status=Status.RUNNING, started=time.time_ns(), exit_code=0, error="")
+                pid = int((directory / "pid").read_text())
+                self._preparation.adopt(adopted)
+                self.execs.adopt(container.id)
+                self._change(adopted.with_state(pid=pid))
+                return
+            self._preparation.kill(container)
+            if container.state.running:
+                if status is None:
+                    status = {"exit_code": UNSEEN, "finished": time.time_ns()}
+                self._ended(container.id, status["exit_code"], status["finished"])
+            else:
+                self._preparation.undo(container)
 
     def _settle(self, container: Container) -> None:
         """Bring a container without a shim into a state that is true."""

@@ -18,6 +18,8 @@ __all__ = ["User", "find_user"]
 #: How much of an image's passwd or group file is read, in bytes.
 _LIMIT = 8 << 20
 _HIGHEST_ID = 2**31 - 1
+#: Digits of a number that are looked at; more of them are out of range anyway.
+_LONGEST_NUMBER = 20
 
 
 @dataclass(frozen=True)
@@ -80,7 +82,7 @@ def _number(text: str, kind: str) -> int | None:
 
 
 def _decimal(text: str) -> int | None:
-    return int(text) if text.isascii() and text.isdigit() else None
+    return int(text[:_LONGEST_NUMBER]) if text.isascii() and text.isdigit() else None
 
 
 def _entries(root: Path, path: str, least: int) -> Iterator[list[str]]:

@@ -57,10 +57,10 @@ class Ingest:
         self._file: io.FileIO | None = None
         self._hash = hashlib.new(digest.algorithm)
         self.offset = 0
-        self.present = blob.exists()
-        if self.present:
-            self.offset = blob.stat().st_size
-        else:
+        try:
+            self.offset, self.present = blob.stat().st_size, True
+        except FileNotFoundError:
+            self.present = False
             self._file = io.FileIO(os.open(partial, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600), "r+")
             self._resume(self._file)
 

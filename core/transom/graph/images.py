@@ -179,8 +179,13 @@ class ImageStore:
             self._point("tag", reference.tagged(), self._db.need("image", image.id))
 
     def _store(self, descriptor: Descriptor, content: bytes, lease: Lease) -> None:
-        if self._db.get("blob", descriptor.digest) is None:
-            lease.keep_blob(descriptor)
+        with self._db.transaction():
+            known = self._db.get("blob", descriptor.digest)
+            if known is None:
+                lease.keep_blob(descriptor)
+            else:
+                # The image that has it may be removed before this one does.
+                lease.keep(known)
         with self._content.ingest(descriptor.digest, descriptor.size) as ingest:
             if not ingest.present:
                 ingest.reset()

@@ -16,6 +16,7 @@ import os
 import signal
 import socket
 from collections.abc import Callable
+from typing import NoReturn
 
 from transom.errors import StartFailed
 from transom.runtime.syscalls.processes import clone3
@@ -23,6 +24,10 @@ from transom.runtime.syscalls.processes import clone3
 __all__ = ["Gate", "Launch"]
 
 _LIMIT = 64 << 10
+_LONGEST_MESSAGE = 8 << 10
+_HIGHEST_DESCRIPTOR = 1 << 20
+#: Seconds that a child may take for each of its two parts; a process of the container might hold it up on purpose.
+_PATIENCE = 60.0
 _READY = b"ready"
 _GO = b"go"
 
@@ -45,7 +50,17 @@ class Gate:
         """Report an error."""
         code = error.exit_code if isinstance(error, StartFailed) else 128
         message = str(error) if isinstance(error, StartFailed) else _sentence(error)
-        self._connection.send(json.dumps([message, code]).encode()[:_LIMIT])
+        self._connection.send(json.dumps([message[:_LONGEST_MESSAGE], code]).encode())
+
+    def close_others(self) -> None:
+        """Close every descriptor but the standard ones and this end.
+
+        From here on the process resolves paths of the container, where /proc/self/fd must lead nowhere
+        (CVE-2024-21626).
+        """
+        own = self._connection.fileno()
+        os.closerange(3, own)
+        os.closerange(own + 1, _HIGHEST_DESCRIPTOR)
 
 
 class Launch:
@@ -53,6 +68,7 @@ class Launch:
 
     def __init__(self, work: Callable[[Gate], None], *, namespaces: int = 0, cgroup: int | None = None) -> None:
         self._connection, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        self._connection.settimeout(_PATIENCE)
         self.pid = clone3(namespaces, cgroup)
         if self.pid == 0:
             self._child(work, Gate(theirs))
@@ -60,7 +76,10 @@ class Launch:
 
     def wait_ready(self) -> int | None:
         """Wait until the child is built, and return its terminal's controlling end or None. Raises `StartFailed`."""
-        data, descriptors, _, _ = socket.recv_fds(self._connection, _LIMIT, 1)
+        try:
+            data, descriptors, _, _ = socket.recv_fds(self._connection, _LIMIT, 1)
+        except TimeoutError:
+            self._timed_out()
         if data != _READY:
             self._failed(data)
         if not descriptors:
@@ -71,7 +90,10 @@ class Launch:
     def release(self) -> None:
         """Give the word, and return when the program is executing. Raises `StartFailed`."""
         self._connection.send(_GO)
-        data = self._connection.recv(_LIMIT)
+        try:
+            data = self._connection.recv(_LIMIT)
+        except TimeoutError:
+            self._timed_out()
         if data:
             self._failed(data)
         self._connection.close()
@@ -82,7 +104,11 @@ class Launch:
         os.kill(self.pid, signal.SIGKILL)
         os.waitpid(self.pid, 0)
 
-    def _failed(self, data: bytes) -> None:
+    def _timed_out(self) -> NoReturn:
+        self.abandon()
+        raise StartFailed(f"unable to start container process: it was not ready after {_PATIENCE:.0f} seconds")
+
+    def _failed(self, data: bytes) -> NoReturn:
         self.abandon()
         if not data:
             raise StartFailed("unable to start container process: it ended before its program was executed")
@@ -95,7 +121,8 @@ class Launch:
             work(gate)
         except BaseException as error:  # noqa: BLE001 the last frame of the child: tell the shim and end
             gate.fail(error)
-        os._exit(1)
+        finally:
+            os._exit(1)
 
 
 def _sentence(error: BaseException) -> str:

@@ -126,7 +126,12 @@ class NativeDriver(ExecDriver):
             if birthplace is not None:
                 os.close(birthplace)
         terminal = launch.wait_ready()
-        launch.release()
+        try:
+            launch.release()
+        except BaseException:
+            if terminal is not None:
+                os.close(terminal)
+            raise
         return Spawned(launch.pid, terminal)
 
     def kill(self, signal: int) -> None:
@@ -177,6 +182,7 @@ class NativeDriver(ExecDriver):
         rootfs.protect()
         self.child_enter_root(rootfs)
         gate.ready(controlling)
+        gate.close_others()
         execute(process)
 
     def _join(self, gate: Gate, enter: Callable[[], None], process: Mapping[str, Any], stdio: Stdio) -> None:
@@ -191,6 +197,7 @@ class NativeDriver(ExecDriver):
         else:
             take_stdio(stdio)
         gate.ready(controlling)
+        gate.close_others()
         execute(process)
 
 

@@ -57,6 +57,8 @@ def execute(process: Mapping[str, Any]) -> None:
         with open("/proc/self/oom_score_adj", "w") as file:
             file.write(str(process["oomScoreAdj"]))
     _become(process["user"], process.get("capabilities", {}))
+    # Cleared by the change of user (prctl(2)).
+    processes.set_parent_death_signal(signal.SIGKILL)
     if process.get("noNewPrivileges"):
         processes.set_no_new_privileges()
     _reset_signals()
@@ -70,6 +72,8 @@ def execute(process: Mapping[str, Any]) -> None:
 def _enter(directory: str) -> None:
     try:
         os.chdir(directory)
+        # A directory outside the root has no path (getcwd(2)).
+        os.getcwd()
     except OSError as error:
         raise StartFailed(
             f'unable to start container process: chdir to cwd ("{directory}") set in config.json failed:'

@@ -46,7 +46,7 @@ from transom.errors import Conflict, NotFound, TransomError
 from transom.runtime.channel import Channel, Message, listen
 from transom.runtime.session import Session
 from transom.runtime.streams import Loop
-from transom.runtime.syscalls.processes import set_child_subreaper, set_name
+from transom.runtime.syscalls.processes import set_child_subreaper, set_name, set_undumpable
 
 __all__ = ["exit_code_of", "main", "publish"]
 
@@ -110,6 +110,7 @@ class Shim:
         self._pid = 0
         self._status: int | None = None
         self._over = False
+        self._complained = False
         self._execs: dict[str, Session] = {}
         self._exec_pids: dict[int, str] = {}
         self._connect(channel)
@@ -120,7 +121,7 @@ class Shim:
             self._loop.turn()
             if not self._pid and not self._channels and not self._over:
                 # The daemon ended before it started the container.
-                self._log.close()
+                self._close_log()
                 return
 
     # The process itself
@@ -129,6 +130,8 @@ class Shim:
         os.setsid()
         set_name("transom-shim")
         set_child_subreaper()
+        # What it forks is not the container's to look into before it is the container's program (CVE-2016-9962).
+        set_undumpable()
         for number in (signal.SIGINT, signal.SIGHUP, signal.SIGTERM):
             signal.signal(number, signal.SIG_IGN)
         complaints = os.open(self._directory / "shim.log", os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
@@ -212,7 +215,7 @@ class Shim:
         (self._directory / "pid").unlink(missing_ok=True)
         self._driver.delete()
         self._over = True
-        self._log.close()
+        self._close_log()
         self._init.end()
 
     def _do_attach(self, message: Message, descriptors: list[int]) -> None:
@@ -259,6 +262,8 @@ class Shim:
         session.resize(message["height"], message["width"])
 
     def _do_signal(self, message: Message, _descriptors: list[int]) -> None:
+        if self._status is not None:
+            raise Conflict("the container has ended")
         self._driver.kill(message["signal"])
 
     def _do_pause(self, _message: Message, _descriptors: list[int]) -> None:
@@ -304,7 +309,7 @@ class Shim:
         if self._status is None or self._over:
             return
         self._over = True
-        self._log.close()
+        self._close_log()
         status = {"exit_code": self._status, "finished": self._finished}
         publish(self._directory / "exit", json.dumps(status))
         self._announce({"event": "exit", "status": status})
@@ -324,6 +329,15 @@ class Shim:
     def _write_log(self, stream: str, data: bytes) -> None:
         try:
             self._log.write(stream, data)
+            self._complained = False
         except OSError:
-            # A full disk must not stop the container; the complaint is in shim.log.
+            # A full disk must not stop the container. One complaint, in shim.log, is enough.
+            if not self._complained:
+                traceback.print_exc()
+            self._complained = True
+
+    def _close_log(self) -> None:
+        try:
+            self._log.close()
+        except OSError:
             traceback.print_exc()

@@ -114,6 +114,10 @@ class Shims:
             return False
         return True
 
+    def has(self, container: str) -> bool:
+        """Return whether a shim of the container is connected."""
+        return container in self._shims
+
     def request(self, container: str, op: str, *descriptors: int, **fields: Any) -> Message:
         """Ask a shim and return its answer. Descriptors stay the caller's to close.
 
@@ -198,7 +202,7 @@ class Shims:
                 answer = shim.waiting.pop(message["number"], None)
             if answer is not None:
                 answer.set_result(message)
-        elif message["event"] == "exit":
+        elif message["event"] == "exit" and self._shims.get(shim.container) is shim:
             shim.exited = True
             self._listener.exited(shim.container, message["status"])
         elif message["event"] == "exec":
@@ -208,13 +212,14 @@ class Shims:
         with self._lock:
             self._epoll.unregister(shim.channel.fileno())
             del self._by_descriptor[shim.channel.fileno()]
-            if self._shims.get(shim.container) is shim:
+            current = self._shims.get(shim.container) is shim
+            if current:
                 del self._shims[shim.container]
             shim.channel.close()
             waiting, shim.waiting = list(shim.waiting.values()), {}
         for answer in waiting:
             answer.set_result({"error": f"the shim of the container {shim.container} ended", "status": 500})
-        if not shim.exited:
+        if current and not shim.exited:
             self._listener.lost(shim.container)
 
 

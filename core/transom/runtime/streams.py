@@ -217,6 +217,7 @@ class Client:
         self._on_close = on_close
         self._waiting = bytearray()
         self._was_full = False
+        self._detached = False
         self._reading = True
         self._ending = False
         self._events = 0
@@ -256,6 +257,9 @@ class Client:
         self._loop.remove(self._descriptor)
         os.close(self._descriptor)
         self._waiting.clear()
+        if self._reading and not self._detached:
+            self._reading = False
+            self._on_input_end()
         self._on_close(self)
         self._on_change()
 
@@ -299,6 +303,7 @@ class Client:
             position = data.find(self._detach)
             if position >= 0:
                 target.write(data[:position])
+                self._detached = True
                 self.close()
                 return
             self._held = self._beginning_of_detach(data)

@@ -97,6 +97,7 @@ async def get_images_json(request: web.Request) -> web.StreamResponse:
 
 async def get_image_json(request: web.Request) -> web.StreamResponse:
     """GET /images/{name}/json."""
+    _refuse_platforms(Query(request))
     details = await run(request, "image_inspect", name=request.match_info["name"])
     return answer(
         image_details(
@@ -109,13 +110,22 @@ async def get_image_json(request: web.Request) -> web.StreamResponse:
 
 async def get_images_history(request: web.Request) -> web.StreamResponse:
     """GET /images/{name}/history."""
+    _refuse_platforms(Query(request))
     entries = await run(request, "image_history", name=request.match_info["name"])
     return answer([history_entry(entry) for entry in entries])
+
+
+def _refuse_platforms(query: Query) -> None:
+    """Raise `Unsupported` for a choice of platforms: an image here has just one."""
+    for name in ("platforms", "platform", "manifests"):
+        if query.text(name) not in ("", "0", "false"):
+            raise Unsupported(f"images have one platform here: leave out {name}")
 
 
 async def delete_images(request: web.Request) -> web.StreamResponse:
     """DELETE /images/{name}."""
     query = Query(request)
+    _refuse_platforms(query)
     steps = await run(
         request,
         "image_remove",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from contextlib import closing
 from typing import TYPE_CHECKING, Any, cast
 
-from transom.errors import Cancelled, InvalidParameter
+from transom.errors import Cancelled, InvalidParameter, Unavailable
 from transom_api.jobs import engine_of, run, run_job, run_plain
 from transom_api.parameters import Query
 from transom_api.router import open_stream
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
     from transom.containers.model import Container
     from transom.drivers.log import Entry
+    from transom.job import Job
     from transom_api.feed import Feed
 
 __all__ = ["get_container_logs"]
@@ -43,6 +44,12 @@ async def get_container_logs(request: web.Request) -> web.StreamResponse:
         follow=query.flag("follow"),
     )
     terminal = container.config.tty
+    followers: set[Job] = request.app["followers"]
+    if query.flag("follow"):
+        # Each holds a thread of the engine's pool, of which others need some.
+        if len(followers) >= engine.config.threads // 2:
+            raise Unavailable(f"{len(followers)} clients follow logs, which is as many as can: try again later")
+        followers.add(job)
     shape = _shape(terminal, details=query.flag("details"), timestamps=query.flag("timestamps"))
     async with open_feed(request, bytes) as feed:
         try:
@@ -52,6 +59,7 @@ async def get_container_logs(request: web.Request) -> web.StreamResponse:
             async for batch in feed.batches():
                 await stream.write(b"".join(batch))
         finally:
+            followers.discard(job)
             job.cancel()
             feed.abandon()
         # An error of the driver in the middle of the log: the answer must not look whole.

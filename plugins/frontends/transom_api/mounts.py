@@ -112,7 +112,8 @@ def _parse_long_tmpfs(item: Fields, destination: str) -> Mount:
     if size < 0 or not 0 <= mode <= 0o7777:
         raise InvalidParameter(f'invalid mount config for type "tmpfs": size {size} or mode {mode} is out of range')
     words = []
-    for option in options.raw("Options") or ():
+    given = options.raw("Options") or []
+    for option in given if isinstance(given, list) else [given]:
         if (
             not isinstance(option, list)
             or not 1 <= len(option) <= 2

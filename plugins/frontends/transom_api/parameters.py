@@ -109,6 +109,8 @@ async def read_content(request: web.Request) -> bytes:
         return await request.read()
     except web.HTTPRequestEntityTooLarge:
         raise InvalidParameter(f"the body of {request.method} {request.path} is too long") from None
+    except web.RequestPayloadError as error:
+        raise InvalidParameter(f"the body of {request.method} {request.path} cannot be read: {error}") from None
 
 
 def read_credentials(request: web.Request) -> Credentials | None:

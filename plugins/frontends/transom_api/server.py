@@ -14,7 +14,7 @@ from transom.containers.model import Status
 from transom_api.connection import Connection
 from transom_api.router import add_headers, edge
 from transom_api.routes import ROUTES
-from transom_api.sockets import listening
+from transom_api.sockets import BACKLOG, listening
 
 if TYPE_CHECKING:
     from transom.engine import Engine
@@ -41,6 +41,7 @@ def make_app(engine: Engine) -> web.Application:
         warnings.simplefilter("ignore", web.NotAppKeyWarning)
         app["engine"] = engine
         app["feeds"] = set()
+        app["followers"] = set()
     app.on_response_prepare.append(add_headers)
     app.on_shutdown.append(_end_feeds)
     for method, path, handler in ROUTES:
@@ -53,7 +54,7 @@ def make_app(engine: Engine) -> web.Application:
 
 def _add(app: web.Application, method: str, path: str, handler: Any) -> None:
     app.router.add_route(method, path, handler)
-    app.router.add_route(method, f"/v{{version:[0-9][0-9.]*}}{path}", handler)
+    app.router.add_route(method, f"/v{{version:[0-9][0-9.]{{0,15}}}}{path}", handler)
 
 
 async def _end_feeds(app: web.Application) -> None:
@@ -83,6 +84,7 @@ class _Server:
                 await loop.create_unix_server(
                     lambda: Connection(inner(), self._opened, self._closed),
                     sock=undo.enter_context(listening(host)),
+                    backlog=BACKLOG,
                 )
                 for host in self._engine.config.hosts
             ]

@@ -21,7 +21,7 @@ __all__ = ["GROUP", "listening"]
 
 #: Members of this group may use the API, if the group exists.
 GROUP = "transom"
-_BACKLOG = 128
+BACKLOG = 4096
 
 
 @contextmanager
@@ -88,7 +88,7 @@ def _bind(path: Path) -> tuple[socket.socket, tuple[int, int]]:
         made = workshop / "socket"
         with _reachable(workshop) as directory:
             listener.bind(f"{directory}/socket")
-        listener.listen(_BACKLOG)
+        listener.listen(BACKLOG)
         listener.setblocking(False)
         _give_to_group(made)
         made.chmod(0o660)

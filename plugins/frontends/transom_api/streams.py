@@ -66,7 +66,7 @@ async def open_feed(request: web.Request, kind: type[T]) -> AsyncIterator[Feed[T
 
 
 async def hand_over(request: web.Request, name: str, *, terminal: bool, **parameters: Any) -> web.StreamResponse:
-    """Make the connection a raw stream and run a job that takes it over: as `connection`, with `leftover`.
+    """Make the connection a raw stream and run a job that gets it: as `connection`, to be duplicated, with `leftover`.
 
     The job calls `begin` when it has the connection where it belongs: that sends the head of the answer, on which
     clients go on to start what they attached to. What is wrong with the request must have been found before; an error
@@ -80,7 +80,6 @@ async def hand_over(request: web.Request, name: str, *, terminal: bool, **parame
         engine.submit(_run, engine, job, answer)
     except BaseException:
         answer.close()
-        os.close(stream.descriptor)
         raise
     return web.Response()
 
@@ -89,7 +88,7 @@ class _Answer:
     """The answer on a connection that was taken: its head, sent once, and a complaint if the job fails."""
 
     def __init__(self, stream: Stream, head: bytes, terminal: bool) -> None:
-        self._descriptor = os.dup(stream.descriptor)
+        self._descriptor = stream.descriptor
         self._head = head
         self._terminal = terminal
 
@@ -106,7 +105,7 @@ class _Answer:
         self._write(line if self._terminal else frame("stdout", line))
 
     def close(self) -> None:
-        """Give up this copy of the connection."""
+        """Give up this copy of the connection; a job that took it over has its own."""
         os.close(self._descriptor)
 
     def _write(self, data: bytes) -> None:

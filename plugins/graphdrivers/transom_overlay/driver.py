@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import IO, ClassVar
 
 from transom.drivers.graph import Capabilities, Change, GraphDriver, Usage
+from transom.errors import Unsupported
 from transom.graph.copy import copy_attributes
 from transom.graph.difference import find_upper_changes, measure_difference, write_upper
 from transom.graph.extract import extract
@@ -33,6 +34,8 @@ from transom_overlay.probe import backing_file_system, probe_overlay
 __all__ = ["OverlayDriver"]
 
 _EMPTY = ".empty"
+#: What the kernel takes below the writable layer (OVL_MAX_STACK).
+_MOST_LAYERS = 500
 
 
 class OverlayDriver(GraphDriver):
@@ -95,6 +98,11 @@ class OverlayDriver(GraphDriver):
 
     def _mount(self, layer: str, target: Path, *, read_only: bool) -> None:
         directories = list(_visible(self.root / name / "diff" for name in self._layers.lineage(layer)))
+        if len(directories) > _MOST_LAYERS:
+            raise Unsupported(
+                f"overlayfs takes at most {_MOST_LAYERS} layers and this has {len(directories)}: use another graph"
+                " driver, vfs for one (--graphdriver vfs, or --storage-opt driver=vfs)"
+            )
         self._empty.mkdir(mode=0o755, exist_ok=True)
         if read_only:
             mount_overlay(target, [*directories, self._empty])

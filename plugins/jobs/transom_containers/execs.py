@@ -40,11 +40,12 @@ def exec_start(
     begin: Callable[[], None] = lambda: None,
     console_size: tuple[int, int] = (0, 0),
 ) -> None:
-    """Start a recorded process, connected to a client whose descriptor is taken over, or to nobody.
+    """Start a recorded process, connected to a client, whose descriptor stays the caller's to close, or to nobody.
 
     `begin` is called before anything is sent to the client.
     Raises `StartFailed` if its program cannot be executed.
     """
+    connection = None if connection is None else os.dup(connection)
     try:
         record = engine.supervisor.execs.get(exec)
         if detach != (connection is None):

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import builtins
-import re
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
 from transom.containers.model import Container, MountKind, Status
 from transom.errors import InvalidParameter, NotFound
 from transom.graph.digest import Digest
+from transom.patterns import name_pattern
 
 if TYPE_CHECKING:
     from transom.engine import Engine
@@ -60,10 +60,12 @@ def _test(engine: Engine, name: str, values: tuple[str, ...]) -> Callable[[Conta
     """Return what a filter asks of a container; several values of one filter are alternatives, but labels add up."""
     match name:
         case "id":
-            return lambda container: any(_matches(value, container.id) for value in values)
+            patterns = [name_pattern(name, value) for value in values]
+            return lambda container: any(pattern.search(container.id) for pattern in patterns)
         case "name":
+            patterns = [name_pattern(name, value) for value in values]
             return lambda container: any(
-                _matches(value, container.name) or _matches(value, f"/{container.name}") for value in values
+                pattern.search(container.name) or pattern.search(f"/{container.name}") for pattern in patterns
             )
         case "status":
             known = {status.value for status in Status}
@@ -114,13 +116,6 @@ def _has_label(container: Container, wanted: str) -> bool:
     key, separator, value = wanted.partition("=")
     labels = container.config.run.labels
     return key in labels and (not separator or labels[key] == value)
-
-
-def _matches(pattern: str, text: str) -> bool:
-    try:
-        return re.search(pattern, text) is not None
-    except re.error:
-        return pattern in text
 
 
 def _number(name: str, value: str) -> int:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import os
 import select
+import socket
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
 from transom.containers.attachments import Attachment
 from transom.containers.model import Container, Status
 from transom.drivers.log import Entry, LogDriver
-from transom.errors import Conflict, InvalidParameter, NotFound
+from transom.errors import Cancelled, Conflict, InvalidParameter, NotFound
 
 if TYPE_CHECKING:
     from transom.engine import Engine
@@ -49,7 +50,7 @@ def logs(
 
 def attach(
     engine: Engine,
-    _job: Job,
+    job: Job,
     *,
     container: str,
     connection: int,
@@ -62,13 +63,14 @@ def attach(
     leftover: bytes = b"",
     begin: Callable[[], None] = lambda: None,
 ) -> None:
-    """Connect a client, whose connection's descriptor is taken over, to a container's streams.
+    """Connect a client to a container's streams. Its connection's descriptor stays the caller's to close.
 
     `logs` sends what was written so far first; `stream` goes on with what comes. `begin` tells the client that it is
     attached, so that it can start the container: it is called when nothing that the container writes can be missed, and
     before anything is sent. Raises `Conflict` for a container that
     is paused or restarting.
     """
+    connection = os.dup(connection)
     handed_over = False
     try:
         found = engine.containers.get(container)
@@ -81,7 +83,7 @@ def attach(
         attachment.check()
         if logs and found.state.started:
             begin()
-            _send_log(engine, found, connection, {"stdout": stdout, "stderr": stderr})
+            _send_log(engine, job, found, connection, {"stdout": stdout, "stderr": stderr})
         if not stream:
             begin()
             return
@@ -123,7 +125,7 @@ def _writes(engine: Engine, container_id: str) -> bool:
     return status in (Status.RUNNING, Status.PAUSED, Status.RESTARTING)
 
 
-def _send_log(engine: Engine, container: Container, connection: int, wanted: dict[str, bool]) -> None:
+def _send_log(engine: Engine, job: Job, container: Container, connection: int, wanted: dict[str, bool]) -> None:
     numbers = {"stdout": 1, "stderr": 2}
     for entry in _log(engine, container).read():
         if not wanted[entry.stream]:
@@ -131,11 +133,19 @@ def _send_log(engine: Engine, container: Container, connection: int, wanted: dic
         data = entry.line
         if not container.config.tty:
             data = bytes((numbers[entry.stream], 0, 0, 0)) + len(data).to_bytes(4, "big") + data
-        _send(connection, data)
+        _send(engine, job, connection, data)
 
 
-def _send(connection: int, data: bytes) -> None:
-    """Write everything to a connection that does not block, which is what the client's edge made of it."""
-    while data:
-        select.select((), (connection,), ())
-        data = data[os.write(connection, data) :]
+def _send(engine: Engine, job: Job, connection: int, data: bytes) -> None:
+    """Write everything to a client, which may read slowly. Raises `Cancelled` if the job or the engine ends first."""
+    poll = select.poll()
+    poll.register(connection, select.POLLOUT)
+    with socket.socket(fileno=os.dup(connection)) as client:
+        while data:
+            if job.cancelled or engine.stopping.is_set():
+                raise Cancelled("the client did not read the log to its end")
+            if poll.poll(200):
+                try:
+                    data = data[client.send(data, socket.MSG_DONTWAIT) :]
+                except BlockingIOError:
+                    continue

@@ -124,13 +124,13 @@ class Registry:
         try:
             document = orjson.loads(body)
             page = document["tags"] or []
-            valid = all(_TAG.match(tag) for tag in page)
-        except (orjson.JSONDecodeError, KeyError, TypeError, IndexError):
+            valid = isinstance(page, list) and all(_TAG.match(tag) for tag in page)
+            following = re.match(r'\s*<([^<>]*)>\s*;\s*rel="?next"?', link)
+            query = urlsplit(urljoin("http://registry/", following[1])).query if following else ""
+        except (ValueError, KeyError, TypeError, IndexError):
             valid = False
         if not valid:
             raise RegistryError(f"the registry's list of the tags of {self._repository.familiar_name} is nonsense")
-        following = re.match(r'\s*<([^<>]*)>\s*;\s*rel="?next"?', link)
-        query = urlsplit(urljoin("http://registry/", following[1])).query if following else ""
         return page, f"tags/list?{query}" if query else ""
 
     def _bases(self, domain: str) -> tuple[str, ...]:

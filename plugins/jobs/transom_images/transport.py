@@ -158,7 +158,10 @@ class Transport:
 
     def allows(self, url: str) -> bool:
         """Whether secrets can be sent to a URL: HTTPS, or a server that is allowed to be insecure."""
-        parts = urlsplit(url)
+        try:
+            parts = urlsplit(url)
+        except ValueError:
+            return False
         return bool(parts.hostname) and (
             parts.scheme == "https" or (parts.scheme == "http" and self.insecure(parts.netloc))
         )

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from transom.errors import InvalidParameter, NotFound
+from transom.patterns import name_pattern
 from transom.system import NetworkInfo
 
 if TYPE_CHECKING:
@@ -51,7 +51,7 @@ def _networks(engine: Engine) -> list[NetworkInfo]:
 def _passes(network: NetworkInfo, name: str, values: tuple[str, ...]) -> bool:
     match name:
         case "name":
-            return any(_found(value, network.name) for value in values)
+            return any(name_pattern(name, value).search(network.name) for value in values)
         case "driver":
             shown = "null" if network.driver == "none" else network.driver
             return shown in values or network.driver in values
@@ -60,10 +60,3 @@ def _passes(network: NetworkInfo, name: str, values: tuple[str, ...]) -> bool:
         case "type":
             return "builtin" in values
     raise InvalidParameter(f"invalid filter '{name}'")
-
-
-def _found(pattern: str, text: str) -> bool:
-    try:
-        return re.search(pattern, text) is not None
-    except re.error:
-        return pattern in text

@@ -219,3 +219,29 @@ def test_events_tell_a_containers_life(daemon: Daemon, name: str) -> None:
     died = next(event for event in events if event["Action"] == "die")
     assert died["Actor"]["Attributes"]["exitCode"] == "4"
     assert died["Actor"]["Attributes"]["name"] == name
+
+
+@pytest.mark.parametrize("execdriver", ["namespaces", "chroot"])
+def test_an_execs_directory_leads_nowhere_through_a_descriptor(daemon: Daemon, name: str, execdriver: str) -> None:
+    daemon.docker("run", "-d", "--runtime", execdriver, "--name", name, daemon.busybox, "sleep", "100")
+    for number in range(3, 24):
+        done = daemon.docker("exec", "-w", f"/proc/self/fd/{number}", name, "ls", "..", check=False)
+        assert done.returncode != 0, number
+
+
+def test_a_container_with_rm_can_be_stopped_and_restarted(daemon: Daemon, name: str) -> None:
+    daemon.docker("run", "-d", "--rm", "--name", name, daemon.busybox, "sleep", "100")
+    daemon.docker("restart", "-t", "0", name)
+    assert state(daemon, name)["Running"] is True
+    daemon.docker("stop", "-t", "0", name)
+    assert daemon.docker("ps", "-aq", "--filter", f"name={name}").stdout == ""
+
+
+def test_the_machines_users_do_not_reach_a_containers_files(daemon: Daemon, name: str) -> None:
+    daemon.docker(
+        "run", "-d", "--name", name, daemon.busybox, "sh", "-c", "cp /bin/busybox /su; chmod 4755 /su; sleep 100"
+    )
+    mounts = daemon.exec_root / "mounts" / "overlay"
+    (mount,) = [path for path in mounts.iterdir() if (path / "su").exists()]
+    with pytest.raises(PermissionError):
+        subprocess.run([str(mount / "su"), "id", "-u"], user=65534, check=False)

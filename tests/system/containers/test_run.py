@@ -233,3 +233,13 @@ def test_an_oci_bundle_is_what_the_specification_says(daemon: Daemon) -> None:
     assert config["ociVersion"].startswith("1.")
     assert Path(config["root"]["path"]).is_absolute()
     daemon.docker("rm", "-f", "bundle")
+
+
+@pytest.mark.parametrize("execdriver", ["namespaces", "chroot"])
+@pytest.mark.parametrize("number", range(3, 24))
+def test_a_working_directory_leads_nowhere_through_a_descriptor(daemon: Daemon, execdriver: str, number: int) -> None:
+    done = daemon.docker(
+        "run", "--rm", "--runtime", execdriver, "-w", f"/proc/self/fd/{number}", daemon.busybox, "ls", "..", check=False
+    )
+    assert done.returncode != 0
+    assert done.stdout == ""

@@ -24,10 +24,10 @@ def test_a_container_lives_and_ends_whole(tmp_path: Path, registry: Registry, la
     wrapper = ["unshare", "--mount", "sh", "-c", f'{LAYOUTS[layout]} && exec "$@"', "sh"]
     with Daemon(tmp_path, "--execdriver", execdriver, wrapper=wrapper) as daemon:
         daemon.docker("pull", "-q", registry.busybox)
-        script = "sleep 1000 & echo $! > /background; sleep 1000"
+        script = "sleep 71000 & echo $! > /background; sleep 71000"
         daemon.docker("run", "-d", "--name", "one", registry.busybox, "sh", "-c", script)
         assert daemon.docker("exec", "one", "echo", "in").stdout == "in\n"
-        daemon.docker("exec", "-d", "one", "sleep", "2000")
+        daemon.docker("exec", "-d", "one", "sleep", "72000")
         init = json.loads(daemon.docker("inspect", "one").stdout)[0]["State"]["Pid"]
         groups = Path(f"/proc/{init}/cgroup").read_text()
         assert (CGROUP_PARENT in groups) is (layout != "none")
@@ -37,6 +37,6 @@ def test_a_container_lives_and_ends_whole(tmp_path: Path, registry: Registry, la
 
 def _sleeps(process: Path) -> bool:
     try:
-        return (process / "cmdline").read_bytes() in (b"sleep\x001000\x00", b"sleep\x002000\x00")
+        return (process / "cmdline").read_bytes() in (b"sleep\x0071000\x00", b"sleep\x0072000\x00")
     except OSError:
         return False

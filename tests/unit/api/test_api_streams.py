@@ -69,7 +69,7 @@ def exactly(connection, count):
 def echo(job, *, connection, leftover, begin, **_):
     """A job that takes a connection over and sends back what it gets."""
     begin()
-    with socket.socket(fileno=connection) as taken:
+    with socket.socket(fileno=os.dup(connection)) as taken:
         taken.sendall(leftover)
         while data := taken.recv(4096):
             taken.sendall(data)
@@ -189,7 +189,6 @@ def test_an_attach_in_a_chunked_request_is_refused(api, attachable):
 
 def test_an_error_after_the_stream_has_begun_is_written_to_it(api, engine):
     def fail(job, *, connection, **_):
-        os.close(connection)
         raise StartFailed('exec: "nope": executable file not found in $PATH', 127)
 
     engine.results.update(exec_inspect=ExecRecord("e", ID, ExecConfig(("nope",))), exec_start=fail)

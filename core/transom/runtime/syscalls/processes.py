@@ -26,6 +26,7 @@ __all__ = [
     "set_name",
     "set_no_new_privileges",
     "set_parent_death_signal",
+    "set_undumpable",
     "setdomainname",
     "sethostname",
     "setns",
@@ -47,6 +48,7 @@ _SYS_CLONE3 = 435
 _SIGCHLD = 17
 
 _PR_SET_PDEATHSIG = 1
+_PR_SET_DUMPABLE = 4
 _PR_SET_KEEPCAPS = 8
 _PR_SET_NAME = 15
 _PR_CAPBSET_DROP = 24
@@ -120,6 +122,11 @@ def _prctl(operation: int, *arguments: int) -> None:
 def set_child_subreaper() -> None:
     """Become the parent of every descendant whose own parent ends (PR_SET_CHILD_SUBREAPER)."""
     _prctl(_PR_SET_CHILD_SUBREAPER, 1)
+
+
+def set_undumpable() -> None:
+    """Let no process of the same user look into or trace this one (PR_SET_DUMPABLE), until it executes a program."""
+    _prctl(_PR_SET_DUMPABLE, 0)
 
 
 def set_parent_death_signal(signal: int) -> None:
