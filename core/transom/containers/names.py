@@ -38,8 +38,8 @@ def make_id() -> str:
 
 
 def make_name() -> str:
-    """Return a name that is easy to say: a quality and a boat."""
-    return f"{secrets.choice(_QUALITIES)}_{secrets.choice(_CRAFT)}"
+    """Return a name that is easy to say: a quality, a boat, and a number."""
+    return f"{secrets.choice(_QUALITIES)}_{secrets.choice(_CRAFT)}{secrets.randbelow(100)}"
 
 
 def check_name(name: str) -> str:

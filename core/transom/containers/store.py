@@ -87,6 +87,11 @@ class ContainerStore:
             self._names.pop(container.name, None)
             self._locks.pop(container.id, None)
 
+    def has_name(self, name: str) -> bool:
+        """Return whether a container has the name."""
+        with self._lock:
+            return name in self._names
+
     def check_name(self, name: str) -> None:
         """Raise `Conflict` if a container has the name."""
         with self._lock:

@@ -24,7 +24,7 @@ class ChrootDriver(NativeDriver):
         "It does not isolate processes: a container sees the machine's, and its root may signal them.",
         "It does not isolate the network: a container has the machine's interfaces and ports.",
         "It does not isolate the host name, System V IPC, message queues and the view of control groups.",
-        "It does not filter system calls (seccomp), map users or limit resources.",
+        "It does not filter system calls (seccomp), control devices, map users or limit resources.",
         "A root process with CAP_SYS_CHROOT can leave a chroot: run only what you trust.",
     )
 

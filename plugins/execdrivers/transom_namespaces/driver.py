@@ -39,6 +39,7 @@ class NamespacesDriver(NativeDriver):
     limits = (
         "It does not filter system calls (seccomp).",
         "It does not map users: root in a container is root outside, with Docker's default capabilities.",
+        "It does not control devices: root in a container may make and open the machine's (CAP_MKNOD).",
         "It does not limit resources.",
     )
 

@@ -96,20 +96,29 @@ def _create(engine: Engine, job: Job, image: Image, config: ContainerConfig, hos
         engine.layers.prepare(identity, container.graphdriver, parent)
         undo.callback(engine.layers.remove, container.graphdriver, identity)
         container = replace(container, mounts=_make_volumes(engine, container, undo))
-        engine.containers.add(container)
+        container = _add(engine, container, named=bool(name))
         undo.pop_all()
     engine.supervisor.record(container, "create")
     return identity
 
 
 def _free_name(engine: Engine) -> str:
+    while engine.containers.has_name(name := make_name()):
+        pass
+    return name
+
+
+def _add(engine: Engine, container: Container, *, named: bool) -> Container:
+    """Record a container; one whose name was made up gets another if somebody was quicker."""
     while True:
-        name = make_name()
         try:
-            engine.containers.check_name(name)
+            engine.containers.add(container)
         except Conflict:
-            continue
-        return name
+            if named or not engine.containers.has_name(container.name):
+                raise
+            container = replace(container, name=_free_name(engine))
+        else:
+            return container
 
 
 def _check_platform(image: Image, wanted: str) -> tuple[str, ...]:
