@@ -8,7 +8,7 @@ from pathlib import Path
 
 from testbed.clients import Clients
 from testbed.host import CGROUP_PARENT
-from transom.runtime.syscalls.mounts import umount2
+from transom.runtime.syscalls.mounts import MNT_DETACH, umount2
 
 __all__ = ["Peer"]
 
@@ -47,8 +47,10 @@ class Peer(Clients):
             self.docker("rm", "-fv", *containers, check=False)
         self._process.terminate()
         self._process.wait(60)
-        # dockerd leaves the machine's network namespace mounted where it made it known.
-        for namespace in (self.directory / "exec").glob("netns/*"):
-            umount2(namespace)
+        # dockerd leaves its data root, and the machine's network namespace, mounted.
+        lines = Path("/proc/self/mountinfo").read_text().splitlines()
+        for place in reversed([line.split()[4] for line in lines]):
+            if place.startswith(f"{self.directory}/"):
+                umount2(place, MNT_DETACH)
         for cgroup in Path("/sys/fs/cgroup").glob(f"**/{_CGROUP_PARENT}"):
             cgroup.rmdir()

@@ -98,7 +98,7 @@ class GraphDriver(Driver):
         """Delete what the layer holds. Harmless for a layer that does not exist or is half made."""
 
     def apply(self, layer: str, archive: IO[bytes]) -> int:
-        """Fill a fresh layer from an uncompressed layer archive, and return the bytes of its regular files.
+        """Fill a fresh layer from an uncompressed layer archive, and return the bytes of its regular files and links.
 
         The archive is a tar with whiteouts (OCI image specification, layer.md). It is untrusted: nothing
         outside the layer is ever touched. Raises `CorruptContent` for what is not a layer archive, and

@@ -91,7 +91,7 @@ class LayerStore:
         lease: Lease,
         progress: Callable[[int], None] = lambda _: None,
     ) -> int:
-        """Unpack the blob of the layer `diff_ids[index]` and return the bytes of its regular files.
+        """Unpack the blob of the layer `diff_ids[index]` and return the bytes of its regular files and links.
 
         Call it for every layer of an image, also for those that the driver `has`: that returns at once. The
         lease must keep the blob. If another job unpacks the same layer, wait for it and share what it made.

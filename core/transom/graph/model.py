@@ -81,7 +81,7 @@ class Image:
     """An image: its ID is the digest of its configuration, `created` an RFC 3339 time or empty.
 
     `manifest` is the digest of the manifest that it was pulled with. `blobs` are the digests of its layers as the
-    registry has them, in the order of `diff_ids`; `sizes` the bytes of each layer's regular files, unpacked.
+    registry has them, in the order of `diff_ids`; `sizes` the bytes of each layer's files and links, unpacked.
     """
 
     id: Digest
