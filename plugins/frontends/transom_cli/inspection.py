@@ -75,6 +75,7 @@ def inspect_all(names: list[str], find: Callable[[str], bytes], template: str) -
             try:
                 print(parsed.render(json.loads(text)))
             except TemplateError as error:
+                print()
                 raise TemplateError(f"template parsing error: {error.message}") from error
         if not found:
             print()

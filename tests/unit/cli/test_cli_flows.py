@@ -171,6 +171,8 @@ def test_flags_become_the_body_of_the_request(daemon: Any, transom: Transom) -> 
         "Cmd": ["ls", "-l"],
         "Entrypoint": ["e"],
         "Hostname": "host",
+        "Domainname": "",
+        "ExposedPorts": {},
         "User": "1:2",
         "WorkingDir": "/w",
         "Env": ["A=b"],

@@ -46,6 +46,26 @@ DATA: dict[str, Any] = {
         ("{{println .Name}}", "a<b\n"),
         ("{{json .Name}}", '"a<b"'),
         ("{{json 5}}", "5"),
+        ("{{len .State.List}} {{len .Name}} {{len .Labels}}", "2 3 1"),
+        ("{{range .State.List}}<{{.}}>{{end}}", "<x><y>"),
+        ("{{range $i, $x := .State.List}}{{$i}}={{$x}} {{end}}", "0=x 1=y "),
+        ("{{range $key, $value := .Labels}}{{$key}}:{{$value}}{{end}}", "k:v"),
+        ("{{range .State.Error}}x{{else}}none{{end}}", "none"),
+        ("{{range .State.List}}{{$.Name}}{{end}}", "a<ba<b"),
+        ("{{if .State.Running}}yes{{else}}no{{end}}", "yes"),
+        ("{{if .State.Error}}a{{else if eq .State.Code 3}}b{{else}}c{{end}}d", "bd"),
+        ("{{if and .State.Running (not .State.Error)}}both{{end}}", "both"),
+        ("{{with .State}}{{.Code}}{{end}}{{with .State.Error}}x{{else}}{{.Name}}{{end}}", "3a<b"),
+        ("{{with $s := .State}}{{$s.Code}} {{$.Name}}{{end}}", "3 a<b"),
+        ("{{$x := .State.Code}}{{if true}}{{$x = 4}}{{end}}{{$x}}", "4"),
+        ("{{(index .State.List 1)}} {{index .Labels `k`}} {{(.State).Code}}", "y v 3"),
+        ('{{join .State.List ","}} {{upper .Name}} {{title .Name}} {{lower "A"}}', "x,y A<B A<b a"),
+        ('{{printf "%s|%5d|%-3v|%q|%%" .Name .State.Code true "b"}}', 'a<b|    3|true|"b"|%'),
+        ('{{range split "a b" " "}}{{.}};{{end}}', "a;b;"),
+        ("{{gt .State.Code 2}} {{le 1 1}} {{ne 1 2}} {{eq 1 2 1}}", "true true true true"),
+        ("{{slice .Name 1}} {{truncate .Name 1}} {{pad `x` 1 1}}|", "<b a  x |"),
+        ("{{json .State.Health}} {{.State.StopSignal}}|{{json .State.Tmpfs}}", "null |null"),
+        ("{{- range .State.List -}} {{.}} {{- end -}} ", "xy"),
     ],
 )
 def test_a_template_shows(template: str, text: str) -> None:
@@ -61,7 +81,13 @@ def test_a_template_shows(template: str, text: str) -> None:
         ("{{bogus .X}}", 'template parsing error: template: :1: function "bogus" not defined'),
         ("{{}}", "template parsing error: template: :1: missing value for command"),
         ("{{.X |}}", "template parsing error: template: :1: missing value for command"),
-        ("{{.X $}}", "template parsing error: template: :1: unexpected '$' in operand"),
+        ("{{.X %}}", "template parsing error: template: :1: unexpected '%' in operand"),
+        ("{{$x}}", 'template parsing error: template: :1: undefined variable "$x"'),
+        ("{{if .X}}a", "template parsing error: template: :1: unexpected EOF"),
+        ("{{if .X}}a{{else}}b{{else}}c{{end}}", "template parsing error: template: :1: unexpected {{else}}"),
+        ("{{range .X}}{{$y := 1}}{{end}}{{$y}}", 'template parsing error: template: :1: undefined variable "$y"'),
+        ("{{(len .X}}", "template parsing error: template: :1: unclosed left paren"),
+        ("{{if}}{{end}}", "template parsing error: template: :1: missing value for command"),
         ('{{"a" .X}}', "template parsing error: template: :1: can't give argument to non-function"),
         ("{{.X json}}", "template parsing error: template: :1: unexpected json in operand: put | before it"),
     ],
@@ -70,6 +96,23 @@ def test_a_template_that_is_not_right_is_refused_with_its_line(template: str, me
     with pytest.raises(TemplateError) as failure:
         parse(template)
     assert (failure.value.message, failure.value.exit_status) == (message, 64)
+
+
+@pytest.mark.parametrize(
+    ("template", "problem"),
+    [
+        ("{{index .State.List 5}}", "<index .State.List 5>: error calling index: index out of range: 5"),
+        ("{{range .Name}}{{end}}", "<.Name>: range can't iterate over a<b"),
+        ("{{len 5}}", "<len 5>: error calling len: len of 5, which has no length"),
+        ("{{.Name 1}}", "<.Name 1>: it has arguments but cannot be invoked as function"),
+        ("{{lt 1 `a`}}", "<lt 1 `a`>: error calling lt: incompatible types for comparison"),
+        ("{{upper}}", "<upper>: wrong number or kind of args for upper"),
+    ],
+)
+def test_what_cannot_be_done_with_a_value_is_said(template: str, problem: str) -> None:
+    with pytest.raises(TemplateError) as failure:
+        parse(template).render(DATA)
+    assert problem in failure.value.message
 
 
 @pytest.mark.parametrize(
