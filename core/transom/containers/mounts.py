@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import posixpath
 import re
 from collections.abc import Iterable
@@ -10,7 +11,7 @@ from transom.containers.model import Mount, MountKind
 from transom.containers.names import make_id
 from transom.errors import InvalidParameter
 
-__all__ = ["check_mount", "gather_mounts", "parse_bind"]
+__all__ = ["check_bind_source", "check_mount", "gather_mounts", "parse_bind"]
 
 _VOLUME_NAME = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9_.-]+\Z")
 _PROPAGATIONS = frozenset(("private", "rprivate", "shared", "rshared", "slave", "rslave"))
@@ -71,6 +72,12 @@ def check_mount(mount: Mount, text: str = "") -> Mount:
     values = dict(vars(mount))
     values["destination"] = "/" + destination.lstrip("/")
     return Mount(**values)
+
+
+def check_bind_source(mount: Mount) -> None:
+    """Raise `InvalidParameter` if what a mount binds is not there and is not to be made."""
+    if mount.kind is MountKind.BIND and not mount.create_source and not os.path.lexists(mount.source):
+        raise InvalidParameter(f'invalid mount config for type "bind": bind source path does not exist: {mount.source}')
 
 
 def gather_mounts(asked: Iterable[Mount], image_volumes: Iterable[str]) -> tuple[Mount, ...]:

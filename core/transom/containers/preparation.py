@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from transom.containers.model import Container, Mount, MountKind
+from transom.containers.mounts import check_bind_source
 from transom.containers.rootfs import make_directory
 from transom.containers.spec import Surroundings, build_spec
 from transom.drivers.base import Driver
@@ -139,11 +140,8 @@ class Preparation:
             place = self._engine.volumes.mount(mount.source, container.id)
             self._record_volume("mount", mount, container)
             return replace(mount, mountpoint=str(place))
+        check_bind_source(mount)
         if not os.path.lexists(mount.source):
-            if not mount.create_source:
-                raise InvalidParameter(
-                    f'invalid mount config for type "bind": bind source path does not exist: {mount.source}'
-                )
             try:
                 Path(mount.source).mkdir(0o755, parents=True, exist_ok=True)
             except OSError as error:

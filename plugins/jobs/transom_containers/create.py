@@ -17,7 +17,7 @@ from transom.containers.model import (
     Mount,
     MountKind,
 )
-from transom.containers.mounts import check_mount, gather_mounts, parse_bind
+from transom.containers.mounts import check_bind_source, check_mount, gather_mounts, parse_bind
 from transom.containers.names import check_name, make_id, make_name
 from transom.containers.rootfs import find_directory
 from transom.containers.signals import parse_signal
@@ -76,6 +76,8 @@ def _create(engine: Engine, job: Job, image: Image, config: ContainerConfig, hos
         *(parse_bind(bind, host.volume_driver) for bind in host.binds),
         *(check_mount(mount) for mount in host.mounts),
     ]
+    for mount in asked:
+        check_bind_source(mount)
     network = _choose_network(engine, host.network, execdriver)
     container = Container(
         id=identity,
