@@ -13,6 +13,8 @@ import pytest
 
 Same = Callable[..., object]
 
+pytestmark = pytest.mark.usefixtures("new_client")
+
 RUNNING = "clitest-running"
 ENDED = "clitest-ended"
 FIELDS = "ID Names Labels Command Mounts Ports LocalVolumes Networks State Image RunningFor".split()
@@ -65,7 +67,6 @@ exec -it nosuch true
 volume rm nosuch
 volume rm -f nosuch
 volume inspect nosuch
-volume create clitest-x -d bogus
 pull UPPER
 pull 127.0.0.1:5000/nope
 pull 127.0.0.1:5000/busybox:nope

@@ -91,11 +91,10 @@ def normalise(text: str) -> str:
 
 @pytest.fixture(scope="module")
 def players(
-    daemon: Daemon, registry: Registry, tmp_path_factory: pytest.TempPathFactory
+    daemon: Daemon, peer: Peer, registry: Registry, new_client: None, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[dict[str, Player]]:
     """The stock client on dockerd, the stock client on Transom, our client on Transom."""
-    with Peer(tmp_path_factory.mktemp("peer")) as peer, pytest.MonkeyPatch.context() as patch:
-        peer.docker("pull", "-q", registry.busybox)
+    with pytest.MonkeyPatch.context() as patch:
         # Both are asked in the same version of the API, so that answers have the same fields.
         version = peer.docker("version", "-f", "{{.Server.APIVersion}}").stdout.strip()
         patch.setenv("DOCKER_API_VERSION", version)
