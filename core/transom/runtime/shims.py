@@ -218,7 +218,8 @@ class Shims:
             shim.channel.close()
             waiting, shim.waiting = list(shim.waiting.values()), {}
         for answer in waiting:
-            answer.set_result({"error": f"the shim of the container {shim.container} ended", "status": 500})
+            gone = f"container {shim.container} is not running: its shim has ended"
+            answer.set_result({"error": gone, "status": Conflict.status})
         if current and not shim.exited:
             self._listener.lost(shim.container)
 
