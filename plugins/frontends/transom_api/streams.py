@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import array
 import asyncio
+import fcntl
 import logging
 import os
 import struct
+import termios
+import time
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -35,6 +39,8 @@ _RAW = "application/vnd.docker.raw-stream"
 _MULTIPLEXED = "application/vnd.docker.multiplexed-stream"
 _HEADER = struct.Struct(">BxxxL")
 _NUMBERS = {"stdin": 0, "stdout": 1, "stderr": 2}
+#: Seconds that a client may take to read the head of its answer before output is sent all the same.
+_PATIENCE = 0.2
 
 
 def json_line(value: Any) -> bytes:
@@ -93,10 +99,15 @@ class _Answer:
         self._terminal = terminal
 
     def begin(self) -> None:
-        """Send the head, unless it was sent."""
+        """Send the head, unless it was sent, and let the client read it.
+
+        Clients that parse the head from a buffer and then read the connection itself, as the Docker SDK for Python
+        does, lose what came together with it.
+        """
         head, self._head = self._head, b""
         if head:
             self._write(head)
+            _wait_until_read(self._descriptor)
 
     def complain(self, message: str) -> None:
         """Send an error."""
@@ -114,6 +125,19 @@ class _Answer:
         except OSError as error:
             # The job goes on: what was started is not stopped because the one who wanted to see it is gone.
             log.info("the client is gone that should have read %d bytes (%s)", len(data), error.strerror)
+
+
+def _wait_until_read(connection: int) -> None:
+    """Wait, not for long, until the other end has read what was sent to it (unix(7), SIOCOUTQ)."""
+    end = time.monotonic() + _PATIENCE
+    unread = array.array("i", (0,))
+    pause = 0.0001
+    while time.monotonic() < end:
+        fcntl.ioctl(connection, termios.TIOCOUTQ, unread)
+        if not unread[0]:
+            return
+        time.sleep(pause)
+        pause = min(2 * pause, 0.005)
 
 
 def _run(engine: Engine, job: Job, answer: _Answer) -> None:

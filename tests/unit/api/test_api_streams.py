@@ -203,6 +203,16 @@ def test_an_error_after_the_stream_has_begun_is_written_to_it(api, engine):
         assert connection.recv(1) == b""
 
 
+def test_the_head_of_a_stream_comes_alone_even_if_all_is_over_at_once(api, engine):
+    engine.results.update(exec_inspect=ExecRecord("e", ID, ExecConfig(("nope",))), exec_start=StartFailed("no", 127))
+    with api.connect() as connection:
+        connection.sendall(b"POST /exec/e/start HTTP/1.1\r\nHost: d\r\nContent-Length: 2\r\n\r\n{}")
+        until(lambda: len(connection.recv(1, socket.MSG_PEEK)) == 1)
+        time.sleep(0.02)  # what would come with the head has come by now
+        assert connection.recv(65536).endswith(b"\r\n\r\n")
+        assert connection.recv(65536).endswith(b"no\r\n")
+
+
 def test_a_detached_exec_is_answered_when_it_runs(api, engine):
     engine.results.update(exec_inspect=ExecRecord("e", ID, ExecConfig(("true",))), exec_start=None)
     assert api.post("/exec/e/start", {"Detach": True}).status == 200
