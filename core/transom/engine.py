@@ -25,7 +25,7 @@ from transom.graph.db import GraphDB
 from transom.graph.images import ImageStore
 from transom.graph.layers import LayerStore
 from transom.hookspecs import hookimpl
-from transom.job import Handler, Job, Progress
+from transom.job import Handler, Job, Message
 from transom.volumes import VolumeStore
 
 __all__ = ["Engine"]
@@ -138,7 +138,7 @@ class Engine:
         /,
         *,
         input: IO[bytes] | None = None,
-        report: Callable[[Progress], None] = lambda _: None,
+        report: Callable[[Message], None] = lambda _: None,
         **parameters: Any,
     ) -> Job:
         """Make a job. Raises `NotFound` for an unknown name, `InvalidParameter` for wrong parameters."""

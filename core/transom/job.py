@@ -19,7 +19,7 @@ from transom.errors import Cancelled
 if TYPE_CHECKING:
     from transom.engine import Engine
 
-__all__ = ["Handler", "Job", "Progress", "Status"]
+__all__ = ["Aux", "Handler", "Job", "Message", "Output", "Progress", "Status"]
 
 #: A job's handler: called as `handler(engine, job, **parameters)`; what it returns is the job's result.
 Handler = Callable[..., Any]
@@ -50,19 +50,40 @@ class Progress:
     total: int | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Output:
+    """Text that a job prints, whole lines or parts of them, for the client to show as it is."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Aux:
+    """A result that a program may want to read while people read the progress: a digest that was pushed, an image's ID.
+
+    `value` becomes JSON as it is, with the names that Docker gives its fields.
+    """
+
+    value: Mapping[str, Any]
+
+
+#: What a job reports while it works.
+Message = Progress | Output | Aux
+
+
 @dataclass(eq=False)
 class Job:
     """One unit of work: its name, parameters, streams, status, and at the end its result or error.
 
     `input` is a binary stream that the client sends (a tar, say), or None. `report` is called with each
-    `Progress` from whatever thread works on the job, so it must be quick and thread-safe.
+    `Message` from whatever thread works on the job, so it must be quick and thread-safe.
     """
 
     engine: Engine
     name: str
     parameters: Mapping[str, Any]
     input: IO[bytes] | None = None
-    report: Callable[[Progress], None] = lambda _: None
+    report: Callable[[Message], None] = lambda _: None
     status: Status = Status.CREATED
     result: Any = None
     error: BaseException | None = None
@@ -86,6 +107,14 @@ class Job:
     def progress(self, status: str, subject: str = "", *, current: int | None = None, total: int | None = None) -> None:
         """Report progress to whoever asked for the job."""
         self.report(Progress(status, subject, current, total))
+
+    def say(self, text: str) -> None:
+        """Print text to whoever asked for the job."""
+        self.report(Output(text))
+
+    def tell(self, **value: Any) -> None:
+        """Give a result ahead of the end to whoever asked for the job, by the names of Docker's fields."""
+        self.report(Aux(value))
 
     def cancel(self) -> None:
         """Ask the job to end early. Work that several jobs share goes on for the others."""

@@ -2,33 +2,24 @@
 
 from __future__ import annotations
 
-import asyncio
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from transom.errors import InvalidParameter, TransomError, Unsupported
+from transom.errors import InvalidParameter, Unsupported
 from transom.graph.reference import Reference
-from transom.job import Job, Progress
-from transom_api.jobs import engine_of, run
+from transom_api.jobs import run
 from transom_api.parameters import Query, read_credentials
-from transom_api.progress import error_line, progress_line
-from transom_api.router import answer, open_stream, since_version
+from transom_api.router import answer, since_version
 from transom_api.shapes_images import history_entry, image_details, image_summary, removed
-from transom_api.streams import JSON_LINES, open_feed
+from transom_api.transfer import report_progress
 
 if TYPE_CHECKING:
-    from concurrent.futures import Future
-
     from aiohttp import web
 
 __all__ = ["delete_images", "get_images_history", "get_images_json", "get_image_json", "post_images_create"]
 
 
 async def post_images_create(request: web.Request) -> web.StreamResponse:
-    """POST /images/create: pull an image.
-
-    What goes wrong before there is any progress is an error as everywhere; after that the status has been sent, and the
-    error is the last line of the stream.
-    """
+    """POST /images/create: pull an image."""
     query = Query(request)
     if query.text("fromSrc"):
         raise Unsupported("importing an image (fromSrc) is not supported: pull one with fromImage")
@@ -37,52 +28,15 @@ async def post_images_create(request: web.Request) -> web.StreamResponse:
         raise InvalidParameter("the parameter fromImage is missing: which image should be pulled?")
     tag = query.text("tag")
     reference = Reference.parse(name)
-    engine = engine_of(request)
-    async with open_feed(request, Progress) as feed:
-        job = engine.job(
-            "pull",
-            report=feed.add,
-            reference=name,
-            tag=tag,
-            platform=query.text("platform"),
-            credentials=read_credentials(request),
-            all_tags=not (tag or reference.tag or reference.digest),
-        )
-
-        def work() -> Any:
-            try:
-                return job.run()
-            finally:
-                feed.end()
-
-        result = engine.submit(work)
-        try:
-            stream: web.StreamResponse | None = None
-            async for batch in feed.batches():
-                if stream is None:
-                    stream = await open_stream(request, JSON_LINES)
-                await stream.write(b"".join(map(progress_line, batch)))
-            return await _finish_pull(request, job, result, stream)
-        except BaseException:
-            job.cancel()
-            raise
-
-
-async def _finish_pull(
-    request: web.Request, job: Job, result: Future[Any], stream: web.StreamResponse | None
-) -> web.StreamResponse:
-    """Send the error of a pull, if it had one, and end its answer."""
-    if engine_of(request).stopping.is_set():
-        job.cancel()
-    try:
-        await asyncio.wrap_future(result)
-    except TransomError as error:
-        if stream is None:
-            raise
-        await stream.write(error_line(str(error)))
-    stream = stream or await open_stream(request, JSON_LINES)
-    await stream.write_eof()
-    return stream
+    return await report_progress(
+        request,
+        "pull",
+        reference=name,
+        tag=tag,
+        platform=query.text("platform"),
+        credentials=read_credentials(request),
+        all_tags=not (tag or reference.tag or reference.digest),
+    )
 
 
 async def get_images_json(request: web.Request) -> web.StreamResponse:

@@ -51,7 +51,7 @@ async def get_container_logs(request: web.Request) -> web.StreamResponse:
             raise Unavailable(f"{len(followers)} clients follow logs, which is as many as can: try again later")
         followers.add(job)
     shape = _shape(terminal, details=query.flag("details"), timestamps=query.flag("timestamps"))
-    async with open_feed(request, bytes) as feed:
+    async with open_feed(request) as feed:
         try:
             entries = await run_job(engine, job)
             stream = await open_stream(request, output_type(request, terminal=terminal))

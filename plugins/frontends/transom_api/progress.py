@@ -4,19 +4,34 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from transom.job import Aux, Output, Progress
 from transom_api.streams import json_line
 
 if TYPE_CHECKING:
-    from transom.job import Progress
+    from transom.job import Message
 
-__all__ = ["bar", "error_line", "progress_line"]
+__all__ = ["bar", "error_line", "message_line"]
 
 _BAR_WIDTH = 50
 _UNITS = ("B", "kB", "MB", "GB", "TB", "PB", "EB")
 
 
-def progress_line(progress: Progress) -> bytes:
-    """Return one line. A subject that is no layer ("latest: Pulling from …") has no bar, and so no `progressDetail`."""
+def message_line(message: Message) -> bytes:
+    """Return one line of what a job reports."""
+    match message:
+        case Progress():
+            return _progress_line(message)
+        case Output():
+            return json_line({"stream": message.text})
+        case Aux():
+            return json_line({"aux": message.value})
+
+
+def _progress_line(progress: Progress) -> bytes:
+    """Return a line of progress.
+
+    A subject that is no layer ("latest: Pulling from …") has no bar, and so no `progressDetail`.
+    """
     line: dict[str, Any] = {"status": progress.status}
     if progress.current is not None:
         detail = {"current": progress.current}

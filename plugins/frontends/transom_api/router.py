@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
 import orjson
@@ -54,9 +54,11 @@ def empty(status: int = 204) -> web.Response:
     return web.Response(status=status)
 
 
-async def open_stream(request: web.Request, content_type: str) -> web.StreamResponse:
+async def open_stream(
+    request: web.Request, content_type: str, headers: Mapping[str, str] | None = None
+) -> web.StreamResponse:
     """Begin an answer whose body comes over time; its head is on the way to the client when this returns."""
-    response = web.StreamResponse(headers={"Content-Type": content_type})
+    response = web.StreamResponse(headers={"Content-Type": content_type, **(headers or {})})
     await response.prepare(request)
     connection_of(request).begun = response
     return response

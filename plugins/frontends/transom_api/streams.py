@@ -11,7 +11,7 @@ import struct
 import termios
 import time
 from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 import orjson
 from aiohttp import web
@@ -31,8 +31,6 @@ if TYPE_CHECKING:
 __all__ = ["JSON_LINES", "frame", "hand_over", "json_line", "open_feed", "output_type"]
 
 log = logging.getLogger(__name__)
-
-T = TypeVar("T")
 
 JSON_LINES = "application/json"
 _RAW = "application/vnd.docker.raw-stream"
@@ -59,9 +57,9 @@ def output_type(request: web.Request, *, terminal: bool) -> str:
 
 
 @asynccontextmanager
-async def open_feed(request: web.Request, kind: type[T]) -> AsyncIterator[Feed[T]]:  # noqa: ARG001 the type of the items
+async def open_feed(request: web.Request) -> AsyncIterator[Feed[Any]]:
     """Give a feed for one answer. It ends when the daemon stops."""
-    feed: Feed[T] = Feed(asyncio.get_running_loop())
+    feed: Feed[Any] = Feed(asyncio.get_running_loop())
     feeds: set[Feed[Any]] = request.app["feeds"]
     feeds.add(feed)
     try:

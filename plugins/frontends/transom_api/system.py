@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 
 from aiohttp import web
 
-from transom.events import Event
 from transom_api.jobs import engine_of, run
 from transom_api.parameters import Query
 from transom_api.router import answer, open_stream
@@ -52,7 +51,7 @@ async def get_events(request: web.Request) -> web.StreamResponse:
     """GET /events: what happened since a time, and what happens until another."""
     query = Query(request)
     since, until, filters = query.time("since"), query.time("until"), query.filters()
-    async with open_feed(request, Event) as feed:
+    async with open_feed(request) as feed:
         watch: EventWatch = await run(request, "events", since=since, until=until, filters=filters, listener=feed.add)
         timer = None
         if until is not None:

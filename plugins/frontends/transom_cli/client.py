@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from transom_cli.errors import CommandFailed, DaemonError, Unreachable
@@ -72,10 +72,26 @@ class Client:
         answer = self._simple("DELETE", path, query, None)
         return json.loads(answer) if answer.strip() else None
 
-    def stream(self, method: str, path: str, **query: Any) -> Response:
+    def stream(self, method: str, path: str, *, headers: dict[str, str] | None = None, **query: Any) -> Response:
         """Return an answer whose body arrives over time, on a connection of its own."""
         target = self._target(path, query)
-        response = self._connect().request(method, target, {})
+        response = self._connect().request(method, target, headers or {})
+        self._check(response)
+        return response
+
+    def upload(
+        self,
+        method: str,
+        path: str,
+        body: Iterable[bytes],
+        *,
+        content_type: str = "application/x-tar",
+        headers: dict[str, str] | None = None,
+        **query: Any,
+    ) -> Response:
+        """Send a body that is made while it is sent, and return the answer, on a connection of its own."""
+        target = self._target(path, query)
+        response = self._connect().upload(method, target, {"Content-Type": content_type, **(headers or {})}, body)
         self._check(response)
         return response
 

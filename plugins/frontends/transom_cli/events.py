@@ -33,10 +33,10 @@ def events(
 
     parsed = parse("{{json .}}" if template == "json" else template) if template else None
     try:
-        period = {"since": timestamp(since) if since else None, "until": timestamp(until) if until else None}
+        begin, end = (timestamp(text) if text else None for text in (since, until))
     except ValueError as error:
         raise CommandFailed(str(error)) from error
-    response = client.stream("GET", "/events", filters=collect_filters(filters), **period)
+    response = client.stream("GET", "/events", filters=collect_filters(filters), since=begin, until=end)
     for line in response.lines():
         event = json.loads(line)
         print(parsed.render(event) if parsed else _line(event), flush=True)

@@ -10,7 +10,7 @@ from transom_cli.client import Client
 from transom_cli.errors import CommandFailed, DaemonError, Unreachable, report_failures
 from transom_cli.flags import BOOL, api_command, flag
 
-__all__ = ["FORMAT_HELP", "indent", "inspect", "inspect_all"]
+__all__ = ["FORMAT_HELP", "indent", "inspect", "inspect_all", "inspect_containers", "inspect_images"]
 
 FORMAT_HELP = "Format output as 'json' or with a Go template"
 #: The kinds that are searched, in this order, each with where it is.
@@ -51,6 +51,33 @@ def inspect(
         raise CommandFailed(f"Error: No such object: {name}")
 
     inspect_all(arguments, find, template or "")
+
+
+@api_command(
+    "inspect",
+    "CONTAINER [CONTAINER...]",
+    about="Display detailed information on one or more containers",
+    least=1,
+    most=None,
+)
+@flag("template", "--format", "-f", about=FORMAT_HELP)
+@flag("--size", "-s", kind=BOOL, about="Display total file sizes")
+def inspect_containers(client: Client, arguments: list[str], *, template: str | None, size: bool) -> None:
+    """Print all that is known about containers."""
+    inspect_all(arguments, lambda name: client.get_text(_KINDS["container"].format(name), size=size), template or "")
+
+
+@api_command(
+    "inspect",
+    "IMAGE [IMAGE...]",
+    about="Display detailed information on one or more images",
+    least=1,
+    most=None,
+)
+@flag("template", "--format", "-f", about=FORMAT_HELP)
+def inspect_images(client: Client, arguments: list[str], *, template: str | None) -> None:
+    """Print all that is known about images."""
+    inspect_all(arguments, lambda name: client.get_text(_KINDS["image"].format(name)), template or "")
 
 
 def inspect_all(names: list[str], find: Callable[[str], bytes], template: str) -> None:

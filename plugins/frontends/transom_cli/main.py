@@ -7,67 +7,17 @@ import os
 import signal
 import sys
 from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import click
 
 from transom_cli.client import DEFAULT_HOST, Client
+from transom_cli.commands import COMMANDS, GROUPS, SECTIONS, Entry
 from transom_cli.errors import CommandFailed
 from transom_cli.flags import BOOL, LIST, Flag, defaults, describe_flags, parse_flags
 from transom_cli.transport import Address
 
 __all__ = ["LazyGroup", "main"]
-
-
-class Entry(NamedTuple):
-    """Where a command is, and its line in the help. `section` is empty for an alias, which is not listed."""
-
-    module: str
-    attribute: str
-    help: str = ""
-    section: str = "Commands"
-
-
-VOLUME_COMMANDS = {
-    "create": Entry("volumes", "create", "Create a volume"),
-    "inspect": Entry("volumes", "inspect", "Display detailed information on one or more volumes"),
-    "list": Entry("volumes", "ls", section=""),
-    "ls": Entry("volumes", "ls", "List volumes"),
-    "remove": Entry("volumes", "rm", section=""),
-    "rm": Entry("volumes", "rm", "Remove one or more volumes"),
-}
-DRIVER_COMMANDS = {
-    "inspect": Entry("drivers", "inspect", "Display all that is known about a driver"),
-    "list": Entry("drivers", "ls", section=""),
-    "ls": Entry("drivers", "ls", "List drivers, and why those do not work that do not"),
-}
-COMMANDS = {
-    "run": Entry("run", "run", "Create and run a new container from an image", "Common Commands"),
-    "exec": Entry("exec", "exec_", "Execute a command in a running container", "Common Commands"),
-    "ps": Entry("containers", "ps", "List containers", "Common Commands"),
-    "pull": Entry("pull", "pull", "Download an image from a registry", "Common Commands"),
-    "images": Entry("images", "images", "List images", "Common Commands"),
-    "version": Entry("system", "version", "Show the Transom version information", "Common Commands"),
-    "info": Entry("system", "info", "Display system-wide information", "Common Commands"),
-    "driver": Entry("main", "driver", "Show drivers", "Management Commands"),
-    "volume": Entry("main", "volume", "Manage volumes", "Management Commands"),
-    "attach": Entry(
-        "attach", "attach", "Attach local standard input, output, and error streams to a running container"
-    ),
-    "create": Entry("run", "create", "Create a new container"),
-    "daemon": Entry("daemon", "daemon", "Run the engine in the foreground"),
-    "events": Entry("events", "events", "Get real time events from the server"),
-    "inspect": Entry("inspection", "inspect", "Return low-level information on containers, images and volumes"),
-    "kill": Entry("lifecycle", "kill", "Kill one or more running containers"),
-    "logs": Entry("logs", "logs", "Fetch the logs of a container"),
-    "restart": Entry("lifecycle", "restart", "Restart one or more containers"),
-    "rm": Entry("lifecycle", "rm", "Remove one or more containers"),
-    "rmi": Entry("images", "rmi", "Remove one or more images"),
-    "start": Entry("attach", "start", "Start one or more stopped containers"),
-    "stop": Entry("lifecycle", "stop", "Stop one or more running containers"),
-    "wait": Entry("lifecycle", "wait", "Block until one or more containers stop, then print their exit codes"),
-}
-SECTIONS = ("Common Commands", "Management Commands", "Commands", "Commands of Plugins")
 
 
 class LazyGroup(click.Group):
@@ -86,6 +36,8 @@ class LazyGroup(click.Group):
         entry = self.entries.get(cmd_name)
         if entry is None:
             return None
+        if not entry.module:
+            return LazyGroup(cmd_name, GROUPS[cmd_name], entry.help)
         found: click.Command = getattr(importlib.import_module(f"transom_cli.{entry.module}"), entry.attribute)
         return found
 
@@ -192,8 +144,6 @@ def _plugin_commands() -> dict[str, click.Command]:
     return {str(command.name): command for commands in given for command in commands}
 
 
-volume = LazyGroup("volume", VOLUME_COMMANDS, "Manage volumes")
-driver = LazyGroup("driver", DRIVER_COMMANDS, "Show drivers")
 root = Root(
     "transom",
     COMMANDS,

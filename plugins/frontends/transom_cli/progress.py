@@ -1,19 +1,50 @@
-"""The progress of a pull: as lines, or on a terminal as a bar for each layer.
+"""The progress of a pull, a push, a load: as lines, or on a terminal as a bar for each layer.
 
-A message has an `id` (of a layer), a `status`, a `progressDetail` with `current` and `total` bytes, or an
-`errorDetail` (Docker Engine API, "create an image").
+A message has an `id` (of a layer), a `status`, a `progressDetail` with `current` and `total` bytes; or a `stream`, text
+to be shown as it is; or an `aux`, a result for programs; or an `errorDetail` (Docker Engine API, "create an image").
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import json
+from collections.abc import Callable, Iterator
 from typing import IO, Any
 
+from transom_cli.errors import CommandFailed
+from transom_cli.transport import Response
 from transom_cli.units import decimal_size
 
-__all__ = ["Lines", "show_on_terminal"]
+__all__ = ["Lines", "show", "show_on_terminal"]
 
 _BAR = 50
+
+
+def show(
+    response: Response,
+    target: IO[str],
+    *,
+    quiet: bool = False,
+    on_aux: Callable[[dict[str, Any]], None] = lambda _: None,
+) -> None:
+    """Show the progress that an answer carries, unless `quiet`, and close its connection.
+
+    `on_aux` is called with each result for programs. Raises `CommandFailed` for the error that the answer ends with.
+    """
+
+    def shown() -> Iterator[dict[str, Any]]:
+        for message in map(json.loads, response.lines()):
+            if "aux" in message:
+                on_aux(message["aux"])
+            else:
+                yield message
+
+    if not quiet and target.isatty():
+        problem = show_on_terminal(shown(), target)
+    else:
+        problem = Lines(None if quiet else target).show(shown())
+    response.connection.close()
+    if problem:
+        raise CommandFailed(problem)
 
 
 class Lines:
@@ -28,8 +59,10 @@ class Lines:
             problem = _problem(message)
             if problem:
                 return problem
-            if self._file is not None and not _bar(message):
-                print(_line(message), file=self._file, flush=True)
+            if self._file is None or _bar(message):
+                continue
+            end = "" if "stream" in message else "\n"
+            print(message.get("stream") or _line(message), file=self._file, end=end, flush=True)
         return ""
 
 
@@ -52,7 +85,10 @@ def show_on_terminal(messages: Iterator[dict[str, Any]], file: IO[str]) -> str:
             if problem:
                 return problem
             identity = message.get("id", "")
-            if "progressDetail" in message or identity in layers:
+            if "stream" in message:
+                live.stop()
+                console.print(message["stream"], end="", markup=False)
+            elif "progressDetail" in message or identity in layers:
                 layers[identity] = f"{_line(message)} {_bar(message)}".rstrip()
                 live.start()
             else:

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import json
 import sys
 
 from transom_cli.client import Client
-from transom_cli.errors import CommandFailed
 from transom_cli.flags import BOOL, api_command, flag
 from transom_cli.references import parse_reference
 
@@ -27,7 +25,7 @@ def pull(client: Client, arguments: list[str], *, platform: str | None, quiet: b
 
 def pull_image(client: Client, name: str, platform: str | None, *, quiet: bool, to_stderr: bool = False) -> None:
     """Have the daemon pull an image, and show its progress unless `quiet`. Raises `CommandFailed`."""
-    from transom_cli.progress import Lines, show_on_terminal  # `run` pulls seldom
+    from transom_cli.progress import show  # `run` pulls seldom
 
     reference = parse_reference(name).tagged()
     response = client.stream(
@@ -37,14 +35,4 @@ def pull_image(client: Client, name: str, platform: str | None, *, quiet: bool, 
         tag=reference.digest or reference.tag,
         platform=platform,
     )
-    messages = map(json.loads, response.lines())
-    target = sys.stderr if to_stderr else sys.stdout
-    if quiet:
-        problem = Lines(None).show(messages)
-    elif target.isatty():
-        problem = show_on_terminal(messages, target)
-    else:
-        problem = Lines(target).show(messages)
-    response.connection.close()
-    if problem:
-        raise CommandFailed(problem)
+    show(response, sys.stderr if to_stderr else sys.stdout, quiet=quiet)

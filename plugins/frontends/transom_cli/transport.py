@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import select
 import socket
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any, NamedTuple
 
 import h11
@@ -121,19 +121,43 @@ class Connection:
         """Send a request and return the answer's head. Raises `Unreachable` if the daemon hangs up."""
         if self._http.our_state is h11.DONE:
             self._http.start_next_cycle()
-        host = f"{self.address.name}:{self.address.port}" if self.address.name else "localhost"
-        fields = {"Host": host, "User-Agent": "transom", **headers}
+        fields = {"Host": self._host, "User-Agent": "transom", **headers}
         if body is not None:
             fields["Content-Type"] = "application/json"
         if body is not None or method == "POST":
             fields["Content-Length"] = str(len(body or b""))
         parts: list[h11.Event] = [h11.Request(method=method, target=target, headers=list(fields.items()))]
         parts += [h11.Data(data=body or b""), h11.EndOfMessage()]
+        self._send(*parts)
+        return Response(self)
+
+    def upload(self, method: str, target: str, headers: dict[str, str], body: Iterable[bytes]) -> Response:
+        """Send a request whose body is made while it is sent, and return the answer's head.
+
+        The body ends early if the daemon refuses it. Raises `Unreachable` if the daemon hangs up.
+        """
+        fields = {"Host": self._host, "User-Agent": "transom", "Transfer-Encoding": "chunked", **headers}
+        self._send(h11.Request(method=method, target=target, headers=list(fields.items())))
+        for piece in body:
+            if not self._send(h11.Data(data=piece)):
+                break
+        else:
+            self._send(h11.EndOfMessage())
+        return Response(self)
+
+    def _send(self, *parts: h11.Event) -> bool:
+        """Send parts of a request; return False if the daemon does not read on, whose answer may be there already."""
         try:
             self.socket.sendall(b"".join(self._http.send(part) or b"" for part in parts))
+        except (BrokenPipeError, ConnectionResetError):
+            return False
         except OSError as error:
             raise self.lost(error.strerror) from error
-        return Response(self)
+        return True
+
+    @property
+    def _host(self) -> str:
+        return f"{self.address.name}:{self.address.port}" if self.address.name else "localhost"
 
     def next_event(self) -> object:
         """Return the next part of an answer, as h11 names them. Raises `Unreachable`."""

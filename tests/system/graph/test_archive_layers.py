@@ -109,7 +109,7 @@ def test_overlays_own_attributes_in_an_archive_are_not_set(tmp_path: Path) -> No
     assert os.listxattr(tmp_path / "d") == ["trusted.other"]
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(trees, trees)
 def test_a_layer_in_overlays_form_shows_what_applying_it_shows(before: Any, after: Any) -> None:
     with directories("before", "after", "low", "high", "copy") as (lower, upper, low, high, copy):

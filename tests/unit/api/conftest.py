@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
+from typing import IO, Any
 
 import pytest
 
@@ -37,10 +37,18 @@ class FakeEngine:
         self.catalog = SimpleNamespace(gather=lambda _hook: ())
         self.supervisor = SimpleNamespace(execs=SimpleNamespace(of=lambda _id: ()))
 
-    def job(self, name: str, /, *, report: Callable[[Any], None] = lambda _: None, **parameters: Any) -> Job:
+    def job(
+        self,
+        name: str,
+        /,
+        *,
+        input: IO[bytes] | None = None,
+        report: Callable[[Any], None] = lambda _: None,
+        **parameters: Any,
+    ) -> Job:
         if name not in self.results:
             raise NotFound(f"no plugin gives the job {name!r}")
-        job = Job(self, name, parameters, None, report)  # type: ignore[arg-type]
+        job = Job(self, name, parameters, input, report)  # type: ignore[arg-type]
         self.jobs.append(job)
         return job
 

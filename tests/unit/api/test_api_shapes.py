@@ -23,7 +23,7 @@ from transom.graph.images import HistoryEntry, ImageDetails, ImageSummary, Remov
 from transom.graph.model import Image, Platform, RunConfig
 from transom.job import Progress
 from transom.volumes import VolumeRecord
-from transom_api.progress import bar, progress_line
+from transom_api.progress import bar, message_line
 from transom_api.shapes_containers import status_line
 
 IMAGE = Digest("sha256:" + "a" * 64)
@@ -235,7 +235,7 @@ def test_bars_are_those_that_docker_draws():
     assert bar(100, 100) == "[" + "=" * 50 + ">]     100B/100B"
     assert bar(200, 100) == "[" + "=" * 50 + ">]     200B"
     assert bar(1_234_567, 2_000_000).endswith(" 1.235MB/2MB")
-    assert json.loads(progress_line(Progress("Extracting", "a", 5))) == {
+    assert json.loads(message_line(Progress("Extracting", "a", 5))) == {
         "status": "Extracting",
         "progressDetail": {"current": 5},
         "progress": "      5B",

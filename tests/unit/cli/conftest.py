@@ -10,7 +10,7 @@ import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import pytest
 
@@ -51,6 +51,18 @@ class Request:
     def hang_up(self) -> None:
         """End the connection, for a reader that has it too."""
         self.connection.shutdown(socket.SHUT_RDWR)
+
+
+def _body(reader: IO[bytes], headers: dict[str, str]) -> bytes:
+    """Return a request's body, whether its length was said before or with each chunk."""
+    if headers.get("transfer-encoding") != "chunked":
+        return reader.read(int(headers.get("content-length", 0)))
+    body = b""
+    while size := int(reader.readline() or b"0", 16):
+        body += reader.read(size)
+        reader.readline()
+    reader.readline()
+    return body
 
 
 def frame(stream: int, data: bytes) -> bytes:
@@ -97,7 +109,7 @@ class FakeDaemon:
                 while header := reader.readline().strip().decode():
                     name, _, value = header.partition(": ")
                     headers[name.lower()] = value
-                body = reader.read(int(headers.get("content-length", 0)))
+                body = _body(reader, headers)
                 self._reply(Request(method, target, body, connection, headers))
 
     def _reply(self, request: Request) -> None:

@@ -20,7 +20,7 @@ HEAVY = {
     "hashlib", "requests", "rich", "sqlite3", "ssl", "subprocess", "tomllib", "transom.config", "transom.engine",
     "urllib.request",
 }  # fmt: skip
-OWN = {"", ".client", ".errors", ".flags", ".main", ".transport", ".values"}
+OWN = {"", ".client", ".commands", ".errors", ".flags", ".main", ".transport", ".values"}
 LISTING = {".containers", ".references", ".tables", ".times", ".units"}
 
 LISTENER = """

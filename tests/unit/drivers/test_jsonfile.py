@@ -40,7 +40,7 @@ class TestJsonFile(LogDriverSuite):
         assert record["time"].endswith("Z")
 
 
-@settings(deadline=None, max_examples=100)
+@settings(max_examples=100)
 @given(st.lists(st.binary(max_size=60) | st.sampled_from([b"\n", b"\\n", b"\\", b'"', b"x" * LONGEST, b"\xc3"])))
 def test_what_is_read_is_what_was_written(tmp_path_factory: pytest.TempPathFactory, pieces: list[bytes]) -> None:
     log = make(tmp_path_factory.mktemp("log"))

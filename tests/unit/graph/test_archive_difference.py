@@ -48,7 +48,7 @@ def copied(lower: Path, upper: Path) -> None:
     shutil.copytree(lower, upper, symlinks=True)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(trees)
 def test_a_tree_that_is_archived_and_unpacked_is_the_same_tree(node: Any) -> None:
     with three_directories() as (_, upper, copy):
@@ -58,7 +58,7 @@ def test_a_tree_that_is_archived_and_unpacked_is_the_same_tree(node: Any) -> Non
         assert list(find_changes(upper, copy)) == []
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(trees, trees)
 def test_the_difference_of_two_trees_makes_one_into_the_other(before: Any, after: Any) -> None:
     with three_directories() as (lower, upper, copy):
@@ -69,7 +69,7 @@ def test_the_difference_of_two_trees_makes_one_into_the_other(before: Any, after
         assert picture(copy) == picture(upper)
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(trees)
 def test_the_same_tree_gives_the_same_bytes_wherever_it_is(node: Any) -> None:
     with three_directories() as (lower, upper, _):

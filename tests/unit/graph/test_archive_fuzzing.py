@@ -85,7 +85,7 @@ def archive_of(entries: list[Entry]) -> bytes:
     return b"".join(map(encode_entry, entries)) + END
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(st.lists(st.lists(hostile_entries, max_size=8).map(archive_of), min_size=1, max_size=2))
 def test_hostile_entries_never_leave_the_tree(archives: list[bytes]) -> None:
     unpacked_beside_a_sentinel(*archives)
@@ -127,7 +127,7 @@ def mutated(draw: st.DrawFn) -> bytes:
     return bytes(data[: draw(st.one_of(st.just(len(data)), st.integers(0, len(data))))])
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(mutated())
 def test_a_damaged_archive_is_read_or_refused_and_never_anything_else(archive: bytes) -> None:
     with suppress(TransomError):
@@ -137,13 +137,13 @@ def test_a_damaged_archive_is_read_or_refused_and_never_anything_else(archive: b
                     pass
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(mutated())
 def test_a_damaged_archive_is_unpacked_or_refused_and_never_leaves_the_tree(archive: bytes) -> None:
     unpacked_beside_a_sentinel(archive)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(st.lists(st.binary(min_size=1, max_size=512).map(lambda data: data.ljust(512, b"\0")), max_size=4))
 def test_random_bytes_are_read_or_refused(blocks: list[bytes]) -> None:
     with suppress(TransomError):

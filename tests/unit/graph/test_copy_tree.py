@@ -53,7 +53,7 @@ def copied(source: Path, target: Path) -> Path:
     return target
 
 
-@settings(deadline=None, max_examples=50)
+@settings(max_examples=50)
 @given(trees)
 def test_a_copy_is_like_its_original(tmp_path_factory: pytest.TempPathFactory, tree: dict[bytes, object]) -> None:
     directory = tmp_path_factory.mktemp("copy")

@@ -1,7 +1,7 @@
 """WWW-Authenticate headers as registries write them, and as nobody should."""
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from transom.errors import TransomError
@@ -10,8 +10,6 @@ from transom_images.authentication import Challenge, parse_challenges
 TOKENS = st.text("abcdefghijklmnopqrstuvwxyz0123456789-_.", min_size=1, max_size=10)
 VALUES = st.text(st.characters(min_codepoint=32, max_codepoint=126), max_size=30)
 CHALLENGES = st.lists(st.builds(Challenge, TOKENS, st.dictionaries(TOKENS, VALUES, min_size=1)), min_size=1, max_size=3)
-
-patiently = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 
 def quote(value: str) -> str:
@@ -59,7 +57,6 @@ def test_what_is_no_challenge_is_refused() -> None:
         parse_challenges('"quoted" nonsense')
 
 
-@patiently
 @given(CHALLENGES)
 def test_every_list_of_challenges_survives_being_written_and_read(challenges: list[Challenge]) -> None:
     header = ", ".join(
@@ -69,7 +66,6 @@ def test_every_list_of_challenges_survives_being_written_and_read(challenges: li
     assert parse_challenges(header) == tuple(challenges)
 
 
-@patiently
 @given(st.text(st.characters(max_codepoint=255), max_size=80) | st.text('Basic="\\, \t', max_size=40))
 def test_no_header_breaks_the_parser(header: str) -> None:
     try:

@@ -4,7 +4,7 @@ import json
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from transom.errors import CorruptContent, TransomError, Unsupported
@@ -25,8 +25,6 @@ JSON = st.recursive(
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
     max_leaves=10,
 )
-
-patiently = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 
 def descriptor(media_type: Any, **changes: Any) -> dict[str, Any]:
@@ -129,7 +127,6 @@ def test_what_is_not_json_is_called_corrupt() -> None:
             parse_manifest(content)
 
 
-@patiently
 @given(st.dictionaries(st.sampled_from(["mediaType", "schemaVersion", "config", "layers", "manifests"]), JSON))
 def test_no_document_breaks_the_parser(changes: dict[str, Any]) -> None:
     for document in (changes, manifest(**changes), manifest(config=changes), manifest(layers=[changes])):
@@ -139,7 +136,6 @@ def test_no_document_breaks_the_parser(changes: dict[str, Any]) -> None:
             pass
 
 
-@patiently
 @given(st.binary(max_size=60))
 def test_no_bytes_break_the_parser(content: bytes) -> None:
     with pytest.raises(TransomError):

@@ -1,7 +1,7 @@
 """Platforms as users write them, and which images run on which."""
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from transom.errors import InvalidParameter, NotFound, TransomError
@@ -10,8 +10,6 @@ from transom.graph.digest import Digest
 from transom.graph.model import Platform
 from transom_images.manifests import Entry, Index, choose
 from transom_images.platforms import compatible, normalize, parse_platform
-
-patiently = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 
 def index(*platforms: str) -> Index:
@@ -54,7 +52,6 @@ def test_a_bad_platform_is_refused(text: str) -> None:
         parse_platform(text)
 
 
-@patiently
 @given(st.text(max_size=30))
 def test_no_text_breaks_the_parser(text: str) -> None:
     try:

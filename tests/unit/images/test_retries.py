@@ -4,14 +4,12 @@ import email.utils
 import time
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from transom.errors import Cancelled
 from transom_images.retries import Retries, parse_retry_after
 from transom_images.transport import Interrupted
-
-patiently = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 
 def test_seconds_are_understood() -> None:
@@ -28,7 +26,6 @@ def test_a_date_that_has_passed_means_at_once() -> None:
     assert parse_retry_after("Wed, 21 Oct 2015 07:28:00 GMT") == 0
 
 
-@patiently
 @given(st.text(max_size=40))
 def test_no_header_breaks_the_parser(header: str) -> None:
     assert (parse_retry_after(header) or 0) >= 0

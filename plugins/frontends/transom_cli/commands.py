@@ -1,0 +1,116 @@
+"""All commands at a glance: the grouped names and the short ones, and where each one is."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import NamedTuple
+
+__all__ = ["COMMANDS", "GROUPS", "SECTIONS", "Entry"]
+
+_COMMON, _MANAGEMENT, _PLAIN, _PLUGINS = "Common Commands", "Management Commands", "Commands", "Commands of Plugins"
+#: The sections of the help, in order; the last is for what plugins give.
+SECTIONS = (_COMMON, _MANAGEMENT, _PLAIN, _PLUGINS)
+
+
+class Entry(NamedTuple):
+    """Where a command is, and its line in the help.
+
+    `module` is empty for a group. `section` is empty for an alias, which is not listed.
+    """
+
+    module: str
+    attribute: str
+    help: str = ""
+    section: str = _PLAIN
+
+    def alias(self) -> Entry:
+        """Return the same command under another name, which the help does not list."""
+        return self._replace(section="")
+
+    def common(self) -> Entry:
+        """Return the same command among those that are listed first."""
+        return self._replace(section=_COMMON)
+
+
+_CONTAINER = {
+    "attach": Entry(
+        "attach", "attach", "Attach local standard input, output, and error streams to a running container"
+    ),
+    "create": Entry("run", "create", "Create a new container"),
+    "exec": Entry("exec", "exec_", "Execute a command in a running container"),
+    "inspect": Entry("inspection", "inspect_containers", "Display detailed information on one or more containers"),
+    "kill": Entry("lifecycle", "kill", "Kill one or more running containers"),
+    "logs": Entry("logs", "logs", "Fetch the logs of a container"),
+    "ls": Entry("containers", "ps", "List containers"),
+    "restart": Entry("lifecycle", "restart", "Restart one or more containers"),
+    "rm": Entry("lifecycle", "rm", "Remove one or more containers"),
+    "run": Entry("run", "run", "Create and run a new container from an image"),
+    "start": Entry("attach", "start", "Start one or more stopped containers"),
+    "stop": Entry("lifecycle", "stop", "Stop one or more running containers"),
+    "wait": Entry("lifecycle", "wait", "Block until one or more containers stop, then print their exit codes"),
+}
+_DRIVER = {
+    "inspect": Entry("drivers", "inspect", "Display all that is known about a driver"),
+    "ls": Entry("drivers", "ls", "List drivers, and why those do not work that do not"),
+}
+_IMAGE = {
+    "inspect": Entry("inspection", "inspect_images", "Display detailed information on one or more images"),
+    "ls": Entry("images", "images", "List images"),
+    "pull": Entry("pull", "pull", "Download an image from a registry"),
+    "rm": Entry("images", "rmi", "Remove one or more images"),
+}
+_SYSTEM = {
+    "events": Entry("events", "events", "Get real time events from the server"),
+    "info": Entry("system", "info", "Display system-wide information"),
+}
+_VOLUME = {
+    "create": Entry("volumes", "create", "Create a volume"),
+    "inspect": Entry("volumes", "inspect", "Display detailed information on one or more volumes"),
+    "ls": Entry("volumes", "ls", "List volumes"),
+    "rm": Entry("volumes", "rm", "Remove one or more volumes"),
+}
+
+
+def _with_aliases(commands: Mapping[str, Entry], **more: str) -> dict[str, Entry]:
+    """Return the commands of a group with `list` and `remove`, and more names for commands that it has."""
+    aliases = {"list": "ls", "remove": "rm", **more}
+    return {**commands, **{name: commands[of].alias() for name, of in aliases.items() if of in commands}}
+
+
+#: The commands of each group, by the group's name.
+GROUPS: Mapping[str, Mapping[str, Entry]] = {
+    "container": _with_aliases(_CONTAINER, ps="ls"),
+    "driver": _with_aliases(_DRIVER),
+    "image": _with_aliases(_IMAGE),
+    "system": _SYSTEM,
+    "volume": _with_aliases(_VOLUME),
+}
+
+#: The commands of `transom` itself.
+COMMANDS: Mapping[str, Entry] = {
+    "run": _CONTAINER["run"].common(),
+    "exec": _CONTAINER["exec"].common(),
+    "ps": _CONTAINER["ls"].common(),
+    "pull": _IMAGE["pull"].common(),
+    "images": _IMAGE["ls"].common(),
+    "version": Entry("system", "version", "Show the Transom version information", _COMMON),
+    "info": _SYSTEM["info"].common(),
+    "container": Entry("", "", "Manage containers", _MANAGEMENT),
+    "driver": Entry("", "", "Show drivers", _MANAGEMENT),
+    "image": Entry("", "", "Manage images", _MANAGEMENT),
+    "system": Entry("", "", "Manage Transom", _MANAGEMENT),
+    "volume": Entry("", "", "Manage volumes", _MANAGEMENT),
+    "attach": _CONTAINER["attach"],
+    "create": _CONTAINER["create"],
+    "daemon": Entry("daemon", "daemon", "Run the engine in the foreground"),
+    "events": _SYSTEM["events"],
+    "inspect": Entry("inspection", "inspect", "Return low-level information on containers, images and volumes"),
+    "kill": _CONTAINER["kill"],
+    "logs": _CONTAINER["logs"],
+    "restart": _CONTAINER["restart"],
+    "rm": _CONTAINER["rm"],
+    "rmi": _IMAGE["rm"],
+    "start": _CONTAINER["start"],
+    "stop": _CONTAINER["stop"],
+    "wait": _CONTAINER["wait"],
+}
