@@ -53,16 +53,18 @@ class Request:
         self.connection.shutdown(socket.SHUT_RDWR)
 
 
-def _body(reader: IO[bytes], headers: dict[str, str]) -> bytes:
-    """Return a request's body, whether its length was said before or with each chunk."""
+def _body(reader: IO[bytes], headers: dict[str, str]) -> bytes | None:
+    """Return a request's body, whether its length was said before or with each chunk; None if it breaks off."""
     if headers.get("transfer-encoding") != "chunked":
         return reader.read(int(headers.get("content-length", 0)))
     body = b""
-    while size := int(reader.readline() or b"0", 16):
+    while line := reader.readline():
+        size = int(line, 16)
         body += reader.read(size)
         reader.readline()
-    reader.readline()
-    return body
+        if not size:
+            return body
+    return None
 
 
 def frame(stream: int, data: bytes) -> bytes:
@@ -110,6 +112,8 @@ class FakeDaemon:
                     name, _, value = header.partition(": ")
                     headers[name.lower()] = value
                 body = _body(reader, headers)
+                if body is None:
+                    return
                 self._reply(Request(method, target, body, connection, headers))
 
     def _reply(self, request: Request) -> None:
