@@ -8,6 +8,7 @@ import socket
 import struct
 import threading
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any
@@ -104,7 +105,8 @@ class FakeDaemon:
 
     def _converse(self, connection: socket.socket) -> None:
         reader = connection.makefile("rb")
-        with connection, reader:
+        # A client may go away before it has its answer.
+        with suppress(ConnectionError), connection, reader:
             while line := reader.readline():
                 method, target, _ = line.decode().split(" ")
                 headers = {}
