@@ -115,7 +115,7 @@ class Engine:
         """Find what an earlier engine left: finish it or take it away."""
         self.content.recover()
         self.layers.recover()
-        self.images.collect_garbage()
+        self.images.recover()
         self.volumes.recover()
         self.supervisor.recover()
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import gzip
 import io
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Final, Protocol
 
@@ -13,12 +13,16 @@ from isal import igzip, isal_zlib
 
 from transom.errors import CorruptContent
 
-__all__ = ["decompress"]
+__all__ = ["GzipWriter", "decompress"]
 
 _GZIP: Final = b"\x1f\x8b"
 _ZSTD: Final = b"\x28\xb5\x2f\xfd"
 #: How much is read at once, in bytes, so that the work is done without holding the interpreter for long.
 _CHUNK: Final = 1 << 18
+#: isal's levels go from 0 to 3; beyond the first, each costs more time than it saves space.
+_LEVEL: Final = 1
+#: The window size of zlib's interface that stands for gzip with its largest window.
+_GZIP_FORMAT: Final = 31
 
 
 class _Whole(io.RawIOBase):
@@ -75,6 +79,23 @@ def decompress(stream: io.RawIOBase) -> io.BufferedReader:
         reader = zstandard.ZstdDecompressor().stream_reader(buffered, _CHUNK, read_across_frames=True)
         return io.BufferedReader(_Decompressed(reader), _CHUNK)
     return buffered
+
+
+class GzipWriter:
+    """Compresses what is written to it, and hands the result on. The same content gives the same bytes."""
+
+    def __init__(self, write: Callable[[bytes], None]) -> None:
+        self._write = write
+        self._compressor = isal_zlib.compressobj(_LEVEL, isal_zlib.DEFLATED, _GZIP_FORMAT)
+
+    def write(self, data: bytes) -> None:
+        """Compress some more."""
+        if compressed := self._compressor.compress(data):
+            self._write(compressed)
+
+    def finish(self) -> None:
+        """Hand on what is left."""
+        self._write(self._compressor.flush())
 
 
 @contextmanager

@@ -3,7 +3,8 @@
 The life of a blob: `ingest` opens a partial file under the digest that is expected; what arrives is written
 to it and hashed; `commit` verifies size and digest and renames it into place. A partial file outlives a
 download that was interrupted in whatever way, so the next `ingest` goes on where it stopped. A blob never
-changes; it goes by `remove`, when nothing in the database refers to it any more.
+changes; it goes by `remove`, when nothing in the database refers to it any more. What has no digest before it is all
+there is a `draft` until then.
 
 What a blob is kept for is said in the database (`transom.graph.lease`), before the blob is there.
 """
@@ -22,6 +23,7 @@ from typing import Final
 
 from transom.errors import CorruptContent, InvalidParameter, NotFound
 from transom.graph.digest import Digest
+from transom.graph.draft import Draft
 from transom.graph.locks import Locks
 from transom.graph.space import storage_full
 
@@ -200,6 +202,27 @@ class ContentStore:
             finally:
                 ingest.close()
 
+    @contextmanager
+    def draft(self) -> Iterator[Draft]:
+        """Write a blob whose digest is not known yet, in a `with` block. Without `commit` nothing of it stays."""
+        draft = Draft(self._partials, self._publish)
+        try:
+            yield draft
+        finally:
+            draft.discard()
+
+    def _publish(self, path: Path, digest: Digest) -> None:
+        """Make a blob of a file, which goes."""
+        with self._locks.hold(digest):
+            if self.has(digest):
+                path.unlink()
+                return
+            with open(path, "rb") as file:
+                os.fchmod(file.fileno(), 0o444)
+                os.fsync(file.fileno())
+            path.rename(self.path(digest))
+            _flush_directory(self.path(digest).parent)
+
     def remove(self, digest: Digest) -> None:
         """Delete the blob. Harmless if it is not there."""
         self.path(digest).unlink(missing_ok=True)
@@ -216,7 +239,7 @@ class ContentStore:
                 yield Digest(f"{directory.name}:{name}")
 
     def recover(self) -> None:
-        """Called at the engine's start: delete what is no blob, and partial files older than a week."""
+        """Called at the engine's start: delete what is no blob, drafts, and partial files older than a week."""
         for directory in self._blobs.iterdir():
             for path in directory.iterdir():
                 if not _is_digest(f"{directory.name}:{path.name}"):

@@ -4,7 +4,8 @@ A node is an entity of a *kind*, with a *name* that no other of its kind has, an
 *relation* from one node to another. What no *root* node reaches along edges any more is garbage.
 
     kind       name                                  root   relations to others
-    image      image ID                              yes    layer (by position), config and manifest (blobs)
+    image      image ID                              yes    layer (by position), config and manifest (blobs),
+                                                            parent (an image)
     tag        docker.io/library/busybox:latest      yes    names (an image)
     digest     docker.io/library/busybox@sha256:…    yes    names (an image)
     layer      chain ID                              no     parent (a layer), blob, unpacked (snapshots)

@@ -1,4 +1,4 @@
-"""Reading image configurations (OCI image specification, config.md). They are untrusted."""
+"""Image configurations (OCI image specification, config.md): reading them, which are untrusted, and writing our own."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from transom.errors import CorruptContent, InvalidParameter
 from transom.graph.digest import Digest
 from transom.graph.model import Healthcheck, History, Image, Platform, RunConfig
 
-__all__ = ["parse_config", "unix_seconds"]
+__all__ = ["parse_config", "unix_seconds", "write_config"]
 
 T = TypeVar("T")
 
@@ -45,6 +45,76 @@ def parse_config(content: bytes) -> Image:
         docker_version=top.text("docker_version"),
         history=tuple(_history(item) for item in top.objects("history")),
     )
+
+
+def write_config(image: Image) -> bytes:
+    """Return the configuration that `parse_config` reads as this image, but for its ID, blobs and sizes."""
+    document = {
+        "architecture": image.platform.architecture,
+        "variant": image.platform.variant,
+        "author": image.author,
+        "comment": image.comment,
+        "config": _written_run_config(image.config),
+        "created": image.created,
+        "docker_version": image.docker_version,
+        "history": [_written_step(step) for step in image.history],
+        "os": image.platform.os,
+    }
+    # Two members are there whatever their value; readers rely on them.
+    rootfs = {"type": "layers", "diff_ids": image.diff_ids}
+    return orjson.dumps({**_stated(document), "config": document["config"], "rootfs": rootfs})
+
+
+def _written_run_config(config: RunConfig) -> dict[str, Any]:
+    commands = {"Entrypoint": config.entrypoint, "Cmd": config.cmd, "Shell": config.shell}
+    check = config.healthcheck
+    return {
+        **_stated(
+            {
+                "User": config.user,
+                "ExposedPorts": {port: {} for port in config.exposed_ports},
+                "Env": config.env,
+                "Volumes": {path: {} for path in config.volumes},
+                "WorkingDir": config.working_dir,
+                "Labels": config.labels,
+                "StopSignal": config.stop_signal,
+                "OnBuild": config.on_build,
+                "Healthcheck": None if check is None else _written_healthcheck(check),
+            }
+        ),
+        # An empty command is one.
+        **{name: words for name, words in commands.items() if words is not None},
+    }
+
+
+def _written_healthcheck(check: Healthcheck) -> dict[str, Any]:
+    return _stated(
+        {
+            "Test": check.test,
+            "Interval": check.interval,
+            "Timeout": check.timeout,
+            "StartPeriod": check.start_period,
+            "StartInterval": check.start_interval,
+            "Retries": check.retries,
+        }
+    )
+
+
+def _written_step(step: History) -> dict[str, Any]:
+    return _stated(
+        {
+            "created": step.created,
+            "created_by": step.created_by,
+            "author": step.author,
+            "comment": step.comment,
+            "empty_layer": step.empty_layer,
+        }
+    )
+
+
+def _stated(members: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the members that say something."""
+    return {name: value for name, value in members.items() if value}
 
 
 def unix_seconds(time: str) -> int:

@@ -6,7 +6,7 @@ import re
 import threading
 import time
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import Final
@@ -16,16 +16,16 @@ from transom.errors import CorruptContent, InvalidParameter, NotFound, StorageFu
 from transom.graph.content import ContentStore, Descriptor
 from transom.graph.db import GraphDB, Node
 from transom.graph.digest import Digest
-from transom.graph.image_config import parse_config, unix_seconds
+from transom.graph.image_config import parse_config, unix_seconds, write_config
 from transom.graph.layers import LayerStore
 from transom.graph.lease import Lease, end_old_leases
-from transom.graph.model import Image
+from transom.graph.making import CONFIG_TYPE, NewLayer, derive, describe, pack
+from transom.graph.model import History, Image, Platform, RunConfig
 from transom.graph.reference import Reference
 from transom.graph.removal import Removal, Removed
 
 __all__ = ["HistoryEntry", "ImageDetails", "ImageStore", "ImageSummary", "Removed"]
 
-_CONFIG_TYPE: Final = "application/vnd.oci.image.config.v1+json"
 _ID: Final = re.compile(r"(?:sha256:)?([0-9a-f]{64})")
 _ID_START: Final = re.compile(r"(?:sha256:)?([0-9a-f]{1,63})")
 
@@ -87,27 +87,28 @@ class ImageStore:
     # Making
 
     @contextmanager
-    def lease(self, name: str) -> Iterator[Lease]:
+    def lease(self, name: str, *, resumable: bool = True) -> Iterator[Lease]:
         """Open the lease of a name in a `with` block; two jobs may have the same one open.
 
         A job that fails and one that tries again use the same name ("pull docker.io/library/busybox:latest").
-        If the block is left by an exception the lease stays for a week, otherwise it goes, and what it alone
-        has kept is collected the next time. `StorageFull` makes it go at once, with all that it alone has kept.
+        If the block is left by an exception a `resumable` lease stays for a week, otherwise it goes, and what it
+        alone has kept is collected the next time. `StorageFull`, and any exception if it is not resumable, makes
+        it go at once, with all that it alone has kept; so does the end of the engine.
         """
         with self._guard:
             self._leases[name] += 1
-            lease = Lease(self._db, name)
+            lease = Lease(self._db, name, resumable=resumable)
         try:
             yield lease
-        except StorageFull:
+        except BaseException as error:
             # There is no next try while the disk is full of what this one brought.
-            for digest in lease.blobs():
-                self._content.discard(digest)
-            self._close_lease(name, lease, keep=False)
-            self.collect_garbage()
-            raise
-        except BaseException:
-            self._close_lease(name, lease, keep=True)
+            keep = resumable and not isinstance(error, StorageFull)
+            if not keep:
+                for digest in lease.blobs():
+                    self._content.discard(digest)
+            self._close_lease(name, lease, keep=keep)
+            if not keep:
+                self.collect_garbage()
             raise
         self._close_lease(name, lease, keep=False)
 
@@ -131,6 +132,7 @@ class ImageStore:
         lease: Lease,
         reference: Reference | None = None,
         digest: Digest | None = None,
+        parent: Image | None = None,
     ) -> Image:
         """Make an image of what was downloaded and unpacked; when this returns, it survives a power cut.
 
@@ -138,7 +140,7 @@ class ImageStore:
         all of them unpacked for `driver`. `manifest` describes `manifest_content`. `reference` is what was
         asked for: one with a digest gets that digest as a name, one with a tag gets the tag, and with
         `digest` (of what the tag stood for: the manifest, or the index around it) also `name@digest`. A tag
-        that named another image is taken from it.
+        that named another image is taken from it. `parent` is the image that it was made from here.
 
         Raises `CorruptContent` if the configuration is no image configuration or has another number of
         layers.
@@ -154,7 +156,7 @@ class ImageStore:
                 f"the image configuration {image.id} has {len(image.diff_ids)} layers, its manifest"
                 f" {len(blobs)}: the image was made wrongly"
             )
-        self._store(Descriptor(_CONFIG_TYPE, image.id, len(config)), config, lease)
+        self._store(Descriptor(CONFIG_TYPE, image.id, len(config)), config, lease)
         self._store(manifest, manifest_content, lease)
         if blobs:
             self._layers.flush(driver)
@@ -164,9 +166,85 @@ class ImageStore:
             self._db.link(node, "manifest", self._db.need("blob", manifest.digest))
             for position, layer in enumerate(self._layers.settle(driver, image)):
                 self._db.link(node, "layer", layer, position)
+            if parent is not None:
+                self._db.link(node, "parent", self._db.need("image", parent.id))
             if reference is not None:
                 self._name(node, reference, digest)
         return image
+
+    def add_layer(
+        self,
+        archive: Iterable[bytes],
+        parent: Image | None,
+        *,
+        driver: str,
+        lease: Lease,
+        progress: Callable[[int], None] = lambda _: None,
+    ) -> NewLayer:
+        """Make a layer of an uncompressed layer archive, on top of all layers of `parent`, for `create`.
+
+        The archive becomes a blob that the lease keeps, and a snapshot of `driver`, like a layer that was pulled;
+        what `parent` has is unpacked for `driver` first, where it is not. An archive with nothing in it makes a
+        layer that is `empty`, and nothing else. Open the lease with `resumable=False`, so that a failure or
+        `kill -9` leaves nothing. `progress` is as in `LayerStore.unpack`.
+
+        Raises `CorruptContent` if the archive is none, `StorageFull`, `NotFound` if `parent` was removed.
+        """
+        layer = pack(archive, self._content, lease)
+        if layer.empty:
+            return layer
+        if parent is not None:
+            self._layers.ensure(parent, driver)
+        below = () if parent is None else parent.diff_ids
+        diff_ids = (*below, layer.diff_id)
+        return replace(
+            layer, size=self._layers.unpack(driver, diff_ids, len(below), layer.blob.digest, lease, progress)
+        )
+
+    def create(
+        self,
+        *,
+        config: RunConfig,
+        step: History,
+        driver: str,
+        lease: Lease,
+        parent: Image | None = None,
+        layer: NewLayer | None = None,
+        comment: str = "",
+        platform: Platform | None = None,
+        reference: Reference | None = None,
+    ) -> Image:
+        """Make an image of `parent` and a layer of `add_layer`; either, or both, may be left out.
+
+            with images.lease(f"commit {container}", resumable=False) as lease:
+                layer = images.add_layer(difference, parent, driver=driver, lease=lease)
+                step = History(created=now, created_by="sh -c …", author="…", comment="…")
+                images.create(config=config, step=step, parent=parent, layer=layer, driver=driver, lease=lease)
+
+        `config` is the whole configuration for its containers. `step` becomes the last one of its history, after
+        the parent's, and says when it was made and by whom; whether it made a layer is found here. `platform` is
+        the parent's, or this machine's, if it is not given. `reference` is as in `publish`, which this does at
+        the end; the image has a manifest of its own. Raises `NotFound` if `parent` was removed meanwhile.
+        """
+        image = derive(parent, layer, config=config, step=step, comment=comment, platform=platform)
+        content = write_config(image)
+        layers = [] if parent is None else [*self.layers(parent)]
+        if layer is not None and not layer.empty:
+            layers.append(layer.blob)
+        if parent is not None:
+            self._layers.ensure(parent, driver)
+        manifest, manifest_content = describe(Descriptor(CONFIG_TYPE, Digest.of(content), len(content)), layers)
+        return self.publish(
+            content,
+            manifest,
+            manifest_content,
+            layers,
+            image.sizes,
+            driver=driver,
+            lease=lease,
+            reference=reference,
+            parent=parent,
+        )
 
     def tag(self, image: Image, reference: Reference) -> None:
         """Let a reference name an image, whatever it named before.
@@ -229,6 +307,21 @@ class ImageStore:
         """Return the digest references that name an image, in the order of their names."""
         return self._names(image, "digest")
 
+    def layers(self, image: Image) -> tuple[Descriptor, ...]:
+        """Return what describes the blobs of an image's layers, lowest first. Raises `NotFound`."""
+        nodes = [self._db.need("blob", blob) for blob in image.blobs]
+        return tuple(Descriptor(node.data["media_type"], Digest(node.name), node.data["size"]) for node in nodes)
+
+    def parent(self, image: Image) -> Image | None:
+        """Return the image that an image was made from here, None if it was made elsewhere or that one is gone."""
+        parents = self._db.targets(self._db.need("image", image.id), "parent")
+        return _image(parents[0]) if parents else None
+
+    def children(self, image: Image) -> tuple[Image, ...]:
+        """Return the images that were made from an image here."""
+        nodes = self._db.sources(self._db.need("image", image.id), "parent")
+        return tuple(_image(node) for node in nodes if node.kind == "image")
+
     def last_tagged(self, image: Image) -> int:
         """Return when the image got its newest tag, in nanoseconds since the epoch, 0 for never."""
         names = self._db.sources(self._db.need("image", image.id), "names")
@@ -276,6 +369,12 @@ class ImageStore:
         with self._db.freeing(), self._db.transaction():
             node = self._find(name)
             return Removal(self._db, node, _image(node)).run(name, force=force)
+
+    def recover(self) -> None:
+        """Called at the engine's start: give up what nobody can go on with, and collect what that leaves."""
+        with self._db.freeing():
+            end_old_leases(self._db, starting=True)
+        self.collect_garbage()
 
     def collect_garbage(self) -> None:
         """Delete blobs and layers that no image, container or lease refers to, and end old leases."""

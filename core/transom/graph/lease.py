@@ -1,8 +1,8 @@
 """Leases: they keep from garbage collection what no image refers to yet.
 
 A job that makes an image opens a lease, says what it is about to make, makes it, and publishes the image that
-refers to it all; then the lease goes. If the job fails or the engine is killed, the lease stays for a week,
-so that a second try finds what the first one made.
+refers to it all; then the lease goes. If the job fails or the engine is killed, a lease that is *resumable* stays
+for a week, so that a second try finds what the first one made; any other goes at once, or at the next start.
 """
 
 from __future__ import annotations
@@ -23,9 +23,10 @@ _LIFE: Final = 7 * 24 * 3600 * 10**9
 class Lease:
     """A lease that is open. `ImageStore.lease` makes it."""
 
-    def __init__(self, db: GraphDB, name: str) -> None:
+    def __init__(self, db: GraphDB, name: str, *, resumable: bool = True) -> None:
         self._db = db
-        self._node = db.put("lease", name, {"expires": time.time_ns() + _LIFE}, root=True)
+        data = {"expires": time.time_ns() + _LIFE, "resumable": resumable}
+        self._node = db.put("lease", name, data, root=True)
 
     def keep_blob(self, descriptor: Descriptor) -> None:
         """Keep a blob, which need not be there yet.
@@ -49,9 +50,9 @@ class Lease:
         self._db.remove("lease", self._node.name)
 
 
-def end_old_leases(db: GraphDB) -> None:
-    """End the leases whose time is over."""
+def end_old_leases(db: GraphDB, *, starting: bool = False) -> None:
+    """End the leases whose time is over; when the engine is `starting`, also those that nobody can resume."""
     now = time.time_ns()
     for node in db.list("lease"):
-        if node.data["expires"] < now:
+        if node.data["expires"] < now or (starting and not node.data.get("resumable", True)):
             db.remove("lease", node.name)

@@ -174,7 +174,7 @@ class Stores:
         self.images = ImageStore(self.db, self.content, self.layers)
         self.content.recover()
         self.layers.recover()
-        self.images.collect_garbage()
+        self.images.recover()
 
     @property
     def driver(self) -> PlainDriver:

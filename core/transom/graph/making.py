@@ -1,0 +1,112 @@
+"""Making an image here: a layer from an archive that somebody writes, a configuration on top of a parent's.
+
+`commit`, `import` and builds all come down to these: `pack` makes a blob of a layer archive, `derive` says what
+the new image is, `describe` writes the manifest that goes with it (OCI image specification, manifest.md).
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from typing import Final
+
+import orjson
+
+from transom.graph.archive_writer import END
+from transom.graph.compression import GzipWriter
+from transom.graph.content import ContentStore, Descriptor
+from transom.graph.digest import Digest
+from transom.graph.lease import Lease
+from transom.graph.model import History, Image, Platform, RunConfig
+
+__all__ = ["CONFIG_TYPE", "LAYER_TYPE", "MANIFEST_TYPE", "NewLayer", "derive", "describe", "oci_layer_type", "pack"]
+
+CONFIG_TYPE: Final = "application/vnd.oci.image.config.v1+json"
+MANIFEST_TYPE: Final = "application/vnd.oci.image.manifest.v1+json"
+LAYER_TYPE: Final = "application/vnd.oci.image.layer.v1.tar"
+_GZIP_LAYER_TYPE: Final = f"{LAYER_TYPE}+gzip"
+#: The diff ID of a layer archive without entries.
+_EMPTY: Final = Digest.of(END)
+
+
+@dataclass(frozen=True)
+class NewLayer:
+    """A layer that is to be the topmost of a new image. `size` is the bytes of its files and links, unpacked."""
+
+    blob: Descriptor
+    diff_id: Digest
+    size: int = 0
+
+    @property
+    def empty(self) -> bool:
+        """Whether nothing is in it, so that an image does without it."""
+        return self.diff_id == _EMPTY
+
+
+def pack(archive: Iterable[bytes], content: ContentStore, lease: Lease) -> NewLayer:
+    """Store an uncompressed layer archive, compressed, as a blob that the lease keeps; its size is not known yet."""
+    found = hashlib.sha256()
+    with content.draft() as draft:
+        writer = GzipWriter(draft.write)
+        for chunk in archive:
+            found.update(chunk)
+            writer.write(chunk)
+        writer.finish()
+        layer = NewLayer(Descriptor(_GZIP_LAYER_TYPE, draft.digest, draft.size), Digest(f"sha256:{found.hexdigest()}"))
+        if not layer.empty:
+            lease.keep_blob(layer.blob)
+            draft.commit()
+    return layer
+
+
+def derive(
+    parent: Image | None,
+    layer: NewLayer | None,
+    *,
+    config: RunConfig,
+    step: History,
+    comment: str = "",
+    platform: Platform | None = None,
+) -> Image:
+    """Return what the image is that a step makes of another one, or of nothing. Its ID is not known yet."""
+    below = parent or Image(Digest(""), platform or Platform.here())
+    added = () if layer is None or layer.empty else (layer,)
+    return replace(
+        below,
+        id=Digest(""),
+        platform=platform or below.platform,
+        config=config,
+        diff_ids=(*below.diff_ids, *(item.diff_id for item in added)),
+        created=step.created,
+        author=step.author,
+        comment=comment,
+        docker_version="",
+        history=(*below.history, replace(step, empty_layer=not added)),
+        blobs=(*below.blobs, *(item.blob.digest for item in added)),
+        sizes=(*below.sizes, *(item.size for item in added)),
+    )
+
+
+def describe(config: Descriptor, layers: Sequence[Descriptor]) -> tuple[Descriptor, bytes]:
+    """Return the manifest of a configuration and its layers, lowest first, and what describes it."""
+
+    def fields(descriptor: Descriptor, media_type: str) -> dict[str, object]:
+        return {"mediaType": media_type, "digest": str(descriptor.digest), "size": descriptor.size}
+
+    content = orjson.dumps(
+        {
+            "schemaVersion": 2,
+            "mediaType": MANIFEST_TYPE,
+            "config": fields(config, CONFIG_TYPE),
+            "layers": [fields(layer, oci_layer_type(layer.media_type)) for layer in layers],
+        }
+    )
+    return Descriptor(MANIFEST_TYPE, Digest.of(content), len(content)), content
+
+
+def oci_layer_type(media_type: str) -> str:
+    """Return the OCI media type of a layer that has this one, or Docker's for the same."""
+    if media_type.startswith("application/vnd.oci."):
+        return media_type
+    return LAYER_TYPE + "".join(f"+{kind}" for kind in ("gzip", "zstd") if media_type.endswith(kind))
