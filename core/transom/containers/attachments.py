@@ -17,11 +17,12 @@ __all__ = ["Attachment", "Attachments"]
 
 @dataclass(frozen=True)
 class Attachment:
-    """A client's connection: its descriptor, the streams that it wants (`stdin`, `stdout`, `stderr`), the keys that
-    detach it, and input that came with its request."""
+    """A client's connection: its descriptor, the streams that it wants (`stdin`, `stdout`, `stderr`), whether output is
+    sent in frames that tell which, the keys that detach it, and input that came with its request."""
 
     descriptor: int
     streams: tuple[str, ...]
+    framed: bool
     detach_keys: str = ""
     leftover: bytes = b""
 
@@ -36,6 +37,7 @@ class Attachment:
         """Return what the shim is told."""
         return {
             "streams": list(self.streams),
+            "framed": self.framed,
             "detach": self.detach_keys,
             "leftover": base64.b64encode(self.leftover).decode(),
         }

@@ -83,7 +83,7 @@ class Execs:
                 # It has ended since the last look at its state.
                 raise Conflict(f"container {container.id} is not running") from error
             descriptors = () if attachment is None else (attachment.descriptor,)
-            told = {"streams": [], "detach": "", "leftover": ""} if attachment is None else attachment.message()
+            told = {} if attachment is None else attachment.message()
             answer = self._shims.request(
                 container.id,
                 "exec",

@@ -77,14 +77,14 @@ class Session:
         self._watch("stdout", controlling)
 
     def attach(self, descriptor: int, message: Message, leftover: bytes) -> None:
-        """Connect a client; `message` has `streams` and `detach`, `leftover` is input that came already."""
+        """Connect a client; `message` has `streams`, `framed` and `detach`, `leftover` is input that came already."""
         streams = frozenset(message["streams"])
         takes_input = "stdin" in streams and self._input is not None
         client = Client(
             self._loop,
             descriptor,
             streams=streams,
-            framed=not self._terminal,
+            framed=message["framed"],
             target=self._input if takes_input else None,
             detach=detach_sequence(message["detach"]) if self._terminal else b"",
             on_input_end=self._end_input if takes_input and self._stdin_once else lambda: None,

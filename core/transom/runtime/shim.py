@@ -17,9 +17,9 @@ container runs), `exit` (the exit status, from the moment that it and the whole 
 A request on a channel has `op` and `number`; its answer has the same number, and `error` with `exit_code` if it failed:
 
     start                               → {"pid": …}
-    attach   streams, detach, leftover  the client's connection as a descriptor
-    exec     exec (its ID; what to run is in execs/<id>), terminal, stdin, streams, detach, leftover; the client's
-             connection, or no descriptor  → {"pid": …}
+    attach   streams, framed, detach, leftover  the client's connection as a descriptor
+    exec     exec (its ID; what to run is in execs/<id>), terminal, stdin  → {"pid": …}
+             and for a client what attach has, with its connection
     resize   height, width, exec (its ID, or empty for the container)
     signal   signal
     pause, resume, update (resources), stats

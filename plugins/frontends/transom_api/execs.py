@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from transom.errors import InvalidParameter
 from transom_api.bodies import parse_exec
 from transom_api.jobs import run
 from transom_api.parameters import Query, read_body
@@ -28,17 +27,22 @@ async def post_container_exec(request: web.Request) -> web.StreamResponse:
 
 
 async def post_exec_start(request: web.Request) -> web.StreamResponse:
-    """POST /exec/{id}/start: the connection becomes the process's streams, unless it is detached."""
+    """POST /exec/{id}/start: the connection becomes the process's streams, unless it is detached.
+
+    Whether the process has a terminal was said when it was created. `Tty` says here whether the client expects what a
+    terminal shows; without it even a terminal's output comes in frames. `ConsoleSize` goes with it.
+    """
     body = await read_body(request)
-    detach, size = body.boolean("Detach"), body.size("ConsoleSize")
+    detach, terminal, size = body.boolean("Detach"), body.boolean("Tty"), body.size("ConsoleSize")
     record: ExecRecord = await run(request, "exec_inspect", exec=request.match_info["id"])
-    terminal = record.config.tty
-    if any(size) and not terminal:
-        raise InvalidParameter("ConsoleSize is for a process with a terminal: create the exec instance with Tty")
+    if not terminal:
+        size = (0, 0)
     if detach:
         await run(request, "exec_start", exec=record.id, detach=True, console_size=size)
         return empty(200)
-    return await hand_over(request, "exec_start", terminal=terminal, exec=record.id, console_size=size)
+    return await hand_over(
+        request, "exec_start", terminal=terminal, framed=not terminal, exec=record.id, console_size=size
+    )
 
 
 async def post_exec_resize(request: web.Request) -> web.StreamResponse:

@@ -21,7 +21,6 @@ from transom.containers.mounts import check_bind_source, check_mount, gather_mou
 from transom.containers.names import check_name, make_id, make_name
 from transom.containers.rootfs import find_directory
 from transom.containers.signals import parse_signal
-from transom.containers.spec import merge_environment
 from transom.drivers.network import SandboxKind
 from transom.errors import Conflict, InvalidParameter, NotFound, Unsupported
 from transom.graph.model import Image, Platform, RunConfig
@@ -172,9 +171,12 @@ def _merge(image: RunConfig, asked: RunConfig) -> RunConfig:
 
 
 def _environment(image: Sequence[str], asked: Sequence[str]) -> tuple[str, ...]:
-    """Return a container's environment in Docker's order: what was asked for, then what only the image has."""
+    """Return a container's environment in Docker's order: what was asked for, then what only the image has.
+
+    A name without a value stays, so that it takes away what a container has by itself (`build_spec`).
+    """
     names = {item.partition("=")[0] for item in asked}
-    return merge_environment(asked, [item for item in image if item.partition("=")[0] not in names])
+    return (*asked, *(item for item in image if item.partition("=")[0] not in names))
 
 
 def _check(run: RunConfig, config: ContainerConfig, host: HostConfig) -> None:
@@ -182,10 +184,9 @@ def _check(run: RunConfig, config: ContainerConfig, host: HostConfig) -> None:
         raise InvalidParameter(f"the working directory '{run.working_dir}' is invalid, it needs to be an absolute path")
     if run.stop_signal:
         parse_signal(run.stop_signal)
-    if any("=" not in item or item.startswith("=") for item in run.env):
-        raise InvalidParameter(
-            f"invalid environment variable: {next(item for item in run.env if item[:1] in ('', '='))}"
-        )
+    for item in run.env:
+        if item[:1] in ("", "="):
+            raise InvalidParameter(f"invalid environment variable: {item}")
     if len(config.hostname) > 64:
         raise InvalidParameter(f"invalid hostname {config.hostname!r}: it is longer than 64 characters")
     if host.restart.name not in _RESTART_POLICIES:

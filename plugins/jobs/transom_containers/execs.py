@@ -36,12 +36,14 @@ def exec_start(
     exec: str,
     connection: int | None = None,
     leftover: bytes = b"",
+    framed: bool = True,
     detach: bool = False,
     begin: Callable[[], None] = lambda: None,
     console_size: tuple[int, int] = (0, 0),
 ) -> None:
     """Start a recorded process, connected to a client, whose descriptor stays the caller's to close, or to nobody.
 
+    `framed` says whether the client gets frames, one stream's or the other's, as it does not expect from a terminal.
     `begin` is called before anything is sent to the client.
     Raises `StartFailed` if its program cannot be executed.
     """
@@ -63,7 +65,7 @@ def exec_start(
                 )
                 if wanted
             )
-            attachment = Attachment(connection, streams, config.detach_keys, leftover)
+            attachment = Attachment(connection, streams, framed, config.detach_keys, leftover)
             attachment.check()
             begin()
     except BaseException:

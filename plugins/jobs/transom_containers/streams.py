@@ -79,7 +79,7 @@ def attach(
         names = tuple(
             name for name, wanted in (("stdin", stdin), ("stdout", stdout), ("stderr", stderr)) if wanted and stream
         )
-        attachment = Attachment(connection, names, detach_keys, leftover)
+        attachment = Attachment(connection, names, not found.config.tty, detach_keys, leftover)
         attachment.check()
         if logs and found.state.started:
             begin()

@@ -223,14 +223,15 @@ def test_a_detached_exec_is_answered_when_it_runs(api, engine):
 
 def test_an_exec_with_a_terminal_gets_its_size(api, engine):
     engine.results.update(exec_inspect=ExecRecord("e", ID, ExecConfig(("sh",), tty=True)), exec_start=echo)
-    body = b'{"ConsoleSize":[24,80]}'
+    body = b'{"Tty":true,"ConsoleSize":[24,80]}'
     with api.connect() as connection:
         connection.sendall(
             b"POST /exec/e/start HTTP/1.1\r\nHost: d\r\nContent-Length: %d\r\n\r\n%binput" % (len(body), body)
         )
         receive(connection, b"\r\n\r\n")
         assert exactly(connection, 5) == b"input"
-    assert engine.jobs[-1].parameters["console_size"] == (24, 80)
+    parameters = engine.jobs[-1].parameters
+    assert (parameters["console_size"], parameters["framed"]) == ((24, 80), False)
 
 
 # Wait
