@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import sys
 import time
 from collections.abc import Mapping
 from typing import Any
 
 from transom_cli.client import Client
+from transom_cli.errors import CommandFailed
 from transom_cli.flags import BOOL, FILTER, INT, api_command, flag
 from transom_cli.references import familiar
 from transom_cli.tables import Format, Listing, parse_format
@@ -35,7 +37,16 @@ LISTING = Listing(
         "Platform": "PLATFORM",
     },
     columns=("ID", "Image", "Command", "RunningFor", "Status", "Ports", "Names"),
+    raw=(
+        "container_id: {{.ID}}\nimage: {{.Image}}\ncommand: {{.Command}}\ncreated_at: {{.CreatedAt}}\n"
+        "state: {{.State}}\nstatus: {{.Status}}\nnames: {{.Names}}\nlabels: {{.Labels}}\n"
+        "ports:{{with .Ports}} {{.}}{{end}}"
+    ),
 )
+
+
+#: What `-q` shows in the formats that have a name.
+_QUIET = {"raw": "container_id: {{.ID}}"}
 
 
 def collect_filters(pairs: tuple[tuple[str, str], ...]) -> dict[str, list[str]] | None:
@@ -69,7 +80,11 @@ def ps(
     size: bool,
 ) -> None:
     """Print the containers."""
-    shown = parse_format("{{.ID}}" if quiet else template or "")
+    if quiet and template:
+        print("WARNING: Ignoring custom format, because both --format and --quiet are set.", file=sys.stderr)
+    elif template:
+        _try(template)
+    shown = parse_format(_QUIET.get(template or "", "{{.ID}}") if quiet else template or "")
     size = size or (template != "json" and shown.uses("Size"))
     found = client.get(
         "/containers/json",
@@ -78,8 +93,29 @@ def ps(
         size=size,
         filters=collect_filters(filters),
     )
-    listing = LISTING._replace(columns=(*LISTING.columns, "Size")) if size and not shown.template else LISTING
+    listing = LISTING
+    if size and not shown.template:
+        listing = listing._replace(columns=(*listing.columns, "Size"), raw=f"{listing.raw}\nsize: {{{{.Size}}}}")
     _print(shown, listing, found, not no_trunc)
+
+
+def _try(source: str) -> None:
+    """Carry a format out for a container of which nothing is known, before the daemon is asked, as Docker does.
+
+    Raises `CommandFailed` for what is wrong with it, with its position in what was given.
+    """
+    from transom_cli.template import TemplateError, parse  # where there is a format
+
+    row = {**dict.fromkeys(LISTING.headings, ""), "Label": lambda _name: ""}
+    try:
+        parsed = parse(source)
+    except TemplateError as error:
+        reason = error.message.removeprefix("template parsing error: ")
+        raise CommandFailed(f"failed to parse template: {reason}") from error
+    try:
+        parsed.render(row)
+    except TemplateError as error:
+        raise CommandFailed(f"failed to execute template: {error.message}") from error
 
 
 def _print(shown: Format, listing: Listing, found: list[dict[str, Any]], truncate: bool) -> None:

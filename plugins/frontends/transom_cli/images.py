@@ -10,7 +10,7 @@ from transom_cli.containers import collect_filters
 from transom_cli.errors import CommandFailed, DaemonError, report_failures
 from transom_cli.flags import BOOL, FILTER, api_command, flag
 from transom_cli.references import parse_reference
-from transom_cli.tables import Listing, parse_format
+from transom_cli.tables import Listing, parse_format, quiet_format
 from transom_cli.times import local_time
 from transom_cli.units import decimal_size, human_duration
 
@@ -31,8 +31,15 @@ LISTING = Listing(
         "UniqueSize": "UNIQUE SIZE",
     },
     columns=("Repository", "Tag", "ID", "CreatedSince", "Size"),
+    raw=(
+        "repository: {{.Repository}}\ntag: {{.Tag}}\nimage_id: {{.ID}}\n"
+        "created_at: {{.CreatedAt}}\nvirtual_size: {{.Size}}"
+    ),
 )
-_WITH_DIGESTS = LISTING._replace(columns=("Repository", "Tag", "Digest", "ID", "CreatedSince", "Size"))
+_WITH_DIGESTS = LISTING._replace(
+    columns=("Repository", "Tag", "Digest", "ID", "CreatedSince", "Size"),
+    raw=LISTING.raw.replace("image_id", "digest: {{.Digest}}\nimage_id"),
+)
 _NONE = "<none>"
 
 
@@ -55,7 +62,7 @@ def images(
     quiet: bool,
 ) -> None:
     """Print the images, a line for each name that one has."""
-    shown = parse_format("{{.ID}}" if quiet else template or "")
+    shown = parse_format(quiet_format(template, "{{.ID}}", "image_id: {{.ID}}") if quiet else template or "")
     pairs = (*filters, *(("reference", name) for name in arguments))
     found = client.get("/images/json", all=everything, filters=collect_filters(pairs))
     by_digest = digests or "{{.Digest}}" in (template or "")

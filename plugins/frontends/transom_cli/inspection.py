@@ -5,10 +5,14 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 from transom_cli.client import Client
 from transom_cli.errors import CommandFailed, DaemonError, Unreachable, report_failures
 from transom_cli.flags import BOOL, api_command, flag
+
+if TYPE_CHECKING:
+    from transom_cli.template import Template
 
 __all__ = ["FORMAT_HELP", "indent", "inspect", "inspect_all", "inspect_containers", "inspect_images"]
 
@@ -82,7 +86,7 @@ def inspect_images(client: Client, arguments: list[str], *, template: str | None
 
 def inspect_all(names: list[str], find: Callable[[str], bytes], template: str) -> None:
     """Print what `find` gives for each name: JSON text. What fails is reported after what does not."""
-    from transom_cli.template import Template, TemplateError, parse  # most inspections are shown without one
+    from transom_cli.template import parse  # most inspections are shown without one
 
     parsed: Template | None = parse(template) if template not in ("", "json") else None
     found: list[bytes] = []
@@ -98,15 +102,22 @@ def inspect_all(names: list[str], find: Callable[[str], bytes], template: str) -
         whole = b"[" + b",".join(text.strip() for text in found) + b"]"
         print(whole.decode() if template else indent(whole))
     else:
-        for text in found:
-            try:
-                print(parsed.render(json.loads(text)))
-            except TemplateError as error:
-                print()
-                raise TemplateError(f"template parsing error: {error.message}") from error
-        if not found:
-            print()
+        print("\n".join(_rendered(parsed, text) for text in found))
     report_failures(failures)
+
+
+def _rendered(template: Template, text: bytes) -> str:
+    """Return what a template shows of a thing: as a program sees it that knows the API, or else as bare JSON."""
+    from transom_cli.template import TemplateError, raw_json
+
+    try:
+        return template.render(json.loads(text))
+    except TemplateError:
+        try:
+            return template.render(raw_json(text), strict=True)
+        except TemplateError as error:
+            print()
+            raise TemplateError(f"template parsing error: {error.message}") from error
 
 
 def indent(text: bytes) -> str:

@@ -5,27 +5,34 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from transom_cli.errors import CommandFailed
+
 if TYPE_CHECKING:
     from transom_cli.template import Template
 
-__all__ = ["Format", "Listing", "parse_format", "print_table"]
+__all__ = ["Format", "Listing", "parse_format", "print_table", "quiet_format"]
 
 #: A column is at least so wide, and so many spaces stand between it and the next.
 _MINIMUM, _PADDING = 10, 3
 
 
 class Listing(NamedTuple):
-    """The fields that a kind of thing shows, each with the heading of its column."""
+    """The fields that a kind of thing shows, each with the heading of its column.
+
+    `raw` is the template of the format of that name, without the line's end of each row.
+    """
 
     headings: Mapping[str, str]
     columns: Sequence[str]
+    raw: str = ""
 
 
 class Format(NamedTuple):
-    """How a list is shown: as a table or not, through a template or with the listing's own columns."""
+    """How a list is shown: as a table or not, through a template, with the listing's own columns or its raw form."""
 
     table: bool
     template: Template | None
+    raw: bool = False
 
     def uses(self, name: str) -> bool:
         """Return whether the template names a field, or all of them."""
@@ -33,13 +40,20 @@ class Format(NamedTuple):
 
     def print(self, listing: Listing, rows: Iterable[Mapping[str, Any]]) -> None:
         """Print the rows. Raises `TemplateError` for a field that they do not have."""
-        if self.template is None:
+        template = self.template
+        if self.raw and listing.raw:
+            from transom_cli.template import parse  # for this form alone
+
+            template = parse(f"{listing.raw}\n")
+        if template is None:
             headings = [listing.headings[column] for column in listing.columns]
             print_table([headings, *([row[column] for column in listing.columns] for row in rows)])
             return
-        headings_row = _headings(listing)
-        lines = [self.template.render(headings_row)] if self.table else []
-        lines += [self.template.render(row, escape_html=True) for row in rows]
+        try:
+            lines = [template.render(_headings(listing), heading=True)] if self.table else []
+            lines += [template.render(row, escape_html=True) for row in rows]
+        except CommandFailed as error:
+            raise CommandFailed(f"template parsing error: {error.message}") from error
         if self.table:
             print_table([line.split("\t") for line in lines])
         else:
@@ -49,17 +63,24 @@ class Format(NamedTuple):
 
 def parse_format(text: str) -> Format:
     """Return what `--format` means. Raises `TemplateError`."""
-    table = text == "table" or text.startswith("table ")
-    body = text.removeprefix("table").strip() if table else text.strip(" ")
+    if text == "raw":
+        return Format(False, None, raw=True)
+    table = text.startswith("table")
+    body = text.removeprefix("table").strip(" ") if table else text.strip(" ")
     if not body:
         return Format(True, None)
     from transom_cli.template import TemplateError, parse  # most lists are shown without one
 
-    body = "{{json .}}" if body == "json" else body.replace("\\t", "\t").replace("\\n", "\n")
+    body = "{{json .}}" if text == "json" else body.replace("\\t", "\t").replace("\\n", "\n")
     try:
         return Format(table, parse(body))
     except TemplateError as error:
         raise TemplateError(error.message) from error
+
+
+def quiet_format(given: str | None, plain: str, raw: str) -> str:
+    """Return the format of `--quiet`: it has one for tables and one for `raw`, and a template that was given stays."""
+    return {"": plain, "table": plain, "raw": raw}.get(given or "", given or "")
 
 
 def print_table(rows: Sequence[Sequence[str]], minimum: int = _MINIMUM, padding: int = _PADDING) -> None:

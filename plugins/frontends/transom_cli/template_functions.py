@@ -1,170 +1,197 @@
-"""The functions that templates call, with the values that JSON does not have and how values are shown."""
+"""The functions that templates call: Go's (text/template, funcs.go), and those that Docker's client adds."""
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
-__all__ = ["FUNCTIONS", "NIL", "NO_VALUE", "NULL_MAP", "CallFailed", "encode_json", "is_true", "show"]
+from transom_cli.template_values import FreeForm, Missing, encode_json, format_text, is_true, show, show_all, type_name
+
+__all__ = ["FUNCTIONS", "CallFailed", "Function"]
 
 
 class CallFailed(Exception):
     """What a function cannot do with its arguments."""
 
 
-class _Missing:
-    """Something that is shown in a way of its own, and is null in JSON."""
+class Function(NamedTuple):
+    """A function, the Go types of its arguments, and that of those that may follow, empty if none may."""
 
-    def __init__(self, text: str) -> None:
-        self.text = text
-
-
-class _NullMap(dict[str, Any]):
-    """A mapping that is null: it is shown as empty."""
+    call: Callable[..., Any]
+    takes: tuple[str, ...] = ()
+    more: str = ""
 
 
-#: What a key that is not there means.
-NO_VALUE = _Missing("<no value>")
-#: Null where a thing could be.
-NIL = _Missing("<nil>")
-#: Null where a mapping could be.
-NULL_MAP = _NullMap()
-
-
-def show(value: Any) -> str:
-    """Return a value as Go prints it. JSON's null is shown as an empty list, which it mostly is."""
-    if isinstance(value, str):
-        return value
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    if isinstance(value, _Missing):
-        return value.text
-    if value is None:
-        return "[]"
-    if isinstance(value, Mapping):
-        return "map[" + " ".join(f"{key}:{show(value[key])}" for key in sorted(value)) + "]"
-    if isinstance(value, Sequence):
-        return "[" + " ".join(show(item) for item in value) + "]"
-    return str(value)
-
-
-def is_true(value: Any) -> bool:
-    """Return whether `if` takes a value for true: it is not null, false, zero or empty."""
-    return not isinstance(value, _Missing) and bool(value)
-
-
-def encode_json(value: Any, *, escape_html: bool = False) -> str:
-    """Return a value as compact JSON; methods of a row are left out."""
-    if isinstance(value, (_Missing, _NullMap)):
-        value = None
-    if isinstance(value, Mapping):
-        value = {key: item for key, item in value.items() if not callable(item)}
-    text = json.dumps(value, ensure_ascii=False, separators=(",", ":"))
-    if escape_html:
-        for character in "<>&":
-            text = text.replace(character, f"\\u{ord(character):04x}")
-    return text
+_KINDS = {"bool": "bool", "int": "int", "float64": "float", "string": "string", "json.Number": "string"}
 
 
 def _length(value: Any) -> int:
+    if isinstance(value, Missing):
+        raise CallFailed("reflect: call of reflect.Value.Type on zero Value")
     if value is None:
         return 0
-    if isinstance(value, (str, bytes, Mapping, Sequence)):
-        return len(value.encode()) if isinstance(value, str) else len(value)
-    raise CallFailed(f"len of {show(value)}, which has no length")
+    if isinstance(value, (str, Mapping, list)):
+        return len(value.encode(errors="surrogateescape")) if isinstance(value, str) else len(value)
+    raise CallFailed(f"len of type {type_name(value)}")
 
 
 def _index(value: Any, *keys: Any) -> Any:
+    if isinstance(value, Missing):
+        raise CallFailed("index of untyped nil")
     for key in keys:
         if isinstance(value, Mapping):
-            value = value.get(key, NO_VALUE)
-        elif isinstance(value, Sequence) and not isinstance(value, str) and isinstance(key, int):
-            if not 0 <= key < len(value):
-                raise CallFailed(f"index out of range: {key}")
-            value = value[key]
+            if not isinstance(key, str):
+                raise CallFailed(f"value has type {type_name(key)}; should be string")
+            value = value.get(key, value.zero if isinstance(value, FreeForm) else Missing("<no value>"))
+        elif isinstance(value, (str, list)) or value is None:
+            items = value.encode(errors="surrogateescape") if isinstance(value, str) else value or []
+            number = _position(key, len(items))
+            if number == len(items):
+                what = "string" if isinstance(value, str) else "slice"
+                raise CallFailed(f"reflect: {what} index out of range")
+            value = items[number]
         else:
-            raise CallFailed(f"can't index {show(value)} with {show(key)}")
+            raise CallFailed(f"can't index item of type {type_name(value)}")
     return value
 
 
-def _slice(value: Any, first: int = 0, last: int | None = None) -> Any:
-    if not isinstance(value, (str, Sequence)) or not 0 <= first <= (len(value) if last is None else last) <= len(value):
-        raise CallFailed(f"cannot slice {show(value)} so")
-    return value[first:last]
+def _position(key: Any, length: int) -> int:
+    """Return a key as a place in something of a length, its end included."""
+    if isinstance(key, bool) or not isinstance(key, int):
+        what = "nil" if isinstance(key, Missing) or key is None else f"type {type_name(key)}"
+        raise CallFailed(f"cannot index slice/array with {what}")
+    if not 0 <= key <= length:
+        raise CallFailed(f"index out of range: {key}")
+    return key
+
+
+def _slice(value: Any, *keys: Any) -> Any:
+    if isinstance(value, Missing):
+        raise CallFailed("slice of untyped nil")
+    if len(keys) > 3:
+        raise CallFailed(f"too many slice indexes: {len(keys)}")
+    if isinstance(value, str) and len(keys) == 3:
+        raise CallFailed("cannot 3-index slice a string")
+    if not isinstance(value, (str, list)) and value is not None:
+        raise CallFailed(f"can't slice item of type {type_name(value)}")
+    items = value.encode(errors="surrogateescape") if isinstance(value, str) else value or []
+    bounds = [_position(key, len(items)) for key in keys]
+    first, last = (*bounds[:2], *(0, len(items))[len(bounds[:2]) :])
+    for low, high in zip([first, last], [last, *bounds[2:]], strict=False):
+        if low > high:
+            raise CallFailed(f"invalid slice index: {low} > {high}")
+    cut = items[first:last]
+    return cut.decode(errors="surrogateescape") if isinstance(cut, bytes) else cut
 
 
 def _equal(value: Any, *others: Any) -> bool:
     if not others:
         raise CallFailed("missing argument for comparison")
-    return any(type(value) is type(other) and value == other for other in others)
+    return any(_same(value, other) for other in others)
 
 
-def _ordered(compare: Callable[[Any, Any], bool]) -> Callable[[Any, Any], bool]:
-    def ordered(one: Any, other: Any) -> bool:
-        try:
-            return compare(one, other)
-        except TypeError:
-            raise CallFailed("incompatible types for comparison") from None
-
-    return ordered
-
-
-def _format(pattern: str, *values: Any) -> str:
-    """Go's Printf with the verbs that make sense for what comes from JSON."""
-    left = list(values)
-
-    def one(match: re.Match[str]) -> str:
-        flags, verb = match.groups()
-        if verb == "%":
-            return "%"
-        if not left:
-            return f"%!{verb}(MISSING)"
-        value = left.pop(0)
-        if verb in "dxf" and not isinstance(value, (int, float)):
-            return f"%!{verb}({show(value)})"
-        if verb in "dxf":
-            return str(f"%{flags}{verb}" % value)
-        return str(f"%{flags}s" % (json.dumps(show(value), ensure_ascii=False) if verb == "q" else show(value)))
-
-    return re.sub(r"%([-+ 0]*\d*(?:\.\d+)?)([vsqtdxf%])", one, pattern)
+def _same(value: Any, other: Any) -> bool:
+    kind, others = (_KINDS.get(type_name(item), "") for item in (value, other))
+    if kind != others:
+        if isinstance(value, Missing) or isinstance(other, Missing):
+            return False
+        raise CallFailed("incompatible types for comparison")
+    if kind:
+        return bool(value == other)
+    for item in (value, other):
+        if not isinstance(item, Missing) and item is not None:
+            raise CallFailed(f"non-comparable type {show(item, True)}: {type_name(item)}")
+    return True
 
 
-def _join(values: Any, separator: str) -> str:
-    return separator.join(show(value) for value in values or ())
+def _less(value: Any, other: Any) -> bool:
+    kind, others = (_KINDS.get(type_name(item), "") for item in (value, other))
+    if not kind or not others:
+        raise CallFailed("invalid type for comparison")
+    if kind != others:
+        raise CallFailed("incompatible types for comparison")
+    if kind == "bool":
+        raise CallFailed("invalid type for comparison")
+    return bool(value < other)
 
 
-def _and(*values: Any) -> Any:
-    return next((value for value in values if not is_true(value)), values[-1])
+def _title(text: str) -> str:
+    """Return a text with the first letter of each word in upper case, as Go's `strings.Title` finds words."""
+    return re.sub(r"(?<![\w])\w", lambda match: match[0].upper(), text)
 
 
-def _or(*values: Any) -> Any:
-    return next((value for value in values if is_true(value)), values[-1])
+def _printed(values: Sequence[Any]) -> str:
+    return show_all(["<no value>" if isinstance(value, Missing) else value for value in values])
 
 
-FUNCTIONS: Mapping[str, Callable[..., Any]] = {
-    "and": _and,
-    "eq": _equal,
-    "ge": _ordered(lambda one, other: bool(one >= other)),
-    "gt": _ordered(lambda one, other: bool(one > other)),
-    "index": _index,
-    "join": _join,
-    "json": encode_json,
-    "le": _ordered(lambda one, other: bool(one <= other)),
-    "len": _length,
-    "lower": lambda text: show(text).lower(),
-    "lt": _ordered(lambda one, other: bool(one < other)),
-    "ne": lambda one, other: not _equal(one, other),
-    "not": lambda value: not is_true(value),
-    "or": _or,
-    "pad": lambda text, before, after: " " * before + show(text) + " " * after,
-    "print": lambda *values: "".join(show(value) for value in values),
-    "printf": _format,
-    "println": lambda *values: " ".join(show(value) for value in values) + "\n",
-    "slice": _slice,
-    "split": lambda text, separator: show(text).split(separator),
-    "title": lambda text: show(text)[:1].upper() + show(text)[1:],
-    "truncate": lambda text, length: show(text)[:length],
-    "upper": lambda text: show(text).upper(),
+def _html(*values: Any) -> str:
+    text = _printed(values)
+    for character, escaped in (("&", "&amp;"), ("<", "&lt;"), (">", "&gt;"), ('"', "&#34;"), ("'", "&#39;")):
+        text = text.replace(character, escaped)
+    return text.replace("\0", "\ufffd")
+
+
+def _javascript(*values: Any) -> str:
+    named = {"\\": "\\\\", "'": "\\'", '"': '\\"'}
+
+    def one(character: str) -> str:
+        if character in named:
+            return named[character]
+        if character in "<>&=" or character < " " or (character > "~" and not character.isprintable()):
+            return f"\\u{ord(character):04X}"
+        return character
+
+    return "".join(map(one, _printed(values)))
+
+
+def _query(*values: Any) -> str:
+    unreserved = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_.~"
+    return "".join(
+        "+" if byte == 32 else chr(byte) if byte in unreserved else f"%{byte:02X}"
+        for byte in _printed(values).encode(errors="surrogateescape")
+    )
+
+
+def _split(text: str, separator: str) -> list[str]:
+    return text.split(separator) if separator else list(text)
+
+
+def _truncate(text: str, length: int) -> str:
+    if length < 0:
+        raise CallFailed(f"runtime error: slice bounds out of range [:{length}]")
+    return text[:length]
+
+
+FUNCTIONS: Mapping[str, Function] = {
+    # The first three are the renderer's: it looks at the arguments of two one by one, and nothing can be called.
+    "and": Function(lambda *values: values[-1], ("any",), "any"),
+    "or": Function(lambda *values: values[-1], ("any",), "any"),
+    "call": Function(lambda *values: values[0], ("any",), "any"),
+    "eq": Function(_equal, ("any",), "any"),
+    "ge": Function(lambda value, other: not _less(value, other), ("any", "any")),
+    "gt": Function(lambda value, other: not (_less(value, other) or _same(value, other)), ("any", "any")),
+    "html": Function(_html, (), "any"),
+    "index": Function(_index, ("any",), "any"),
+    "join": Function(lambda values, separator: separator.join(values or ()), ("[]string", "string")),
+    "js": Function(_javascript, (), "any"),
+    "json": Function(encode_json, ("any",)),
+    "le": Function(lambda value, other: _less(value, other) or _same(value, other), ("any", "any")),
+    "len": Function(_length, ("any",)),
+    "lower": Function(str.lower, ("string",)),
+    "lt": Function(_less, ("any", "any")),
+    "ne": Function(lambda value, other: not _same(value, other), ("any", "any")),
+    "not": Function(lambda value: not is_true(value), ("any",)),
+    "pad": Function(
+        lambda text, before, after: " " * before + text + " " * after if text else text, ("string", "int", "int")
+    ),
+    "print": Function(lambda *values: show_all(values), (), "any"),
+    "printf": Function(format_text, ("string",), "any"),
+    "println": Function(lambda *values: " ".join(show(value, True) for value in values) + "\n", (), "any"),
+    "slice": Function(_slice, ("any",), "any"),
+    "split": Function(_split, ("string", "string")),
+    "title": Function(_title, ("string",)),
+    "truncate": Function(_truncate, ("string", "int")),
+    "upper": Function(str.upper, ("string",)),
+    "urlquery": Function(_query, (), "any"),
 }

@@ -11,7 +11,7 @@ from transom_cli.containers import collect_filters
 from transom_cli.errors import CommandFailed, DaemonError, report_failures
 from transom_cli.flags import BOOL, FILTER, LIST, Kind, api_command, flag
 from transom_cli.inspection import FORMAT_HELP, inspect_all
-from transom_cli.tables import Listing, parse_format
+from transom_cli.tables import Listing, parse_format, quiet_format
 
 __all__ = ["create", "inspect", "ls", "rm"]
 
@@ -26,6 +26,7 @@ LISTING = Listing(
         "Size": "SIZE",
     },
     columns=("Driver", "Name"),
+    raw="name: {{.Name}}\ndriver: {{.Driver}}",
 )
 
 
@@ -54,7 +55,7 @@ def ls(
     quiet: bool,
 ) -> None:
     """Print the volumes, sorted by name."""
-    shown = parse_format("{{.Name}}" if quiet else template or "")
+    shown = parse_format(quiet_format(template, "{{.Name}}", "name: {{.Name}}") if quiet else template or "")
     answer = client.get("/volumes", filters=collect_filters(filters))
     for warning in answer.get("Warnings") or []:
         CommandFailed(warning).show()
