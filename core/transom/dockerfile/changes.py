@@ -21,15 +21,14 @@ from transom.dockerfile.lines import Instruction, parse_lines
 from transom.dockerfile.words import expand, split_words
 from transom.errors import InvalidParameter
 from transom.graph.model import Healthcheck, RunConfig
+from transom.times import parse_duration
 
 __all__ = ["apply_changes"]
 
 _SHELL: Final = ("/bin/sh", "-c")
+#: The shortest time of a health check, in nanoseconds.
+_SHORTEST: Final = 10**6
 _PORTS: Final = re.compile(r"(?P<first>\d{1,5})(?:-(?P<last>\d{1,5}))?(?:/(?P<protocol>\w+))?", re.ASCII)
-_DURATION_TERM: Final = re.compile(r"(\d+\.?\d*|\.\d+)(ns|us|µs|μs|ms|s|m|h)", re.ASCII)
-_NANOSECONDS: Final = {
-    "ns": 1, "us": 10**3, "µs": 10**3, "μs": 10**3, "ms": 10**6, "s": 10**9, "m": 60 * 10**9, "h": 3600 * 10**9,
-}  # fmt: skip
 
 
 def apply_changes(config: RunConfig, changes: Sequence[str]) -> RunConfig:
@@ -227,11 +226,11 @@ def _timed(check: Healthcheck, flags: Sequence[str]) -> Healthcheck:
 
 
 def _nanoseconds(name: str, text: str) -> int:
-    terms = _DURATION_TERM.findall(text)
-    if text != "0" and (not terms or "".join(number + unit for number, unit in terms) != text):
-        raise InvalidParameter(f'HEALTHCHECK: --{name}: invalid duration "{text}"')
-    duration = sum(int(float(number) * _NANOSECONDS[unit]) for number, unit in terms)
-    if 0 < duration < _NANOSECONDS["ms"]:
+    try:
+        duration = parse_duration(text)
+    except InvalidParameter as error:
+        raise InvalidParameter(f"HEALTHCHECK: --{name}: {error}") from None
+    if duration != 0 and duration < _SHORTEST:
         raise InvalidParameter(f'HEALTHCHECK: --{name} "{text}" cannot be less than 1ms')
     return duration
 

@@ -13,7 +13,7 @@ from transom.errors import CorruptContent, InvalidParameter
 from transom.graph.digest import Digest
 from transom.graph.model import Healthcheck, History, Image, Platform, RunConfig
 
-__all__ = ["parse_config", "unix_seconds", "write_config"]
+__all__ = ["parse_config", "unix_nanoseconds", "unix_seconds", "write_config"]
 
 T = TypeVar("T")
 
@@ -119,7 +119,15 @@ def _stated(members: Mapping[str, Any]) -> dict[str, Any]:
 
 def unix_seconds(time: str) -> int:
     """Return an image's RFC 3339 time as seconds since the epoch, 0 for the empty one."""
-    return int(_moment(time).timestamp()) if time else 0
+    return unix_nanoseconds(time) // 10**9
+
+
+def unix_nanoseconds(time: str) -> int:
+    """Return an image's RFC 3339 time as nanoseconds since the epoch, exact to the microsecond, 0 for the empty one."""
+    if not time:
+        return 0
+    moment = _moment(time)
+    return int(moment.replace(microsecond=0).timestamp()) * 10**9 + moment.microsecond * 1000
 
 
 def _run_config(config: _Object) -> RunConfig:

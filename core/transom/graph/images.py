@@ -16,7 +16,7 @@ from transom.errors import CorruptContent, InvalidParameter, NotFound, StorageFu
 from transom.graph.content import ContentStore, Descriptor
 from transom.graph.db import GraphDB, Node
 from transom.graph.digest import Digest
-from transom.graph.image_config import parse_config, unix_seconds, write_config
+from transom.graph.image_config import parse_config, unix_nanoseconds, write_config
 from transom.graph.layers import LayerStore
 from transom.graph.lease import Lease, end_old_leases
 from transom.graph.making import CONFIG_TYPE, NewLayer, derive, describe, pack
@@ -34,7 +34,9 @@ _ID_START: Final = re.compile(r"(?:sha256:)?([0-9a-f]{1,63})")
 class ImageSummary:
     """An image in a list. `created` is in seconds since the epoch; `containers` is how many use it.
 
-    `tags` and `digests` are references in their familiar form: "busybox:latest", "busybox@sha256:…".
+    `tags` and `digests` are references in their familiar form: "busybox:latest", "busybox@sha256:…". `parent` is
+    the ID of the image that it was made from here, or empty. `shared_size` is the bytes of those of its layers
+    that other images have too, None if that was not asked for.
     """
 
     id: Digest
@@ -44,6 +46,8 @@ class ImageSummary:
     size: int
     containers: int
     labels: Mapping[str, str] = field(default_factory=dict)
+    parent: str = ""
+    shared_size: int | None = None
 
 
 @dataclass(frozen=True)
@@ -51,7 +55,7 @@ class ImageDetails:
     """All about one image. `last_tagged` is in nanoseconds since the epoch, 0 for never.
 
     `layer` is the name of its topmost layer, empty if it has none, and `graphdriver` the driver that is the
-    default.
+    default. `parent` is the ID of the image that it was made from here, or empty.
     """
 
     image: Image
@@ -60,11 +64,12 @@ class ImageDetails:
     last_tagged: int
     graphdriver: str
     layer: str
+    parent: str = ""
 
 
 @dataclass(frozen=True)
 class HistoryEntry:
-    """One step in the making of an image, as in `docker history`; `id` is "<missing>" below the topmost."""
+    """One step in the making of an image, as in `docker history`; `id` is "<missing>" where no image of it is here."""
 
     id: str
     created: int
@@ -297,7 +302,11 @@ class ImageStore:
     def list(self) -> tuple[Image, ...]:
         """Return all images, the last created first."""
         images = [_image(node) for node in self._db.list("image")]
-        return tuple(sorted(images, key=lambda image: unix_seconds(image.created), reverse=True))
+        return tuple(sorted(images, key=lambda image: unix_nanoseconds(image.created), reverse=True))
+
+    def names(self, image: Image) -> tuple[Reference, ...]:
+        """Return the tags and the digest references that name an image."""
+        return self.tags(image) + self.digests(image)
 
     def tags(self, image: Image) -> tuple[Reference, ...]:
         """Return the tags that name an image, in the order of their names."""
@@ -360,15 +369,16 @@ class ImageStore:
 
     # Removing
 
-    def remove(self, name: str, *, force: bool = False) -> tuple[Removed, ...]:
+    def remove(self, name: str, *, force: bool = False, prune: bool = True) -> tuple[Removed, ...]:
         """Remove a name of an image, and the image itself with its last one, by the rules of `docker rmi`.
 
+        With `prune` the images that it was made from here go too, as far as they have no name and no other use.
         What it occupied is freed by `collect_garbage`. Raises `NotFound`, and `Conflict` if containers use
-        it, or several repositories name it; then nothing has changed.
+        it, other images were made from it, or several repositories name it; then nothing has changed.
         """
         with self._db.freeing(), self._db.transaction():
             node = self._find(name)
-            return Removal(self._db, node, _image(node)).run(name, force=force)
+            return Removal(self._db, node).run(name, force=force, prune=prune)
 
     def recover(self) -> None:
         """Called at the engine's start: give up what nobody can go on with, and collect what that leaves."""

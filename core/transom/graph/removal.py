@@ -1,4 +1,7 @@
-"""What `docker rmi` does: names go first, the image with the last of them, and containers hold on to it."""
+"""What `docker rmi` does: names go first, the image with the last of them; containers and images made from it hold on.
+
+An image that was made here from another takes that one along, if it has no name and nothing else holds on to it.
+"""
 
 from __future__ import annotations
 
@@ -31,19 +34,29 @@ class Removed:
 class Removal:
     """The removal of one image, or of one of its names. It runs in one transaction of the database."""
 
-    def __init__(self, db: GraphDB, node: Node, image: Image) -> None:
+    def __init__(self, db: GraphDB, node: Node) -> None:
         self._db = db
         self._node = node
-        self._image = image
+        self._image = records.load(Image, node.data)
         self._removed: list[Removed] = []
 
-    def run(self, name: str, *, force: bool) -> tuple[Removed, ...]:
+    def run(self, name: str, *, force: bool, prune: bool) -> tuple[Removed, ...]:
         """Remove what a user calls `name`, a reference or the beginning of the ID. Raises `Conflict`."""
+        parents = self._db.targets(self._node, "parent")
         if self._image.id.startswith(name) or self._image.id.hex.startswith(name):
             self._remove_by_id(force)
         else:
             self._remove_by_reference(name, force)
+        if prune and self._db.get("image", self._image.id) is None:
+            for parent in parents:
+                self._removed += Removal(self._db, parent).run_if_unused()
         return tuple(self._removed)
+
+    def run_if_unused(self) -> tuple[Removed, ...]:
+        """Remove the image, and what it was made from, if it has no name and nothing holds on to it."""
+        if self._references() or self._users() or self._has_children():
+            return ()
+        return self.run(self._image.id, force=False, prune=True)
 
     def _remove_by_id(self, force: bool) -> None:
         references = self._references()
@@ -75,10 +88,13 @@ class Removal:
             for item in in_repository:
                 self._untag(item)
             left = [item for item in left if item not in in_repository]
-        if not left and not any(user.state.running or not force for user in users):
+        held = any(user.state.running or not force for user in users) or self._has_children()
+        if not left and not held:
             self._delete()
 
     def _raise_if_used(self, force: bool) -> None:
+        if self._has_children():
+            raise self._conflict("cannot be forced", "image has dependent child images")
         for user in self._users():
             if user.state.running:
                 reason = f"image is being used by running container {_short(user.id)}"
@@ -102,6 +118,9 @@ class Removal:
         for chain_id in reversed(self._image.chain_ids):
             if chain_id in garbage:
                 self._removed.append(Removed(self._image.id, deleted=chain_id))
+
+    def _has_children(self) -> bool:
+        return any(node.kind == "image" for node in self._db.sources(self._node, "parent"))
 
     def _references(self) -> list[Reference]:
         return [Reference.parse(node.name) for node in self._db.sources(self._node, "names")]

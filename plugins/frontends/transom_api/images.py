@@ -8,14 +8,22 @@ from transom.errors import InvalidParameter, Unsupported
 from transom.graph.reference import Reference
 from transom_api.jobs import run
 from transom_api.parameters import Query, read_credentials
-from transom_api.router import answer, since_version
-from transom_api.shapes_images import history_entry, image_details, image_summary, removed
+from transom_api.router import answer, empty, since_version
+from transom_api.shapes_images import history_entry, image_details, image_summary, pruned, removed
 from transom_api.transfer import report_progress
 
 if TYPE_CHECKING:
     from aiohttp import web
 
-__all__ = ["delete_images", "get_images_history", "get_images_json", "get_image_json", "post_images_create"]
+__all__ = [
+    "delete_images",
+    "get_image_json",
+    "get_images_history",
+    "get_images_json",
+    "post_image_tag",
+    "post_images_create",
+    "post_images_prune",
+]
 
 
 async def post_images_create(request: web.Request) -> web.StreamResponse:
@@ -42,17 +50,25 @@ async def post_images_create(request: web.Request) -> web.StreamResponse:
 async def get_images_json(request: web.Request) -> web.StreamResponse:
     """GET /images/json."""
     query = Query(request)
-    if query.flag("shared-size"):
-        raise Unsupported("the size that images share is not computed: leave out shared-size")
-    found = await run(request, "image_list", filters=query.filters(), all=query.flag("all"))
+    if query.flag("manifests"):
+        raise Unsupported("images have one manifest here: leave out manifests")
+    found = await run(
+        request,
+        "image_list",
+        filters=query.filters(),
+        all=query.flag("all"),
+        shared_size=query.flag("shared-size"),
+    )
     with_virtual_size, with_none = not since_version(request, "1.44"), not since_version(request, "1.43")
     return answer([image_summary(image, with_virtual_size=with_virtual_size, with_none=with_none) for image in found])
 
 
 async def get_image_json(request: web.Request) -> web.StreamResponse:
     """GET /images/{name}/json."""
-    _refuse_platforms(Query(request))
-    details = await run(request, "image_inspect", name=request.match_info["name"])
+    query = Query(request)
+    if query.flag("manifests"):
+        raise Unsupported("images have one manifest here: leave out manifests")
+    details = await run(request, "image_inspect", name=request.match_info["name"], platform=query.platform("platform"))
     return answer(
         image_details(
             details,
@@ -64,22 +80,25 @@ async def get_image_json(request: web.Request) -> web.StreamResponse:
 
 async def get_images_history(request: web.Request) -> web.StreamResponse:
     """GET /images/{name}/history."""
-    _refuse_platforms(Query(request))
-    entries = await run(request, "image_history", name=request.match_info["name"])
+    platform = Query(request).platform("platform")
+    entries = await run(request, "image_history", name=request.match_info["name"], platform=platform)
     return answer([history_entry(entry) for entry in entries])
 
 
-def _refuse_platforms(query: Query) -> None:
-    """Raise `Unsupported` for a choice of platforms: an image here has just one."""
-    for name in ("platforms", "platform", "manifests"):
-        if query.text(name) not in ("", "0", "false"):
-            raise Unsupported(f"images have one platform here: leave out {name}")
+async def post_image_tag(request: web.Request) -> web.StreamResponse:
+    """POST /images/{name}/tag."""
+    query = Query(request)
+    await run(
+        request, "image_tag", name=request.match_info["name"], repository=query.text("repo"), tag=query.text("tag")
+    )
+    return empty(201)
 
 
 async def delete_images(request: web.Request) -> web.StreamResponse:
     """DELETE /images/{name}."""
     query = Query(request)
-    _refuse_platforms(query)
+    if query.text("platforms"):
+        raise Unsupported("an image has one platform here: leave out platforms, so that all of it goes")
     steps = await run(
         request,
         "image_remove",
@@ -88,3 +107,8 @@ async def delete_images(request: web.Request) -> web.StreamResponse:
         prune=not query.flag("noprune"),
     )
     return answer([removed(step) for step in steps])
+
+
+async def post_images_prune(request: web.Request) -> web.StreamResponse:
+    """POST /images/prune."""
+    return answer(pruned(await run(request, "image_prune", filters=Query(request).filters())))

@@ -10,6 +10,7 @@ import orjson
 from aiohttp import web
 
 from transom.errors import InvalidParameter
+from transom.graph.model import Platform
 from transom.registry import Credentials
 from transom.runtime.streams import detach_sequence
 from transom_api.fields import Fields, parse_object
@@ -57,6 +58,17 @@ class Query:
     def time(self, name: str) -> int | None:
         """Return a time in nanoseconds, None if it is absent or 0."""
         return parse_time(self._values.get(name, ""), name)
+
+    def platform(self, name: str) -> Platform | None:
+        """Return a platform that is a JSON object, as clients send one since version 1.48; None if it is absent."""
+        text = self.text(name)
+        if not text:
+            return None
+        fields = parse_object(text)
+        platform = Platform(fields.string("os"), fields.string("architecture"), fields.string("variant"))
+        if not platform.os or not platform.architecture:
+            raise InvalidParameter(f"invalid value for {name}: a platform has an os and an architecture")
+        return platform
 
     def filters(self) -> dict[str, tuple[str, ...]]:
         """Return the parameter `filters`."""

@@ -39,6 +39,8 @@ ROUTES: tuple[tuple[str, str, Handler], ...] = (
     ("GET", "/images/json", images.get_images_json),
     ("GET", "/images/{name:.+}/json", images.get_image_json),
     ("GET", "/images/{name:.+}/history", images.get_images_history),
+    ("POST", "/images/{name:.+}/tag", images.post_image_tag),
+    ("POST", "/images/prune", images.post_images_prune),
     ("DELETE", "/images/{name:.+}", images.delete_images),
     ("GET", "/volumes", volumes.get_volumes),
     ("POST", "/volumes/create", volumes.post_volumes_create),

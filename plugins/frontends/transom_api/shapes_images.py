@@ -2,17 +2,32 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from transom_api.shapes_containers import run_config
 from transom_api.times import format_time
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from transom.graph.images import HistoryEntry, ImageDetails, ImageSummary, Removed
 
-__all__ = ["history_entry", "image_details", "image_summary", "removed"]
+__all__ = ["Pruned", "history_entry", "image_details", "image_summary", "pruned", "removed"]
 
 Json = dict[str, Any]
+
+
+class Pruned(Protocol):
+    """What the job `image_prune` returns."""
+
+    @property
+    def removed(self) -> Sequence[Removed]:
+        """What was done, step by step."""
+
+    @property
+    def reclaimed(self) -> int:
+        """The bytes that have gone."""
+
 
 #: Fields of an image's configuration that never meant anything; clients before version 1.50 expect them.
 _OLD_CONFIG: Json = {
@@ -35,14 +50,15 @@ def image_summary(image: ImageSummary, *, with_virtual_size: bool, with_none: bo
     `<none>:<none>` for an image without a tag.
     """
     summary: Json = {
-        "Containers": image.containers,
+        # Not counted here: `system df` is what counts them.
+        "Containers": -1,
         "Created": image.created,
         "Id": image.id,
         "Labels": image.labels,
-        "ParentId": "",
+        "ParentId": image.parent,
         "RepoDigests": image.digests,
         "RepoTags": image.tags,
-        "SharedSize": -1,
+        "SharedSize": -1 if image.shared_size is None else image.shared_size,
         "Size": image.size,
     }
     if with_virtual_size:
@@ -61,7 +77,7 @@ def image_details(details: ImageDetails, *, with_old_config: bool, with_virtual_
         "Id": image.id,
         "RepoTags": details.tags,
         "RepoDigests": details.digests,
-        "Parent": "",
+        "Parent": details.parent,
         "Comment": image.comment,
         "DockerVersion": image.docker_version,
         "Author": image.author,
@@ -97,3 +113,11 @@ def history_entry(entry: HistoryEntry) -> Json:
 def removed(step: Removed) -> Json:
     """Return one step of the removal of an image."""
     return {"Untagged": step.untagged} if step.untagged else {"Deleted": step.deleted}
+
+
+def pruned(report: Pruned) -> Json:
+    """Return what a prune did."""
+    return {
+        "ImagesDeleted": [removed(step) for step in report.removed] or None,
+        "SpaceReclaimed": report.reclaimed,
+    }

@@ -54,10 +54,13 @@ _DRIVER = {
     "ls": Entry("drivers", "ls", "List drivers, and why those do not work that do not"),
 }
 _IMAGE = {
+    "history": Entry("history", "history", "Show the history of an image"),
     "inspect": Entry("inspection", "inspect_images", "Display detailed information on one or more images"),
     "ls": Entry("images", "images", "List images"),
+    "prune": Entry("pruning", "prune_images", "Remove unused images"),
     "pull": Entry("pull", "pull", "Download an image from a registry"),
     "rm": Entry("images", "rmi", "Remove one or more images"),
+    "tag": Entry("images", "tag", "Create a tag TARGET_IMAGE that refers to SOURCE_IMAGE"),
 }
 _SYSTEM = {
     "events": Entry("events", "events", "Get real time events from the server"),
@@ -104,6 +107,7 @@ COMMANDS: Mapping[str, Entry] = {
     "create": _CONTAINER["create"],
     "daemon": Entry("daemon", "daemon", "Run the engine in the foreground"),
     "events": _SYSTEM["events"],
+    "history": _IMAGE["history"],
     "inspect": Entry("inspection", "inspect", "Return low-level information on containers, images and volumes"),
     "kill": _CONTAINER["kill"],
     "logs": _CONTAINER["logs"],
@@ -112,5 +116,6 @@ COMMANDS: Mapping[str, Entry] = {
     "rmi": _IMAGE["rm"],
     "start": _CONTAINER["start"],
     "stop": _CONTAINER["stop"],
+    "tag": _IMAGE["tag"],
     "wait": _CONTAINER["wait"],
 }

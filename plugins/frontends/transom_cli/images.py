@@ -1,4 +1,4 @@
-"""`images` and `rmi`."""
+"""`images`, `rmi` and `tag`."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from transom_cli.tables import Listing, parse_format, quiet_format
 from transom_cli.times import local_time
 from transom_cli.units import decimal_size, human_duration
 
-__all__ = ["images", "rmi"]
+__all__ = ["images", "rmi", "tag"]
 
 LISTING = Listing(
     headings={
@@ -50,6 +50,7 @@ _NONE = "<none>"
 @flag("template", "--format", about="Format output as 'table', 'table TEMPLATE', 'json' or with a Go template")
 @flag("--no-trunc", kind=BOOL, about="Don't truncate output")
 @flag("--quiet", "-q", kind=BOOL, about="Only show image IDs")
+@flag("--tree", kind=BOOL, about="List images as a tree of their platforms, which is not supported: they have one")
 def images(
     client: Client,
     arguments: list[str],
@@ -60,8 +61,11 @@ def images(
     template: str | None,
     no_trunc: bool,
     quiet: bool,
+    tree: bool,
 ) -> None:
     """Print the images, a line for each name that one has."""
+    if tree:
+        raise CommandFailed("--tree is not supported: images have one platform here, so there is no tree to show")
     shown = parse_format(quiet_format(template, "{{.ID}}", "image_id: {{.ID}}") if quiet else template or "")
     pairs = (*filters, *(("reference", name) for name in arguments))
     found = client.get("/images/json", all=everything, filters=collect_filters(pairs))
@@ -93,6 +97,22 @@ def rmi(client: Client, arguments: list[str], *, force: bool, no_prune: bool) ->
             else:
                 failures.append(failure)
     report_failures(failures)
+
+
+@api_command(
+    "tag",
+    "SOURCE_IMAGE[:TAG] TARGET_IMAGE[:TAG]",
+    about="Create a tag TARGET_IMAGE that refers to SOURCE_IMAGE",
+    least=2,
+    most=2,
+)
+def tag(client: Client, arguments: list[str]) -> None:
+    """Give an image one more name."""
+    source, target = arguments
+    reference = parse_reference(target)
+    if reference.digest:
+        raise CommandFailed("refusing to create a tag with a digest reference")
+    client.post(f"/images/{source}/tag", repo=reference.familiar_name, tag=reference.tagged().tag)
 
 
 def _names(image: dict[str, Any], by_digest: bool) -> list[tuple[str, str, str]]:

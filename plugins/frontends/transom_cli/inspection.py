@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from transom_cli.client import Client
 from transom_cli.errors import CommandFailed, DaemonError, Unreachable, report_failures
 from transom_cli.flags import BOOL, api_command, flag
+from transom_cli.platforms import parse_platform
 
 if TYPE_CHECKING:
     from transom_cli.template import Template
@@ -79,9 +80,15 @@ def inspect_containers(client: Client, arguments: list[str], *, template: str | 
     most=None,
 )
 @flag("template", "--format", "-f", about=FORMAT_HELP)
-def inspect_images(client: Client, arguments: list[str], *, template: str | None) -> None:
+@flag("--platform", about="Inspect a specific platform of the multi-platform image (os[/arch[/variant]])")
+def inspect_images(client: Client, arguments: list[str], *, template: str | None, platform: str | None) -> None:
     """Print all that is known about images."""
-    inspect_all(arguments, lambda name: client.get_text(_KINDS["image"].format(name)), template or "")
+    wanted = parse_platform(platform)
+
+    def find(name: str) -> bytes:
+        return client.get_text(_KINDS["image"].format(name), platform=wanted)
+
+    inspect_all(arguments, find, template or "")
 
 
 def inspect_all(names: list[str], find: Callable[[str], bytes], template: str) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import time
 
-__all__ = ["duration_seconds", "local_time", "nanosecond_time", "parse_time", "timestamp"]
+__all__ = ["duration_seconds", "local_time", "nanosecond_time", "parse_time", "second_time", "timestamp"]
 
 _UNITS = {"ns": 1e-9, "us": 1e-6, "µs": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0}
 _TERM = re.compile(r"(\d+\.?\d*|\.\d+)(ns|us|µs|ms|s|m|h)")
@@ -64,7 +64,16 @@ def local_time(seconds: float) -> str:
 def nanosecond_time(nanoseconds: int) -> str:
     """Return nanoseconds of the Unix epoch as a local RFC 3339 time with nine digits."""
     seconds, rest = divmod(nanoseconds, 1_000_000_000)
+    return _rfc3339(seconds, f".{rest:09d}")
+
+
+def second_time(seconds: int) -> str:
+    """Return seconds of the Unix epoch as a local RFC 3339 time without a fraction."""
+    return _rfc3339(seconds, "")
+
+
+def _rfc3339(seconds: int, fraction: str) -> str:
     moment = time.localtime(seconds)
     zone = time.strftime("%z", moment)
     shown = "Z" if zone == "+0000" else f"{zone[:3]}:{zone[3:]}"
-    return f"{time.strftime('%Y-%m-%dT%H:%M:%S', moment)}.{rest:09d}{shown}"
+    return f"{time.strftime('%Y-%m-%dT%H:%M:%S', moment)}{fraction}{shown}"

@@ -1,4 +1,4 @@
-"""The jobs about images: pull, list, inspect, history, remove."""
+"""The jobs about images: pull, list, inspect, history, tag, remove, prune."""
 
 from __future__ import annotations
 
@@ -15,12 +15,15 @@ if TYPE_CHECKING:
 def transom_jobs() -> Mapping[str, Handler]:
     from transom_images.listing import image_history, image_inspect, image_list
     from transom_images.pull import pull
-    from transom_images.removing import image_remove
+    from transom_images.removing import image_prune, image_remove
+    from transom_images.tagging import image_tag
 
     return {
         "pull": pull,
         "image_list": image_list,
         "image_inspect": image_inspect,
         "image_history": image_history,
+        "image_tag": image_tag,
         "image_remove": image_remove,
+        "image_prune": image_prune,
     }

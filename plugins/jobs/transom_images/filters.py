@@ -3,47 +3,46 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from transom.errors import InvalidParameter
-from transom.graph.image_config import unix_seconds
+from transom.filters import Filters, Labels, parse_truth, parse_until, refuse_unknown
+from transom.graph.image_config import unix_nanoseconds
 from transom.graph.images import ImageStore, ImageSummary
+from transom.graph.model import Image
 from transom.graph.reference import Reference
 
-__all__ = ["Filters"]
+__all__ = ["ImageFilters"]
 
-_KNOWN = ("before", "dangling", "label", "reference", "since")
-_TRUE = ("1", "t", "T", "true", "TRUE", "True")
-_FALSE = ("0", "f", "F", "false", "FALSE", "False")
+_KNOWN = ("before", "dangling", "label", "reference", "since", "until")
 
 
 @dataclass(frozen=True)
-class Filters:
-    """What an image must be to be shown. Times are in seconds since the epoch."""
+class ImageFilters:
+    """What an image must be to be shown. Times are in nanoseconds since the epoch."""
 
     dangling: bool | None = None
-    labels: tuple[str, ...] = ()
+    labels: Labels = field(default_factory=Labels)
     references: tuple[re.Pattern[str], ...] = ()
     before: int | None = None
     since: int | None = None
+    until: int | None = None
 
     @classmethod
-    def parse(cls, images: ImageStore, filters: Mapping[str, tuple[str, ...]]) -> Filters:
+    def parse(cls, images: ImageStore, filters: Filters) -> ImageFilters:
         """Return what a client sent. Raises `InvalidParameter`, and `NotFound` for an image in it."""
-        for name in filters:
-            if name not in _KNOWN:
-                raise InvalidParameter(f"invalid filter '{name}'")
+        refuse_unknown(filters, _KNOWN)
         created = {
-            name: [unix_seconds(images.get(image).created) for image in filters.get(name, ())]
+            name: [unix_nanoseconds(images.get(image).created) for image in filters.get(name, ())]
             for name in ("before", "since")
         }
         return cls(
-            dangling=_flag("dangling", filters.get("dangling", ())),
-            labels=filters.get("label", ()),
+            dangling=parse_truth(filters, "dangling"),
+            labels=Labels.parse(filters),
             references=tuple(_pattern(pattern) for pattern in filters.get("reference", ())),
             before=min(created["before"], default=None),
             since=max(created["since"], default=None),
+            until=parse_until(filters),
         )
 
     def names(self, reference: Reference) -> bool:
@@ -53,28 +52,17 @@ class Filters:
             for pattern in self.references
         )
 
-    def accept(self, summary: ImageSummary) -> bool:
+    def accept(self, image: Image, summary: ImageSummary) -> bool:
         """Return whether an image, with those of its names that are to be shown, is to be shown."""
+        created = unix_nanoseconds(image.created)
         return (
             (not self.references or bool(summary.tags or summary.digests))
             and (self.dangling is None or self.dangling == (not summary.tags))
-            and (self.before is None or summary.created < self.before)
-            and (self.since is None or summary.created > self.since)
-            and all(_has_label(summary.labels, label) for label in self.labels)
+            and (self.before is None or created < self.before)
+            and (self.since is None or created > self.since)
+            and (self.until is None or created < self.until)
+            and self.labels.accept(summary.labels)
         )
-
-
-def _has_label(labels: Mapping[str, str], wanted: str) -> bool:
-    key, equals, value = wanted.partition("=")
-    return key in labels and (not equals or labels[key] == value)
-
-
-def _flag(name: str, values: tuple[str, ...]) -> bool | None:
-    if not values:
-        return None
-    if len(values) == 1 and values[0] in _TRUE + _FALSE:
-        return values[0] in _TRUE
-    raise InvalidParameter(f"invalid filter '{name}={', '.join(values)}': it should be true or false")
 
 
 def _pattern(text: str) -> re.Pattern[str]:

@@ -2,36 +2,58 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections import Counter
+from dataclasses import replace
 
 from transom.engine import Engine
+from transom.errors import NotFound
+from transom.filters import Filters
+from transom.graph.digest import Digest
 from transom.graph.image_config import unix_seconds
 from transom.graph.images import HistoryEntry, ImageDetails, ImageSummary
-from transom.graph.model import Image
+from transom.graph.model import Image, Platform
 from transom.job import Job
-from transom_images.filters import Filters
+from transom_images.filters import ImageFilters
+from transom_images.platforms import compatible, normalize
 
-__all__ = ["image_history", "image_inspect", "image_list"]
+__all__ = ["find_image", "image_history", "image_inspect", "image_list"]
 
 
 def image_list(
     engine: Engine,
     job: Job,  # noqa: ARG001
     *,
-    filters: Mapping[str, tuple[str, ...]] | None = None,
-    all: bool = False,  # noqa: ARG001
+    filters: Filters | None = None,
+    all: bool = False,
+    shared_size: bool = False,
 ) -> tuple[ImageSummary, ...]:
     """Return the images that pass all filters, the last created first.
 
-    Raises `InvalidParameter` for an unknown filter or a wrong value, `NotFound` for `before` or `since` an
-    image that does not exist. `all` makes no difference: there are no images that are only parts of others.
+    Without `all`, images are left out that have no name and that others were made from here. With `shared_size`
+    each says how much of it others have too. Raises `InvalidParameter` for an unknown filter or a wrong value,
+    `NotFound` for `before` or `since` an image that does not exist.
     """
-    chosen = Filters.parse(engine.images, filters or {})
-    summaries = (_summary(engine, image, chosen) for image in engine.images.list())
-    return tuple(summary for summary in summaries if chosen.accept(summary))
+    images = engine.images.list()
+    chosen = ImageFilters.parse(engine.images, filters or {})
+    users = Counter(chain_id for image in images for chain_id in image.chain_ids) if shared_size else None
+    found = []
+    for image in images:
+        try:
+            summary = _summary(engine, image, chosen)
+            hidden = not all and not engine.images.names(image) and engine.images.children(image)
+        except NotFound:
+            # It was removed meanwhile.
+            continue
+        if not hidden and chosen.accept(image, summary):
+            found.append(summary if users is None else replace(summary, shared_size=_shared_size(image, users)))
+    return tuple(found)
 
 
-def _summary(engine: Engine, image: Image, filters: Filters) -> ImageSummary:
+def _shared_size(image: Image, users: Counter[Digest]) -> int:
+    return sum(size for chain_id, size in zip(image.chain_ids, image.sizes, strict=True) if users[chain_id] > 1)
+
+
+def _summary(engine: Engine, image: Image, filters: ImageFilters) -> ImageSummary:
     images = engine.images
     return ImageSummary(
         id=image.id,
@@ -41,13 +63,36 @@ def _summary(engine: Engine, image: Image, filters: Filters) -> ImageSummary:
         size=image.size,
         containers=images.containers(image),
         labels=image.config.labels,
+        parent=_parent(engine, image),
     )
 
 
-def image_inspect(engine: Engine, job: Job, *, name: str) -> ImageDetails:  # noqa: ARG001
-    """Return all about an image. Raises `NotFound`."""
+def _parent(engine: Engine, image: Image) -> str:
+    parent = engine.images.parent(image)
+    return "" if parent is None else parent.id
+
+
+def find_image(engine: Engine, name: str, platform: Platform | None) -> Image:
+    """Return the image of a name. Raises `NotFound` if there is none, or it is for another platform than asked for."""
+    image = engine.images.get(name)
+    if platform is not None and normalize(image.platform) not in compatible(platform):
+        raise NotFound(
+            f"image with reference {name} was found but its platform ({image.platform}) does not match the specified"
+            f" platform ({platform})"
+        )
+    return image
+
+
+def image_inspect(
+    engine: Engine,
+    job: Job,  # noqa: ARG001
+    *,
+    name: str,
+    platform: Platform | None = None,
+) -> ImageDetails:
+    """Return all about an image. Raises `NotFound`, also if it is for another platform than is asked for."""
     images = engine.images
-    image = images.get(name)
+    image = find_image(engine, name, platform)
     return ImageDetails(
         image=image,
         tags=tuple(tag.familiar for tag in images.tags(image)),
@@ -55,12 +100,24 @@ def image_inspect(engine: Engine, job: Job, *, name: str) -> ImageDetails:  # no
         last_tagged=images.last_tagged(image),
         graphdriver=engine.graphdriver(),
         layer=image.chain_ids[-1].hex if image.diff_ids else "",
+        parent=_parent(engine, image),
     )
 
 
-def image_history(engine: Engine, job: Job, *, name: str) -> tuple[HistoryEntry, ...]:  # noqa: ARG001
-    """Return the steps in which an image was made, the last one first. Raises `NotFound`."""
-    image = engine.images.get(name)
+def image_history(
+    engine: Engine,
+    job: Job,  # noqa: ARG001
+    *,
+    name: str,
+    platform: Platform | None = None,
+) -> tuple[HistoryEntry, ...]:
+    """Return the steps in which an image was made, the last one first.
+
+    Those that are images here, as it was made from them here, have their IDs and tags. Raises `NotFound`, also if
+    it is for another platform than is asked for.
+    """
+    image: Image | None = find_image(engine, name, platform)
+    assert image is not None
     sizes = iter(image.sizes)
     entries = [
         HistoryEntry(
@@ -72,8 +129,11 @@ def image_history(engine: Engine, job: Job, *, name: str) -> tuple[HistoryEntry,
         )
         for step in image.history
     ]
-    if entries:
-        last = entries[-1]
+    entries.reverse()
+    for index, entry in enumerate(entries):
+        if image is None:
+            break
         tags = tuple(tag.familiar for tag in engine.images.tags(image))
-        entries[-1] = HistoryEntry(image.id, last.created, last.created_by, last.comment, last.size, tags)
-    return tuple(reversed(entries))
+        entries[index] = replace(entry, id=image.id, tags=tags)
+        image = engine.images.parent(image)
+    return tuple(entries)

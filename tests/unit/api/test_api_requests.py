@@ -163,7 +163,7 @@ def test_one_connection_serves_many_requests(api, engine):
 def test_a_name_with_slashes_names_an_image(api, engine):
     engine.results["image_history"] = ()
     assert api.get("/v1.50/images/127.0.0.1:5000/team/web:1/history").json == []
-    assert engine.jobs[0].parameters == {"name": "127.0.0.1:5000/team/web:1"}
+    assert engine.jobs[0].parameters["name"] == "127.0.0.1:5000/team/web:1"
 
 
 def test_routes_of_plugins_are_served_like_the_own_ones(engine, connect):
