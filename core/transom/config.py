@@ -38,12 +38,16 @@ class Config:
     cgroup_parent: str = "transom"
     #: Base addresses of mirrors that are asked before docker.io.
     registry_mirrors: tuple[str, ...] = ()
-    #: Registries (`host:port`) that are spoken to in plain HTTP, or HTTPS without verification. Loopback
-    #: addresses always are.
+    #: Registries (`host:port`, or networks) that are spoken to in plain HTTP, or HTTPS without verification.
+    #: Loopback addresses always are.
     insecure_registries: tuple[str, ...] = ()
+    #: Where registries' own certificates are, in a directory per `host:port` (Docker's `certs.d`).
+    certificates: tuple[str, ...] = ("/etc/docker/certs.d", "/etc/transom/certs.d")
     #: How many layers of one pull are downloaded at the same time.
     max_concurrent_downloads: int = 3
-    #: How often a download is tried again after a failure that may pass.
+    #: How many layers of one push are uploaded at the same time.
+    max_concurrent_uploads: int = 5
+    #: How often a download or an upload is tried again after a failure that may pass.
     max_download_attempts: int = 5
     #: The bound of the engine's thread pool.
     threads: int = 256

@@ -227,6 +227,27 @@ class ContentStore:
         """Delete the blob. Harmless if it is not there."""
         self.path(digest).unlink(missing_ok=True)
 
+    def drop_damaged(self, digest: Digest, check: Callable[[], None] = lambda: None) -> bool:
+        """Delete the blob if it is not what its digest says any more, and return whether it was deleted.
+
+        It was right when it got its name, so something else has changed it on the disk. `check` is called often, and
+        what it raises ends the work. Harmless if the blob is not there.
+        """
+        with self._locks.hold(digest, check):
+            try:
+                file = io.FileIO(self.path(digest), "r")
+            except FileNotFoundError:
+                return False
+            found = hashlib.new(digest.algorithm)
+            with file:
+                while chunk := file.read(_CHUNK):
+                    found.update(chunk)
+                    check()
+            if found.hexdigest() == digest.hex:
+                return False
+            self.remove(digest)
+            return True
+
     def discard(self, digest: Digest) -> None:
         """Delete what has arrived of a blob that is not whole, unless it is being written. Harmless without any."""
         with self._locks.hold(digest):

@@ -125,14 +125,15 @@ class Authenticator:
                 "refresh_token": credentials.identity_token,
                 "client_id": _CLIENT_ID,
             }
-            answer = self._transport.post(realm, query | form)
+            answer = self._transport.send("POST", realm, {}, query | form)
         else:
             headers = {}
             if credentials.username:
                 query["account"] = credentials.username
                 headers["Authorization"] = self._basic(realm)
             separator = "&" if urlsplit(realm).query else "?"
-            answer = self._transport.get(realm + separator + urlencode(query), headers)
+            asked = urlencode({**query, "scope": scope.split()}, doseq=True)
+            answer = self._transport.get(realm + separator + asked, headers)
         with answer:
             return _read_token(answer)
 

@@ -23,10 +23,16 @@ from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 from urllib3.exceptions import NameResolutionError, NewConnectionError
 from urllib3.util.ssl_ import resolve_cert_reqs
 
-__all__ = ["TURN", "Adapter", "Patience"]
+__all__ = ["TURN", "Adapter", "Patience", "Trust"]
 
 #: Seconds of one turn of waiting: how long a cancelled job may go on.
 TURN = 0.2
+
+#: How much of a request's body is read and sent at once, in bytes.
+_BLOCK = 256 << 10
+
+#: Adds to a TLS context what a server, by name and port, is to be known by, and what it is to know us by.
+Trust = Callable[[ssl.SSLContext, str, int], None]
 
 T = TypeVar("T")
 
@@ -55,13 +61,32 @@ class Patience:
 
 
 class _Socket(socket.socket):
-    """A TCP socket whose reads are patient."""
+    """A TCP socket whose reads and writes are patient.
+
+    It is `cut` when its peer has answered without taking all that it was sent: nothing can be said on it any more.
+    """
 
     patience: Patience
+    cut = False
 
     def recv_into(self, buffer: Any, nbytes: int = 0, flags: int = 0) -> int:
         receive = partial(super().recv_into, buffer, nbytes, flags)
         return self.patience.wait(receive)
+
+    def sendall(self, data: Any, flags: int = 0) -> None:
+        left = memoryview(data).cast("B")
+        while left:
+            left = left[self.patience.wait(partial(self._send_some, left, flags)) :]
+
+    def _send_some(self, data: memoryview, flags: int) -> int:
+        try:
+            return self.send(data, flags)
+        except TimeoutError:
+            if not _is_readable(self):
+                raise
+        # A server that does not want the rest says so and stops to read. urllib3 reads the answer then.
+        self.cut = True
+        raise BrokenPipeError(errno.EPIPE, "the answer came before the whole request was sent")
 
 
 class _TLSSocket(ssl.SSLSocket):
@@ -73,6 +98,10 @@ class _TLSSocket(ssl.SSLSocket):
     def recv_into(self, buffer: Any, nbytes: int | None = None, flags: int = 0) -> int:
         return self._patience.wait(partial(super().recv_into, buffer, nbytes, flags))
 
+    def send(self, data: Any, flags: int = 0) -> int:
+        """Send some bytes; `sendall` calls it."""
+        return self._patience.wait(partial(super().send, data, flags))
+
     @property
     def _patience(self) -> Patience:
         return cast("_Context", self.context).patience
@@ -83,6 +112,12 @@ class _Context(ssl.SSLContext):
 
     patience: Patience
     sslsocket_class = _TLSSocket
+
+
+def _is_readable(connection: socket.socket) -> bool:
+    poll = select.poll()
+    poll.register(connection, select.POLLIN)
+    return bool(poll.poll(0))
 
 
 def _connect(host: str, port: int, patience: Patience) -> socket.socket:
@@ -135,13 +170,25 @@ class _HTTPConnection(HTTPConnection):
         except OSError as error:
             raise NewConnectionError(self, error.strerror or str(error)) from error
 
+    @property
+    def is_connected(self) -> bool:
+        """Whether another request can be sent."""
+        return super().is_connected and not getattr(self.sock, "cut", False)
+
 
 class _HTTPSConnection(_HTTPConnection, HTTPSConnection):
+    def __init__(self, *arguments: Any, trust: Trust, **options: Any) -> None:
+        super().__init__(*arguments, **options)
+        self.trust = trust
+
     def connect(self) -> None:
         context = _Context(ssl.PROTOCOL_TLS_CLIENT)
         context.minimum_version = ssl.TLSVersion.TLSv1_2
         context.patience = self.patience
-        context.check_hostname = resolve_cert_reqs(self.cert_reqs) != ssl.CERT_NONE
+        verified = resolve_cert_reqs(self.cert_reqs) != ssl.CERT_NONE
+        context.check_hostname = verified
+        if verified:
+            self.trust(context, self._tunnel_host or self.host, self._tunnel_port or self.port)
         self.ssl_context = context
         super().connect()
 
@@ -157,30 +204,34 @@ class _HTTPPool(HTTPConnectionPool):
 class _HTTPSPool(HTTPSConnectionPool):
     ConnectionCls = _HTTPSConnection
 
-    def __init__(self, *arguments: Any, patience: Patience, **options: Any) -> None:
+    def __init__(self, *arguments: Any, patience: Patience, trust: Trust, **options: Any) -> None:
         super().__init__(*arguments, **options)
-        self.conn_kw["patience"] = patience
+        self.conn_kw.update(patience=patience, trust=trust)
 
 
 class Adapter(HTTPAdapter):
-    """What a `requests.Session` mounts to have patient connections, `connections` of them per host."""
+    """What a `requests.Session` mounts to have patient connections, `connections` of them per host.
 
-    def __init__(self, patience: Patience, connections: int) -> None:
+    `trust` is called for each connection with TLS whose server is verified.
+    """
+
+    def __init__(self, patience: Patience, trust: Trust, connections: int) -> None:
         self._patience = patience
+        self._trust = trust
         super().__init__(pool_maxsize=connections, max_retries=0)
 
     def init_poolmanager(self, *arguments: Any, **options: Any) -> None:
-        super().init_poolmanager(*arguments, **options)
+        super().init_poolmanager(*arguments, blocksize=_BLOCK, **options)
         self._use_patience(self.poolmanager)
 
     def proxy_manager_for(self, proxy: str, **options: Any) -> Any:
         """Return the pools for a proxy, as patient as the others."""
-        pools = super().proxy_manager_for(proxy, **options)
+        pools = super().proxy_manager_for(proxy, blocksize=_BLOCK, **options)
         self._use_patience(pools)
         return pools
 
     def _use_patience(self, pools: Any) -> None:
         pools.pool_classes_by_scheme = {
             "http": partial(_HTTPPool, patience=self._patience),
-            "https": partial(_HTTPSPool, patience=self._patience),
+            "https": partial(_HTTPSPool, patience=self._patience, trust=self._trust),
         }

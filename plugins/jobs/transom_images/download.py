@@ -39,19 +39,21 @@ class Downloader:
         """
         with self._content.ingest(blob.digest, blob.size, self._check) as ingest:
             while not ingest.present:
-                resumed = ingest.offset > 0
+                # What an earlier try has left may be what is corrupt, and so may be what a mirror gave.
+                doubtful = ingest.offset > 0
                 try:
-                    self._fill(ingest, blob, progress)
+                    doubtful |= self._fill(ingest, blob, progress)
                     progress.say("Verifying Checksum")
                     ingest.commit()
                 except CorruptContent as error:
-                    # What an earlier try has left may be what is corrupt.
-                    if not resumed:
+                    if not (self._registry.distrust(blob.digest) or doubtful):
                         raise CorruptContent(
                             f"filesystem layer verification failed for digest {blob.digest}: {error}"
                         ) from error
 
-    def _fill(self, ingest: Ingest, blob: Descriptor, progress: Progress) -> None:
+    def _fill(self, ingest: Ingest, blob: Descriptor, progress: Progress) -> bool:
+        """Fetch what is missing, and return whether a part of it is of a mirror that was given up."""
+        given_up = False
         retries = Retries(self._attempts, self._check, lambda left: progress.say(_announcement(left)))
         # A server that sends the same first half over and over makes no progress.
         furthest = ingest.offset
@@ -62,7 +64,11 @@ class Downloader:
                 if ingest.offset > furthest:
                     retries.progressed()
                 furthest = max(furthest, ingest.offset)
+                if self._registry.distrust(blob.digest):
+                    given_up = True
+                    continue
                 retries.wait(error)
+        return given_up
 
     def _receive(self, ingest: Ingest, blob: Descriptor, progress: Progress) -> None:
         """Ask once for what is missing, and write what comes. Raises `Interrupted` if that is not all."""

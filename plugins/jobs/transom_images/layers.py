@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
 
+from transom.errors import CorruptContent
 from transom.graph.content import Descriptor
 from transom.graph.digest import Digest, chain_ids
 from transom.graph.lease import Lease
@@ -105,7 +106,14 @@ class Layers:
             self.crew.check()
             voice.count("Extracting", current, blob.size)
 
-        sizes[index] = layers.unpack(self.driver, diff_ids, index, blob.digest, self.lease, report)
+        try:
+            sizes[index] = layers.unpack(self.driver, diff_ids, index, blob.digest, self.lease, report)
+        except CorruptContent:
+            # The blob was verified when it came: if it is another one now, something has damaged it on the disk.
+            if not self.engine.content.drop_damaged(blob.digest, self.crew.check):
+                raise
+            self._download(blob, voice)
+            sizes[index] = layers.unpack(self.driver, diff_ids, index, blob.digest, self.lease, report)
         if not there:
             voice.say("Pull complete")
 

@@ -163,6 +163,7 @@ class _Pull:
         if blob.size > LIMIT:
             raise CorruptContent(f"its configuration has {blob.size} bytes, which is more than the {LIMIT} allowed")
         lease.keep_blob(blob)
+        self.engine.content.drop_damaged(blob.digest, self.crew.check)
         self.downloader.download(blob, Silence())
         content = self.engine.content.read(blob.digest, LIMIT)
         config = parse_config(content)

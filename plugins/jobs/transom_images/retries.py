@@ -5,11 +5,14 @@ from __future__ import annotations
 import email.utils
 import time
 from collections.abc import Callable
+from typing import TypeVar
 
 from transom_images.connections import TURN
 from transom_images.transport import Interrupted
 
-__all__ = ["Retries", "parse_retry_after"]
+__all__ = ["Retries", "parse_retry_after", "retry"]
+
+T = TypeVar("T")
 
 #: Seconds before the second try; each further one waits twice as long as the one before, up to the most.
 _FIRST_DELAY = 1
@@ -51,6 +54,16 @@ class Retries:
             while time.monotonic() < end:
                 self._check()
                 time.sleep(TURN)
+
+
+def retry(work: Callable[[], T], attempts: int, check: Callable[[], None]) -> T:
+    """Return what `work` returns, trying again after failures that may pass. Raises the last one."""
+    retries = Retries(attempts, check)
+    while True:
+        try:
+            return work()
+        except Interrupted as error:
+            retries.wait(error)
 
 
 def parse_retry_after(header: str) -> float | None:

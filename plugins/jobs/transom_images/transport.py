@@ -6,11 +6,11 @@ plain HTTP to any host that is neither loopback nor configured as insecure.
 
 from __future__ import annotations
 
-import ipaddress
 import ssl
-from collections.abc import Collection, Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from types import TracebackType
+from typing import Protocol
 from urllib.parse import urljoin, urlsplit
 
 import requests
@@ -18,10 +18,13 @@ from requests.auth import AuthBase
 from urllib3.exceptions import HTTPError, NewConnectionError
 
 from transom import __version__
+from transom.config import Config
 from transom.errors import RegistryError, TransomError
+from transom_images.certificates import Certificates
 from transom_images.connections import TURN, Adapter, Patience
+from transom_images.insecure import InsecureRegistries, is_loopback
 
-__all__ = ["Answer", "Interrupted", "Transport", "Unreachable"]
+__all__ = ["Answer", "Body", "Interrupted", "Transport", "Unreachable"]
 
 #: The most bytes that one read returns.
 CHUNK = 256 << 10
@@ -45,12 +48,22 @@ class Interrupted(RegistryError):
         self.retry_after = retry_after
 
 
+class Body(Protocol):
+    """What is sent with a request and is not in memory; it has a length, which is not 0."""
+
+    def __len__(self) -> int: ...
+    def __iter__(self) -> Iterator[bytes]: ...
+    def read(self, count: int, /) -> bytes:
+        """Return up to so many bytes, none at the end."""
+
+
 class Answer:
     """A server's answer: status, headers, and a body that is read as it comes. Close it, or use `with`."""
 
     def __init__(self, response: requests.Response) -> None:
         self._response = response
         self.url = response.url
+        self.method = response.request.method
         self.status = response.status_code
         self.headers: Mapping[str, str] = response.headers
 
@@ -108,49 +121,37 @@ class _Session(requests.Session):
 
 
 class Transport:
-    """Sends requests. One of them serves the threads of one pull.
+    """Sends requests, to as many as `connections` of a server at once. One of them serves the threads of one job."""
 
-    `insecure` lists the servers (`host:port`) that may be spoken to without TLS or without verifying it.
-    """
-
-    def __init__(self, patience: Patience, insecure: Collection[str] = (), connections: int = 10) -> None:
-        self._insecure = frozenset(insecure)
+    def __init__(self, patience: Patience, config: Config, connections: int = 10) -> None:
+        self._insecure = InsecureRegistries(config.insecure_registries)
         self._session = _Session()
         self._session.auth = _SetAlready()
         self._session.headers.clear()
         self._session.headers.update({"User-Agent": f"transom/{__version__}", "Accept-Encoding": "identity"})
-        self._session.mount("https://", Adapter(patience, connections))
-        self._session.mount("http://", Adapter(patience, connections))
+        for scheme in ("https://", "http://"):
+            self._session.mount(scheme, Adapter(patience, Certificates(config.certificates), connections))
 
     def insecure(self, host: str) -> bool:
         """Whether a server (`host` or `host:port`) may be spoken to without TLS or without verifying it."""
-        return host in self._insecure or self.loopback(host)
+        return host in self._insecure
 
-    @staticmethod
-    def loopback(host: str) -> bool:
-        """Whether a server (`host` or `host:port`) is on this machine."""
-        return _is_loopback(urlsplit(f"//{host}").hostname or "")
-
-    def get(self, url: str, headers: Mapping[str, str]) -> Answer:
-        """Get a URL, through redirects. An answer of any status is returned.
+    def get(self, url: str, headers: Mapping[str, str], method: str = "GET") -> Answer:
+        """Get a URL, or its head, through redirects. An answer of any status is returned.
 
         Raises `Unreachable`, `Interrupted`, or `RegistryError` for a redirect that is not followed.
         """
         headers = dict(headers)
         for _ in range(_MOST_REDIRECTS):
-            answer = self._send("GET", url, headers, None)
+            answer = self.send(method, url, headers)
             if answer.status not in _REDIRECTS:
                 return answer
             answer.close()
-            target = self._target(url, answer.headers.get("Location", ""))
+            target = self.follow(url, answer.headers.get("Location", ""))
             if _origin(target) != _origin(url):
                 headers.pop("Authorization", None)
             url = target
         raise RegistryError(f"{urlsplit(url).netloc} redirects in a circle: {url}")
-
-    def post(self, url: str, form: Mapping[str, str]) -> Answer:
-        """Post a form. Redirects are not followed: it has secrets in it. Raises what `get` raises."""
-        return self._send("POST", url, {}, form)
 
     def close(self) -> None:
         """Close all connections."""
@@ -166,7 +167,8 @@ class Transport:
             parts.scheme == "https" or (parts.scheme == "http" and self.insecure(parts.netloc))
         )
 
-    def _target(self, url: str, location: str) -> str:
+    def follow(self, url: str, location: str) -> str:
+        """Return where an answer to a request for `url` leads with its `Location`. Raises `RegistryError`."""
         host = urlsplit(url).netloc
         try:
             target = urljoin(url, location)
@@ -182,14 +184,20 @@ class Transport:
             )
         return target
 
-    def _send(self, method: str, url: str, headers: Mapping[str, str], form: Mapping[str, str] | None) -> Answer:
+    def send(
+        self, method: str, url: str, headers: Mapping[str, str], body: Body | Mapping[str, str] | bytes = b""
+    ) -> Answer:
+        """Send one request, with a form or with content, and return the answer. Redirects are not followed.
+
+        Raises `Unreachable`, `Interrupted`, `RegistryError`.
+        """
         host = urlsplit(url).netloc
         try:
             response = self._session.request(
                 method,
                 url,
                 headers=dict(headers),
-                data=form,
+                data=body,  # type: ignore[arg-type] the types of requests do not know its protocol
                 timeout=(TURN, TURN),
                 allow_redirects=False,
                 stream=True,
@@ -209,15 +217,6 @@ class Transport:
         return Answer(response)
 
 
-def _is_loopback(hostname: str) -> bool:
-    if hostname == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(hostname).is_loopback
-    except ValueError:
-        return False
-
-
 def _origin(url: str) -> tuple[str, str]:
     parts = urlsplit(url)
     return parts.scheme, parts.netloc
@@ -225,8 +224,8 @@ def _origin(url: str) -> tuple[str, str]:
 
 def _proxies(url: str) -> dict[str, str]:
     """Return what keeps `requests` from sending a request to this machine through a proxy."""
-    hostname = urlsplit(url).hostname or ""
-    return {"no_proxy": hostname} if _is_loopback(hostname) else {}
+    parts = urlsplit(url)
+    return {"no_proxy": parts.hostname or ""} if is_loopback(parts.netloc) else {}
 
 
 def _authorities() -> str | bool:

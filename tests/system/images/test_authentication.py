@@ -13,7 +13,7 @@ import pytest
 from transom.engine import Engine
 from transom.errors import NotFound, RegistryError, Unauthorized
 from transom.registry import Credentials
-from transom_images.transport import Transport
+from transom_images.insecure import InsecureRegistries
 
 if TYPE_CHECKING:
     from testbed.scripted import Handler, Scripted
@@ -200,9 +200,14 @@ def test_when_no_mirror_has_the_image_docker_io_is_asked(
 
 
 def test_plain_http_is_for_loopback_and_configured_registries_only() -> None:
-    transport = Transport.__new__(Transport)
-    transport._insecure = frozenset(["registry.example:5000"])
+    insecure = InsecureRegistries(["registry.example:5000", "http://other.example/"])
     loopback = ("127.0.0.1:5000", "127.9.8.7", "localhost", "localhost:80", "[::1]:5000")
-    assert all(transport.insecure(host) for host in (*loopback, "registry.example:5000"))
+    assert all(host in insecure for host in (*loopback, "registry.example:5000", "other.example"))
     elsewhere = ("registry.example", "registry.example:80", "128.0.0.1", "localhost.example", "[::2]", "")
-    assert not any(transport.insecure(host) for host in elsewhere)
+    assert not any(host in insecure for host in elsewhere)
+
+
+def test_a_network_can_be_configured_as_insecure() -> None:
+    insecure = InsecureRegistries(["198.51.100.0/24", "2001:db8::/32"])
+    assert all(host in insecure for host in ("198.51.100.7", "198.51.100.7:5000", "[2001:db8::1]:5000"))
+    assert not any(host in insecure for host in ("198.51.101.7:5000", "[2001:db9::1]:5000"))
