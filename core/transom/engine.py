@@ -24,6 +24,7 @@ from transom.graph.content import ContentStore
 from transom.graph.db import GraphDB
 from transom.graph.images import ImageStore
 from transom.graph.layers import LayerStore
+from transom.graph.locks import Locks
 from transom.hookspecs import hookimpl
 from transom.job import Handler, Job, Message
 from transom.volumes import VolumeStore
@@ -47,6 +48,8 @@ class Engine:
         self.started = time.time_ns()
         #: Set when the daemon should end; frontends wait for it.
         self.stopping = threading.Event()
+        #: Held around what is sent to some place, by (place, digest), so that jobs do not send it twice.
+        self.transfers = Locks()
         self._close = ExitStack()
         try:
             self._open(plugins)

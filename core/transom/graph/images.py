@@ -261,6 +261,11 @@ class ImageStore:
         with self._db.transaction():
             self._point("tag", reference.tagged(), self._db.need("image", image.id))
 
+    def pushed(self, image: Image, reference: Reference) -> None:
+        """Let a digest reference name an image, since a registry has it by that name now. Raises `NotFound`."""
+        with self._db.transaction():
+            self._point("digest", reference, self._db.need("image", image.id))
+
     def _store(self, descriptor: Descriptor, content: bytes, lease: Lease) -> None:
         with self._db.transaction():
             known = self._db.get("blob", descriptor.digest)
@@ -318,8 +323,7 @@ class ImageStore:
 
     def layers(self, image: Image) -> tuple[Descriptor, ...]:
         """Return what describes the blobs of an image's layers, lowest first. Raises `NotFound`."""
-        nodes = [self._db.need("blob", blob) for blob in image.blobs]
-        return tuple(Descriptor(node.data["media_type"], Digest(node.name), node.data["size"]) for node in nodes)
+        return tuple(self.descriptor(blob) for blob in image.blobs)
 
     def parent(self, image: Image) -> Image | None:
         """Return the image that an image was made from here, None if it was made elsewhere or that one is gone."""
@@ -330,6 +334,28 @@ class ImageStore:
         """Return the images that were made from an image here."""
         nodes = self._db.sources(self._db.need("image", image.id), "parent")
         return tuple(_image(node) for node in nodes if node.kind == "image")
+
+    def tagged(self, repository: str) -> dict[Reference, Image]:
+        """Return the images that a repository's tags name here, in the order of the tags."""
+        nodes = self._db.find("tag", f"{repository}:")
+        return {
+            Reference.parse(node.name): _image(image) for node in nodes for image in self._db.targets(node, "names")
+        }
+
+    def repositories(self, blob: Digest) -> tuple[Reference, ...]:
+        """Return digest references of images that have a blob: where it was pulled from, or pushed to."""
+        node = self._db.get("blob", blob)
+        if node is None:
+            return ()
+        layers = self._db.sources(node, "blob")
+        images = {image.id: image for layer in layers for image in self._db.sources(layer, "layer")}
+        images |= {image.id: image for image in self._db.sources(node, "config")}
+        return tuple(name for image in images.values() for name in self._names(_image(image), "digest"))
+
+    def descriptor(self, blob: Digest) -> Descriptor:
+        """Return what is known of a blob. Raises `NotFound`."""
+        node = self._db.need("blob", blob)
+        return Descriptor(node.data["media_type"], blob, node.data["size"])
 
     def last_tagged(self, image: Image) -> int:
         """Return when the image got its newest tag, in nanoseconds since the epoch, 0 for never."""

@@ -1,4 +1,4 @@
-"""The jobs about images: pull, list, inspect, history, tag, remove, prune."""
+"""The jobs about images: pull, push, list, inspect, history, tag, remove, prune."""
 
 from __future__ import annotations
 
@@ -17,9 +17,11 @@ def transom_jobs() -> Mapping[str, Handler]:
     from transom_images.pull import pull
     from transom_images.removing import image_prune, image_remove
     from transom_images.tagging import image_tag
+    from transom_images.push import push
 
     return {
         "pull": pull,
+        "push": push,
         "image_list": image_list,
         "image_inspect": image_inspect,
         "image_history": image_history,

@@ -66,6 +66,9 @@ class Authenticator:
     def __init__(self, transport: Transport, credentials: Credentials | None) -> None:
         self._transport = transport
         self._credentials = credentials or Credentials()
+        #: Whether a password is to be turned into an identity token, and the one that came of it.
+        self.offline = False
+        self.identity_token = ""
         self._authorizations: dict[str, str] = {}
         self._lock = threading.Lock()
 
@@ -118,7 +121,7 @@ class Authenticator:
             raise RegistryError(
                 f"the registry's token server {realm!r} cannot be used because it is not an HTTPS address"
             )
-        query = {"service": challenge.parameters.get("service", ""), "scope": scope}
+        query = {"service": challenge.parameters.get("service", "")} | ({"scope": scope} if scope else {})
         if credentials.identity_token:
             form = {
                 "grant_type": "refresh_token",
@@ -131,14 +134,18 @@ class Authenticator:
             if credentials.username:
                 query["account"] = credentials.username
                 headers["Authorization"] = self._basic(realm)
+                if self.offline:
+                    query |= {"offline_token": "true", "client_id": _CLIENT_ID}
             separator = "&" if urlsplit(realm).query else "?"
             asked = urlencode({**query, "scope": scope.split()}, doseq=True)
             answer = self._transport.get(realm + separator + asked, headers)
         with answer:
-            return _read_token(answer)
+            token, self.identity_token = _read_tokens(answer)
+            return token
 
 
-def _read_token(answer: Answer) -> str:
+def _read_tokens(answer: Answer) -> tuple[str, str]:
+    """Return the access token and the identity token that a token server gives; the second may be empty."""
     if answer.status in (401, 403):
         raise Unauthorized(f"unauthorized: the token server {answer.host} does not accept the credentials")
     if answer.status >= 500 or answer.status == 429:
@@ -150,8 +157,9 @@ def _read_token(answer: Answer) -> str:
             reply = orjson.loads(body)
         except orjson.JSONDecodeError:
             reply = None
-    token = (reply.get("token") or reply.get("access_token")) if isinstance(reply, dict) else None
+    reply = reply if isinstance(reply, dict) else {}
+    token, refresh = reply.get("token") or reply.get("access_token"), reply.get("refresh_token")
     # What else is in a token would end the header and begin another.
     if not isinstance(token, str) or not re.fullmatch(r"[\x21-\x7e]+", token):
         raise RegistryError(f"the token server {answer.host} gives no token (status {answer.status})")
-    return token
+    return token, refresh if isinstance(refresh, str) else ""

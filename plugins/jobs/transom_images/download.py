@@ -9,7 +9,7 @@ from transom.errors import CorruptContent
 from transom.graph.content import ContentStore, Descriptor, Ingest
 from transom_images.progress import Progress
 from transom_images.registry import Registry
-from transom_images.retries import Retries
+from transom_images.retries import Retries, announcement
 from transom_images.transport import Answer, Interrupted
 
 __all__ = ["Downloader"]
@@ -54,7 +54,7 @@ class Downloader:
     def _fill(self, ingest: Ingest, blob: Descriptor, progress: Progress) -> bool:
         """Fetch what is missing, and return whether a part of it is of a mirror that was given up."""
         given_up = False
-        retries = Retries(self._attempts, self._check, lambda left: progress.say(_announcement(left)))
+        retries = Retries(self._attempts, self._check, lambda left: progress.say(announcement(left)))
         # A server that sends the same first half over and over makes no progress.
         furthest = ingest.offset
         while ingest.offset < blob.size:
@@ -90,7 +90,3 @@ def _continues(answer: Answer, offset: int, size: int) -> bool:
     """Whether an answer to a range request has the bytes from `offset` on of a blob of that size."""
     match = _CONTENT_RANGE.match(answer.headers.get("Content-Range", ""))
     return answer.status == 206 and match is not None and int(match[1]) == offset and match[2] in ("*", str(size))
-
-
-def _announcement(seconds: int) -> str:
-    return f"Retrying in {seconds} second{'s' if seconds != 1 else ''}"

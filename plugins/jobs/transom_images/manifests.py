@@ -17,7 +17,7 @@ from transom.graph.digest import Digest
 from transom.graph.model import Platform
 from transom_images.platforms import compatible, normalize
 
-__all__ = ["ACCEPTED", "LIMIT", "Entry", "Index", "Manifest", "choose", "parse_manifest"]
+__all__ = ["ACCEPTED", "LIMIT", "Entry", "Index", "Manifest", "choose", "elsewhere", "parse_manifest"]
 
 #: The most bytes that a manifest has (OCI distribution specification, "Pushing Manifests").
 LIMIT = 4 << 20
@@ -100,8 +100,10 @@ def parse_manifest(content: bytes, content_type: str = "") -> Manifest | Index:
     media_type = named or content_type.partition(";")[0].strip()
     if document.get("schemaVersion") == 1 or media_type.startswith(_SCHEMA_1):
         raise Unsupported(
-            "the image is in the format of Docker image manifest version 2, schema 1, which is no longer"
-            " supported: push it again with a newer client"
+            "[DEPRECATION NOTICE] Docker Image Format v1 and Docker Image manifest version 2, schema 1 support is"
+            " disabled by default and will be removed in an upcoming release. Suggest the author of the image to"
+            " upgrade it to the OCI Format or Docker Image manifest v2, schema 2. More information at"
+            " https://docs.docker.com/go/deprecated-image-specs/"
         )
     if document.get("schemaVersion") != 2:
         raise CorruptContent(f"the manifest has the schemaVersion {document.get('schemaVersion')!r} instead of 2")
@@ -127,6 +129,12 @@ def choose(index: Index, wanted: Platform) -> Descriptor:
     if not suitable:
         raise NotFound(f"no matching manifest for {normalize(wanted)} in the manifest list entries")
     return min(suitable)[2]
+
+
+def elsewhere(content: bytes) -> frozenset[Digest]:
+    """Return which layers of a manifest are to be fetched from other places, and so are never pushed ("foreign")."""
+    layers = orjson.loads(content)["layers"]
+    return frozenset(Digest.parse(layer["digest"]) for layer in layers if layer.get("urls"))
 
 
 def _index(document: dict[str, Any], media_type: str) -> Index:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from http import HTTPStatus
 from urllib.parse import urlsplit
 
 import orjson
@@ -14,9 +13,13 @@ from transom_images.manifests import LIMIT
 from transom_images.retries import parse_retry_after
 from transom_images.transport import Answer, Interrupted
 
-__all__ = ["denied_pull", "refuse_pull", "refuse_push"]
+__all__ = ["Rejected", "denied_pull", "refuse_pull", "refuse_push"]
 
 _DENIED = "requested access to the resource is denied"
+
+
+class Rejected(RegistryError):
+    """A registry has understood what it was sent, and does not take it."""
 
 
 def refuse_pull(answer: Answer, reference: Reference) -> None:
@@ -52,7 +55,7 @@ def denied_pull(reference: Reference) -> str:
 def refuse_push(answer: Answer) -> None:
     """Return if the answer to a part of a push is a good one, or raise what it means.
 
-    Raises `Interrupted` for what may pass, `Forbidden`, `Unauthorized`, `RegistryError`.
+    Raises `Interrupted` for what may pass, `Forbidden`, `Unauthorized`, `Rejected`.
     """
     if answer.status < 300:
         return
@@ -63,10 +66,9 @@ def refuse_push(answer: Answer) -> None:
     if answer.status == 401:
         raise Unauthorized(f"unauthorized: {message or 'authentication required'}")
     if code:
-        raise RegistryError(f"{code.lower().replace('_', ' ')}: {message or 'no reason given'}")
-    raise RegistryError(
-        f"{answer.host} answers to {answer.method} {urlsplit(answer.url).path} with the HTTP status {_status(answer)}"
-    )
+        raise Rejected(f"{code.lower().replace('_', ' ')}: {message or 'no reason given'}")
+    asked = f"{answer.method} {urlsplit(answer.url).path}"
+    raise Rejected(f"{answer.host} answers to {asked} with the HTTP status {answer.status_line}")
 
 
 def _refuse_for_now(answer: Answer, message: str) -> None:
@@ -84,13 +86,6 @@ def _is_denied(answer: Answer, code: str) -> bool:
     challenges = parse_challenges(answer.headers.get("WWW-Authenticate", ""))
     scarce = any(item.parameters.get("error") == "insufficient_scope" for item in challenges)
     return scarce or code == "DENIED" or answer.status == 403
-
-
-def _status(answer: Answer) -> str:
-    try:
-        return f"{answer.status} {HTTPStatus(answer.status).phrase}"
-    except ValueError:
-        return str(answer.status)
 
 
 def _error(answer: Answer) -> tuple[str, str]:

@@ -115,6 +115,18 @@ class Registry:
         headers = {"Range": f"bytes={offset}-"} if offset else {}
         return self._first(f"blobs/{digest}", headers, check, digest=digest)
 
+    def configuration(self, blob: Descriptor) -> bytes:
+        """Return an image's configuration, whose digest is verified, without keeping it."""
+
+        def read(answer: Answer) -> bytes:
+            with answer:
+                refuse_pull(answer, self._repository)
+                content = answer.read(LIMIT)
+            _verify(content, blob.digest)
+            return content
+
+        return self._retry(lambda: self._first(f"blobs/{blob.digest}", {}, read))
+
     def distrust(self, digest: Digest) -> bool:
         """Ask the mirror that gave a blob no more, since it gave something else; False if it was no mirror."""
         with self._guard:
@@ -207,9 +219,9 @@ def _digest(text: str) -> Digest | None:
 
 
 def _verify(content: bytes, digest: Digest | None) -> Digest:
-    """Return the digest of a manifest. Raises `CorruptContent` if it is another than it should be."""
+    """Return the digest of content. Raises `CorruptContent` if it is another than it should be."""
     if digest is None:
         return Digest.of(content)
     if hashlib.new(digest.algorithm, content).hexdigest() != digest.hex:
-        raise CorruptContent(f"manifest verification failed for digest {digest}: the registry sent something else")
+        raise CorruptContent(f"verification failed for digest {digest}: the registry sent something else")
     return digest

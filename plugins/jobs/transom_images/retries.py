@@ -10,7 +10,7 @@ from typing import TypeVar
 from transom_images.connections import TURN
 from transom_images.transport import Interrupted
 
-__all__ = ["Retries", "parse_retry_after", "retry"]
+__all__ = ["Retries", "announcement", "parse_retry_after", "retry"]
 
 T = TypeVar("T")
 
@@ -64,6 +64,11 @@ def retry(work: Callable[[], T], attempts: int, check: Callable[[], None]) -> T:
             return work()
         except Interrupted as error:
             retries.wait(error)
+
+
+def announcement(seconds: int) -> str:
+    """Return what a user reads while there is still so much to wait."""
+    return f"Retrying in {seconds} second{'s' if seconds != 1 else ''}"
 
 
 def parse_retry_after(header: str) -> float | None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ssl
 from collections.abc import Iterator, Mapping
+from http import HTTPStatus
 from pathlib import Path
 from types import TracebackType
 from typing import Protocol
@@ -71,6 +72,14 @@ class Answer:
     def host(self) -> str:
         """The server that answered, as `host` or `host:port`."""
         return urlsplit(self.url).netloc
+
+    @property
+    def status_line(self) -> str:
+        """The status with its name: `404 Not Found`."""
+        try:
+            return f"{self.status} {HTTPStatus(self.status).phrase}"
+        except ValueError:
+            return str(self.status)
 
     def read_some(self) -> bytes:
         """Return the bytes that are there, waiting for the first; none at the end.
@@ -197,7 +206,7 @@ class Transport:
                 method,
                 url,
                 headers=dict(headers),
-                data=body,  # type: ignore[arg-type] the types of requests do not know its protocol
+                data=body,
                 timeout=(TURN, TURN),
                 allow_redirects=False,
                 stream=True,
