@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
+from urllib.parse import parse_qs
 
 from transom.graph.digest import Digest
 
@@ -51,14 +52,85 @@ class Handler(BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         registry = self.server.registry
-        length = int(self.headers.get("Content-Length", 0))
-        request = Request(self.command, self.path, dict(self.headers), self.rfile.read(length))
+        self.request_seen = Request(self.command, self.path, dict(self.headers), b"")
+        self.unread = int(self.headers.get("Content-Length", 0))
         with registry.lock:
-            registry.requests.append(request)
-            answer = registry.answer(self.path)
+            registry.requests.append(self.request_seen)
+            answer = registry.answer(self.command, self.path)
+        if self.command == "GET" or "/uploads/" not in self.path:
+            self.take()
         answer(self)
+        if not self.close_connection:
+            self.take()
 
-    do_POST = do_GET  # noqa: N815
+    do_HEAD = do_POST = do_PUT = do_PATCH = do_DELETE = do_GET  # noqa: N815
+
+    def take(self, most: int | None = None) -> bytes:
+        """Read the request's body, or the first so many bytes of it."""
+        body = self.rfile.read(self.unread if most is None else min(most, self.unread))
+        self.unread -= len(body)
+        self.request_seen.body += body
+        return body
+
+    def serve(self) -> None:
+        """Do as a good registry does."""
+        path, _, query = self.path.partition("?")
+        upload = re.fullmatch(r"/v2/(.+)/blobs/uploads/(\d*)", path)
+        if upload:
+            self._upload(upload[1], upload[2], {name: values[0] for name, values in parse_qs(query).items()})
+        elif self.command == "PUT":
+            self._put_manifest(path)
+        else:
+            self.give()
+
+    def _upload(self, repository: str, identity: str, query: dict[str, str]) -> None:
+        registry = self.server.registry
+        if self.command == "POST":
+            mounted = registry.content.get(f"/v2/{query.get('from')}/blobs/{query.get('mount')}")
+            if mounted:
+                registry.content[f"/v2/{repository}/blobs/{query['mount']}"] = mounted
+                self.reply(201)
+                return
+            with registry.lock:
+                identity = str(len(registry.uploads))
+                registry.uploads[identity] = b""
+            self.accept(202, repository, identity)
+        elif identity not in registry.uploads:
+            self.reply(404, b'{"errors": [{"code": "BLOB_UPLOAD_UNKNOWN", "message": "blob upload unknown"}]}')
+        elif self.command == "PATCH":
+            registry.uploads[identity] += self.take()
+            self.accept(202, repository, identity)
+        elif self.command == "GET":
+            self.accept(204, repository, identity)
+        elif self.command == "DELETE":
+            del registry.uploads[identity]
+            self.reply(204)
+        else:
+            content = registry.uploads.pop(identity) + self.take()
+            if Digest.of(content) != query["digest"]:
+                self.reply(400, b'{"errors": [{"code": "DIGEST_INVALID", "message": "provided digest did not match"}]}')
+                return
+            registry.add_blob(content, repository)
+            self.reply(201)
+
+    def accept(self, status: int, repository: str, identity: str) -> None:
+        """Say how far an upload is."""
+        last = max(len(self.server.registry.uploads[identity]) - 1, 0)
+        location = f"/v2/{repository}/blobs/uploads/{identity}?state=x"
+        self.reply(status, headers={"Location": location, "Range": f"0-{last}"})
+
+    def _put_manifest(self, path: str) -> None:
+        registry, content = self.server.registry, self.request_seen.body
+        digest = Digest.of(content)
+        repository = path.partition("/manifests/")[0]
+        document = json.loads(content)
+        for blob in (document["config"], *document["layers"]):
+            if f"{repository}/blobs/{blob['digest']}" not in registry.content:
+                self.reply(400, b'{"errors": [{"code": "MANIFEST_BLOB_UNKNOWN", "message": "blob unknown"}]}')
+                return
+        for name in (path, f"{repository}/manifests/{digest}"):
+            registry.content[name] = (self.headers["Content-Type"], content)
+        self.reply(201, headers={"Docker-Content-Digest": digest})
 
     def give(self, most: int | None = None, change: Callable[[bytes], bytes] = bytes) -> None:
         """Answer as a good registry would, but send at most so many bytes of the body, then hang up."""
@@ -83,8 +155,11 @@ class Handler(BaseHTTPRequestHandler):
         self.send_response(status)
         for name, value in (headers or {}).items():
             self.send_header(name, value)
-        self.send_header("Content-Length", str(len(body)))
+        if status != 204:
+            self.send_header("Content-Length", str(len(body)))
         self.end_headers()
+        if self.command == "HEAD":
+            return
         sent = body if most is None else body[:most]
         self.wfile.write(sent)
         with self.server.registry.lock:
@@ -103,7 +178,7 @@ class Server(ThreadingHTTPServer):
         """Say nothing: a client that hangs up is what many tests are about."""
 
 
-@dataclass(frozen=True)
+@dataclass
 class Request:
     """What a client asked for."""
 
@@ -113,7 +188,7 @@ class Request:
     body: bytes
 
 
-Answer = Callable[[Handler], None]
+Answer = Callable[[Handler], object]
 
 
 @dataclass
@@ -133,6 +208,8 @@ class Scripted:
     content: dict[str, tuple[str, bytes]] = field(default_factory=dict)
     scripts: list[Script] = field(default_factory=list)
     requests: list[Request] = field(default_factory=list)
+    #: What has arrived of the blobs whose uploads have not ended.
+    uploads: dict[str, bytes] = field(default_factory=dict)
     lock: threading.Lock = field(default_factory=threading.Lock)
     ranges: bool = True
     served: int = 0
@@ -196,20 +273,33 @@ class Scripted:
             entries.append({"mediaType": OCI_MANIFEST, "digest": digest, "size": size, "platform": names})
         return self.add_manifest({"schemaVersion": 2, "manifests": entries}, OCI_INDEX, tag)
 
+    def manifest_of(self, name: str, repository: str = "app") -> Any:
+        """Return the manifest of a tag or digest, parsed."""
+        return json.loads(self.content[f"/v2/{repository}/manifests/{name}"][1])
+
+    def blob(self, digest: Digest, repository: str = "app") -> bytes:
+        """Return a blob."""
+        return self.content[f"/v2/{repository}/blobs/{digest}"][1]
+
     def script(self, pattern: str, answer: Answer, times: int = 1 << 30) -> None:
-        """Answer the requests whose path fits in a way of their own."""
+        """Answer the requests whose path fits, or "METHOD path" ("^PUT .*/manifests/"), in a way of their own."""
         self.scripts.insert(0, Script(pattern, answer, times))
 
     def once(self, pattern: str, answer: Answer, times: int = 1) -> None:
         """Answer the first request whose path fits in a way of its own."""
         self.script(pattern, answer, times)
 
-    def answer(self, path: str) -> Answer:
+    def answer(self, method: str, path: str) -> Answer:
         for script in self.scripts:
-            if script.times and re.search(script.pattern, path):
+            fits = any(re.search(script.pattern, text) for text in (path, f"{method} {path}"))
+            if script.times and fits:
                 script.times -= 1
                 return script.answer
-        return Handler.give
+        return Handler.serve
+
+    def asked(self, method: str, pattern: str = "") -> list[str]:
+        """The paths that were asked for with a method."""
+        return [item.path for item in self.requests if item.method == method and re.search(pattern, item.path)]
 
     def paths(self, pattern: str) -> list[str]:
         return [request.path for request in self.requests if re.search(pattern, request.path)]

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from transom.errors import InvalidParameter
 from transom.graph.digest import Digest
 
-__all__ = ["DEFAULT_DOMAIN", "DEFAULT_TAG", "Reference"]
+__all__ = ["DEFAULT_DOMAIN", "DEFAULT_TAG", "Reference", "split_domain"]
 
 DEFAULT_DOMAIN = "docker.io"
 DEFAULT_TAG = "latest"
@@ -49,7 +49,7 @@ class Reference:
             raise InvalidParameter(
                 f"invalid reference format: the repository name ({text}) cannot be 64 hexadecimal digits"
             )
-        domain, rest = _split_domain(text)
+        domain, rest = split_domain(text)
         path = rest.partition("@")[0].partition(":")[0]
         if path != path.lower():
             raise InvalidParameter(f"invalid reference format: repository name ({path}) must be lowercase")
@@ -78,7 +78,7 @@ class Reference:
             short = short.removeprefix(_OFFICIAL)
         # A path that begins like a host, or looks like an ID, would be read as something else without its
         # domain.
-        if _identifier_form.fullmatch(short) or _split_domain(short) != (self.domain, self.path):
+        if _identifier_form.fullmatch(short) or split_domain(short) != (self.domain, self.path):
             return self.name
         return short
 
@@ -118,7 +118,7 @@ class Reference:
         return self
 
 
-def _split_domain(text: str) -> tuple[str, str]:
+def split_domain(text: str) -> tuple[str, str]:
     """Return the domain of what a user wrote, and the rest with `library/` where Docker's rules put it."""
     first, slash, rest = text.partition("/")
     is_domain = first == "localhost" or "." in first or ":" in first or first != first.lower()

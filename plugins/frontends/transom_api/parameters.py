@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import binascii
 from collections.abc import Mapping
 
 import orjson
@@ -16,7 +15,7 @@ from transom.runtime.streams import detach_sequence
 from transom_api.fields import Fields, parse_object
 from transom_api.times import parse_time
 
-__all__ = ["Query", "read_body", "read_content", "read_credentials", "read_filters"]
+__all__ = ["Query", "parse_credentials", "read_body", "read_content", "read_credentials", "read_filters"]
 
 _FALSE = frozenset(("", "0", "no", "false", "none"))
 
@@ -135,18 +134,26 @@ def read_credentials(request: web.Request) -> Credentials | None:
         return None
     try:
         content = base64.urlsafe_b64decode(header + "=" * (-len(header) % 4))
-        fields = parse_object(content)
-        credentials = Credentials(
-            username=fields.string("username"),
-            password=fields.string("password"),
-            identity_token=fields.string("identitytoken"),
-            registry_token=fields.string("registrytoken"),
-        )
-        if not credentials.username and "auth" in fields:
-            name, _, password = base64.b64decode(fields.string("auth")).decode().partition(":")
-            credentials = Credentials(username=name, password=password)
-    except (InvalidParameter, binascii.Error, ValueError):
+        credentials = parse_credentials(parse_object(content))
+    except (InvalidParameter, ValueError):
         raise InvalidParameter(
             "invalid X-Registry-Auth header: it should be a JSON object in base64url encoding"
         ) from None
     return None if credentials == Credentials() else credentials
+
+
+def parse_credentials(fields: Fields) -> Credentials:
+    """Return what Docker's `AuthConfig` says. Raises `InvalidParameter`, without showing the content."""
+    credentials = Credentials(
+        username=fields.string("username"),
+        password=fields.string("password"),
+        identity_token=fields.string("identitytoken"),
+        registry_token=fields.string("registrytoken"),
+    )
+    if credentials.username or "auth" not in fields:
+        return credentials
+    try:
+        name, _, password = base64.b64decode(fields.string("auth")).decode().partition(":")
+    except ValueError:
+        raise InvalidParameter("invalid auth: it should be NAME:PASSWORD in base64 encoding") from None
+    return Credentials(username=name, password=password)

@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable
 
 from aiohttp import web
 
-from transom_api import containers, execs, images, logs, networks, system, volumes
+from transom_api import containers, execs, images, logs, networks, registries, system, volumes
 
 __all__ = ["ROUTES"]
 
@@ -19,6 +19,8 @@ ROUTES: tuple[tuple[str, str, Handler], ...] = (
     ("GET", "/info", system.get_info),
     ("GET", "/events", system.get_events),
     ("GET", "/drivers", system.get_drivers),
+    ("POST", "/auth", registries.post_auth),
+    ("GET", "/distribution/{name:.+}/json", registries.get_distribution),
     ("GET", "/containers/json", containers.get_containers_json),
     ("POST", "/containers/create", containers.post_containers_create),
     ("GET", "/containers/{id:.+}/json", containers.get_container_json),
@@ -36,7 +38,9 @@ ROUTES: tuple[tuple[str, str, Handler], ...] = (
     ("POST", "/exec/{id}/resize", execs.post_exec_resize),
     ("GET", "/exec/{id}/json", execs.get_exec_json),
     ("POST", "/images/create", images.post_images_create),
+    ("POST", "/images/{name:.+}/push", registries.post_images_push),
     ("GET", "/images/json", images.get_images_json),
+    ("GET", "/images/search", registries.get_images_search),
     ("GET", "/images/{name:.+}/json", images.get_image_json),
     ("GET", "/images/{name:.+}/history", images.get_images_history),
     ("POST", "/images/{name:.+}/tag", images.post_image_tag),

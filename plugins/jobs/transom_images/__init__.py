@@ -13,15 +13,21 @@ if TYPE_CHECKING:
 
 @hookimpl
 def transom_jobs() -> Mapping[str, Handler]:
+    from transom_images.inspection import distribution_inspect
     from transom_images.listing import image_history, image_inspect, image_list
+    from transom_images.login import auth
     from transom_images.pull import pull
-    from transom_images.removing import image_prune, image_remove
-    from transom_images.tagging import image_tag
     from transom_images.push import push
+    from transom_images.removing import image_prune, image_remove
+    from transom_images.search import image_search
+    from transom_images.tagging import image_tag
 
     return {
         "pull": pull,
         "push": push,
+        "auth": auth,
+        "distribution_inspect": distribution_inspect,
+        "image_search": image_search,
         "image_list": image_list,
         "image_inspect": image_inspect,
         "image_history": image_history,

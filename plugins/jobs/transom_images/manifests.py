@@ -17,7 +17,7 @@ from transom.graph.digest import Digest
 from transom.graph.model import Platform
 from transom_images.platforms import compatible, normalize
 
-__all__ = ["ACCEPTED", "LIMIT", "Entry", "Index", "Manifest", "choose", "elsewhere", "parse_manifest"]
+__all__ = ["ACCEPTED", "LIMIT", "Entry", "FirstSchema", "Index", "Manifest", "choose", "elsewhere", "parse_manifest"]
 
 #: The most bytes that a manifest has (OCI distribution specification, "Pushing Manifests").
 LIMIT = 4 << 20
@@ -55,6 +55,18 @@ _LAYERS = frozenset(
         "application/vnd.docker.image.rootfs.foreign.diff.tar.gzip",
     )
 )
+
+
+class FirstSchema(Unsupported):
+    """A manifest is in Docker's first format, which nobody supports any more; said in Docker's words."""
+
+    def __init__(self, image: str) -> None:
+        super().__init__(
+            "[DEPRECATION NOTICE] Docker Image Format v1 and Docker Image manifest version 2, schema 1 support is"
+            f" disabled by default and will be removed in an upcoming release. Suggest the author of {image} to upgrade"
+            " the image to the OCI Format or Docker Image manifest v2, schema 2. More information at"
+            " https://docs.docker.com/go/deprecated-image-specs/"
+        )
 
 
 @dataclass(frozen=True)
@@ -99,12 +111,7 @@ def parse_manifest(content: bytes, content_type: str = "") -> Manifest | Index:
         raise CorruptContent("the manifest's mediaType is not a string")
     media_type = named or content_type.partition(";")[0].strip()
     if document.get("schemaVersion") == 1 or media_type.startswith(_SCHEMA_1):
-        raise Unsupported(
-            "[DEPRECATION NOTICE] Docker Image Format v1 and Docker Image manifest version 2, schema 1 support is"
-            " disabled by default and will be removed in an upcoming release. Suggest the author of the image to"
-            " upgrade it to the OCI Format or Docker Image manifest v2, schema 2. More information at"
-            " https://docs.docker.com/go/deprecated-image-specs/"
-        )
+        raise FirstSchema("the image")
     if document.get("schemaVersion") != 2:
         raise CorruptContent(f"the manifest has the schemaVersion {document.get('schemaVersion')!r} instead of 2")
     # A document that can be read as both would be another image for each reader (CVE-2021-41190).

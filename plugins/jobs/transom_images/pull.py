@@ -25,7 +25,7 @@ from transom_images.connections import Patience
 from transom_images.crew import Crew
 from transom_images.download import Downloader
 from transom_images.layers import DOWNLOAD, UNPACK, Layers
-from transom_images.manifests import LIMIT, Index, Manifest, choose, parse_manifest
+from transom_images.manifests import LIMIT, FirstSchema, Index, Manifest, choose, parse_manifest
 from transom_images.platforms import compatible, normalize, parse_platform
 from transom_images.progress import Silence
 from transom_images.registry import Fetched, Registry
@@ -108,6 +108,8 @@ class _Pull:
             job.progress(f"Pulling from {reference.path}", reference.digest or reference.tag or "")
             with images.lease(f"pull {reference}") as lease:
                 after = self._pull_image(reference, top, lease)
+        except FirstSchema as error:
+            raise FirstSchema(str(reference)) from error
         except (CorruptContent, RegistryError, Unsupported) as error:
             raise type(error)(f"cannot pull {reference.familiar}: {error}") from error
         self.engine.events.record("image", "pull", reference.familiar, {"name": reference.familiar_name})

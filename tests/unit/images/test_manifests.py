@@ -76,7 +76,7 @@ def test_a_document_that_is_both_an_image_and_an_index_is_refused() -> None:
     ],
 )
 def test_dockers_first_schema_is_refused_with_a_remedy(document: Any, content_type: str) -> None:
-    with pytest.raises(Unsupported, match=r"schema 1.*push it again"):
+    with pytest.raises(Unsupported, match=r"schema 1.*upgrade the image to the OCI Format"):
         parse(document, content_type)
 
 
