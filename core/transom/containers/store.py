@@ -68,6 +68,9 @@ class ContainerStore:
                         if not volume.data["ready"]:
                             raise Conflict(f"the volume {mount.source} is being removed: try again")
                         self._db.link(node, "uses", volume)
+                    elif mount.kind is MountKind.IMAGE:
+                        self._db.link(node, "uses", self._db.need("image", mount.image))
+                        self._db.link(node, "uses", self._db.need("snapshot", f"{container.graphdriver}/{mount.layer}"))
             self._remember(container)
 
     def replace(self, container: Container) -> None:

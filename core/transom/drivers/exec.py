@@ -53,6 +53,9 @@ class ExecDriver(Driver):
     #: What it isolates, by the names that config.json has for namespaces.
     namespaces: ClassVar[frozenset[str]] = frozenset()
 
+    #: Whether it gives a program an init as its parent where config.json has the annotation `transom.init`.
+    inits: ClassVar[bool] = False
+
     def __init__(self, container: str, bundle: Path, state: Path) -> None:
         self.container = container
         self.bundle = bundle

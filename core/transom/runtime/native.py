@@ -15,13 +15,14 @@ import termios
 import time
 from abc import abstractmethod
 from collections.abc import Callable, Mapping
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any
 
 from transom.drivers.exec import ExecDriver, Spawned, Stdio
 from transom.errors import DriverUnavailable, StartFailed, Unsupported
 from transom.runtime.cgroups import Cgroup
+from transom.runtime.init import INIT_ANNOTATION, execute_under_init
 from transom.runtime.launch import Gate, Launch
 from transom.runtime.program import execute, open_terminal, take_stdio, take_terminal
 from transom.runtime.rootfs import Rootfs
@@ -68,6 +69,8 @@ def _is_zombie(child: int) -> bool:
 class NativeDriver(ExecDriver):
     """The common part. The methods that start with `child_` run in the new process."""
 
+    inits = True
+
     def __init__(self, container: str, bundle: Path, state: Path) -> None:
         super().__init__(container, bundle, state)
         self.config: dict[str, Any] = json.loads((bundle / "config.json").read_bytes())
@@ -78,6 +81,10 @@ class NativeDriver(ExecDriver):
     @abstractmethod
     def birth_namespaces(self) -> int:
         """Return the namespaces (CLONE_NEW*) that the init is born into."""
+
+    def birth(self) -> AbstractContextManager[None]:
+        """Make the init a child of the `with` block's namespaces, where it joins one that it can only be born into."""
+        return nullcontext()
 
     @abstractmethod
     def child_isolate(self) -> None:
@@ -95,9 +102,10 @@ class NativeDriver(ExecDriver):
         """Make the container's init and let it build the container."""
         birthplace = self._cgroup.create()
         try:
-            self._launch = Launch(
-                lambda gate: self._build(gate, stdio), namespaces=self.birth_namespaces(), cgroup=birthplace
-            )
+            with self.birth():
+                self._launch = Launch(
+                    lambda gate: self._build(gate, stdio), namespaces=self.birth_namespaces(), cgroup=birthplace
+                )
             terminal = self._launch.wait_ready()
         except BaseException:
             self._launch = None
@@ -169,6 +177,8 @@ class NativeDriver(ExecDriver):
         processes.set_parent_death_signal(signal.SIGKILL)
         self._cgroup.join()
         self.child_isolate()
+        for name, value in self.config["linux"].get("sysctl", {}).items():
+            _set_sysctl(name, value)
         rootfs = Rootfs(self.config)
         rootfs.build()
         controlling = None
@@ -183,6 +193,8 @@ class NativeDriver(ExecDriver):
         self.child_enter_root(rootfs)
         gate.ready(controlling)
         gate.close_others()
+        if self.config.get("annotations", {}).get(INIT_ANNOTATION) == "true":
+            execute_under_init(process, gate.close)
         execute(process)
 
     def _join(self, gate: Gate, enter: Callable[[], None], process: Mapping[str, Any], stdio: Stdio) -> None:
@@ -199,6 +211,19 @@ class NativeDriver(ExecDriver):
         gate.ready(controlling)
         gate.close_others()
         execute(process)
+
+
+def _set_sysctl(name: str, value: str) -> None:
+    """Set a parameter of the kernel in this process's namespaces (proc_sys(5))."""
+    # As in sysctl(8), a slash stands for a dot in the name of an interface.
+    path = name.translate(str.maketrans("./", "/."))
+    try:
+        with open(f"/proc/sys/{path}", "w") as file:
+            file.write(value)
+    except OSError as error:
+        raise StartFailed(
+            f'unable to start container process: cannot set the sysctl "{name}" to "{value}": {error.strerror}'
+        ) from error
 
 
 def _set_size(terminal: int, size: Mapping[str, int] | None) -> None:

@@ -44,11 +44,12 @@ from transom.drivers.exec import ExecDriver
 from transom.drivers.log import LogWriter
 from transom.errors import Conflict, NotFound, TransomError
 from transom.runtime.channel import Channel, Message, listen
+from transom.runtime.program import exit_code_of
 from transom.runtime.session import Session
 from transom.runtime.streams import Loop
 from transom.runtime.syscalls.processes import set_child_subreaper, set_name, set_undumpable
 
-__all__ = ["exit_code_of", "main", "publish"]
+__all__ = ["main", "publish"]
 
 
 def main(message: Message, channel: Channel) -> None:
@@ -67,11 +68,6 @@ def publish(path: Path, content: str) -> None:
     with open(temporary, "w") as file:
         file.write(content)
     os.rename(temporary, path)
-
-
-def exit_code_of(status: int) -> int:
-    """Return a wait status as a shell's exit code: 128 and the signal's number for a killed process."""
-    return os.WEXITSTATUS(status) if os.WIFEXITED(status) else 128 + os.WTERMSIG(status)
 
 
 def find_class(name: str) -> Any:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from transom.containers.model import ContainerConfig, ExecConfig, HostConfig, RestartPolicy, Ulimit
+from transom.containers.model import ContainerConfig, Device, ExecConfig, HostConfig, RestartPolicy, Ulimit
 from transom.errors import InvalidParameter, Unsupported
-from transom.graph.model import RunConfig
+from transom.graph.model import Healthcheck, RunConfig
 from transom.runtime.streams import detach_sequence
 from transom_api.mounts import parse_mounts
 from transom_api.unsupported import (
@@ -49,6 +49,7 @@ def _parse_config(body: Fields) -> ContainerConfig:
             stop_signal=body.string("StopSignal"),
             shell=body.words("Shell"),
             on_build=body.strings("OnBuild"),
+            healthcheck=_parse_healthcheck(body.object("Healthcheck")) if "Healthcheck" in body else None,
         ),
         hostname=body.string("Hostname"),
         domainname=body.string("Domainname"),
@@ -62,6 +63,17 @@ def _parse_config(body: Fields) -> ContainerConfig:
     )
 
 
+def _parse_healthcheck(check: Fields) -> Healthcheck:
+    return Healthcheck(
+        test=check.strings("Test"),
+        interval=check.integer("Interval"),
+        timeout=check.integer("Timeout"),
+        retries=check.integer("Retries"),
+        start_period=check.integer("StartPeriod"),
+        start_interval=check.integer("StartInterval"),
+    )
+
+
 def _parse_host(host: Fields) -> HostConfig:
     refuse_unsupported(host, HOST_FIELDS)
     log = host.object("LogConfig")
@@ -72,7 +84,7 @@ def _parse_host(host: Fields) -> HostConfig:
         network=host.string("NetworkMode"),
         auto_remove=host.boolean("AutoRemove"),
         read_only=host.boolean("ReadonlyRootfs"),
-        init=host.boolean("Init"),
+        init=host.boolean("Init") if "Init" in host else None,
         mounts=parse_mounts(host),
         binds=host.strings("Binds"),
         volume_driver=host.string("VolumeDriver"),
@@ -88,6 +100,21 @@ def _parse_host(host: Fields) -> HostConfig:
         console_size=host.size("ConsoleSize"),
         oom_score_adj=host.integer("OomScoreAdj"),
         annotations=host.mapping("Annotations"),
+        ipc=host.string("IpcMode"),
+        pid=host.string("PidMode"),
+        uts=host.string("UTSMode"),
+        cgroupns=host.string("CgroupnsMode"),
+        sysctls=host.mapping("Sysctls"),
+        devices=tuple(
+            Device(
+                device.string("PathOnHost"),
+                device.string("PathInContainer") or device.string("PathOnHost"),
+                device.string("CgroupPermissions") or Device.permissions,
+            )
+            for device in host.objects("Devices")
+        ),
+        volumes_from=host.strings("VolumesFrom"),
+        container_id_file=host.string("ContainerIDFile"),
     )
 
 

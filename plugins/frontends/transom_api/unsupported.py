@@ -21,7 +21,6 @@ Accepted = Mapping[str, tuple[Any, ...]]
 
 CONTAINER_FIELDS: Accepted = {
     "ArgsEscaped": (),
-    "Healthcheck": ({"Test": ["NONE"]},),
     "MacAddress": (),
     "NetworkDisabled": (),
 }
@@ -37,7 +36,6 @@ HOST_FIELDS: Accepted = {
     "CapDrop": (),
     "Cgroup": (),
     "CgroupParent": (),
-    "CgroupnsMode": ("private",),
     "CpuCount": (),
     "CpuPercent": (),
     "CpuPeriod": (),
@@ -49,14 +47,12 @@ HOST_FIELDS: Accepted = {
     "CpusetMems": (),
     "DeviceCgroupRules": (),
     "DeviceRequests": (),
-    "Devices": (),
     "Dns": (),
     "DnsOptions": (),
     "DnsSearch": (),
     "ExtraHosts": (),
     "IOMaximumBandwidth": (),
     "IOMaximumIOps": (),
-    "IpcMode": ("private",),
     "Isolation": ("default",),
     "KernelMemory": (),
     "KernelMemoryTCP": (),
@@ -67,16 +63,12 @@ HOST_FIELDS: Accepted = {
     "MemorySwappiness": (-1,),
     "NanoCpus": (),
     "OomKillDisable": (),
-    "PidMode": (),
     "PidsLimit": (-1,),
     "PortBindings": (),
     "Privileged": (),
     "PublishAllPorts": (),
     "SecurityOpt": (),
-    "Sysctls": (),
-    "UTSMode": (),
     "UsernsMode": (),
-    "VolumesFrom": (),
 }
 
 #: Lists that replace a default: an empty one asks for no masked path at all, and only null for the default.

@@ -6,6 +6,8 @@ import re
 
 __all__ = [
     "boolean",
+    "device",
+    "device_mapping",
     "environment",
     "exposed_ports",
     "filter_pair",
@@ -17,6 +19,7 @@ __all__ = [
     "restart_policy",
     "size",
     "stream_name",
+    "sysctl",
     "ulimit",
 ]
 
@@ -27,6 +30,11 @@ _ULIMITS = (
     "as", "core", "cpu", "data", "fsize", "locks", "memlock", "msgqueue", "nice", "nofile", "nproc", "rss",
     "rtprio", "rttime", "sigpending", "stack",
 )  # fmt: skip
+#: The parameters of the kernel that Docker's client lets through, with the beginnings of others.
+_SYSCTLS = frozenset(
+    f"kernel.{name}" for name in "msgmax msgmnb msgmni sem shmall shmmax shmmni shm_rmid_forced".split()
+)
+_SYSCTL_PREFIXES = ("net.", "fs.mqueue.")
 
 
 def boolean(value: str) -> bool:
@@ -103,6 +111,42 @@ def ulimit(value: str) -> dict[str, str | int]:
     if hard != -1 and (soft == -1 or soft > hard):
         raise ValueError(f"ulimit soft limit must be less than or equal to hard limit: {soft} > {hard}")
     return {"Name": name, "Soft": soft, "Hard": hard}
+
+
+def sysctl(value: str) -> str:
+    """Return one `--sysctl`, unchanged."""
+    name, equals, _ = value.partition("=")
+    if not equals or not (name in _SYSCTLS or name.startswith(_SYSCTL_PREFIXES)):
+        raise ValueError(f"sysctl '{value}' is not allowed")
+    return value
+
+
+def device(value: str) -> str:
+    """Return one `--device` (`path[:path in the container][:permissions]`), unchanged."""
+    parts = value.split(":")
+    if len(parts) > 3 or not parts[0]:
+        raise ValueError(f"bad format for path: {value}")
+    if len(parts) == 3 and not _is_device_mode(parts[2]):
+        raise ValueError(f"bad mode specified: {parts[2]}")
+    inside = parts[1] if len(parts) > 1 and not (len(parts) == 2 and _is_device_mode(parts[1])) else parts[0]
+    if not inside.startswith("/"):
+        raise ValueError(f"{inside} is not an absolute path")
+    return value
+
+
+def device_mapping(value: str) -> dict[str, str]:
+    """Return a `--device` as the API's device."""
+    source, *rest = value.split(":")
+    permissions = rest.pop() if rest and _is_device_mode(rest[-1]) else "rwm"
+    return {
+        "PathOnHost": source,
+        "PathInContainer": rest[0] if rest else source,
+        "CgroupPermissions": permissions,
+    }
+
+
+def _is_device_mode(value: str) -> bool:
+    return bool(value) and set(value) <= set("rwm") and len(set(value)) == len(value)
 
 
 def exposed_ports(ranges: tuple[str, ...]) -> dict[str, dict[str, str]]:
