@@ -21,6 +21,7 @@ __all__ = [
     "Mount",
     "MountKind",
     "ProbeResult",
+    "ProcessList",
     "RestartPolicy",
     "State",
     "Status",
@@ -262,6 +263,14 @@ class WaitResult:
 
     status_code: int
     error: str = ""
+
+
+@dataclass(frozen=True)
+class ProcessList:
+    """A table of processes: the headings of its columns, and a row for each process."""
+
+    titles: tuple[str, ...]
+    processes: tuple[tuple[str, ...], ...]
 
 
 @dataclass(frozen=True)

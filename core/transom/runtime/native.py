@@ -19,8 +19,9 @@ from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any
 
-from transom.drivers.exec import ExecDriver, Spawned, Stdio
+from transom.drivers.exec import Counters, ExecDriver, Spawned, Stdio
 from transom.errors import DriverUnavailable, StartFailed, Unsupported
+from transom.runtime.accounting import count
 from transom.runtime.cgroups import Cgroup
 from transom.runtime.init import INIT_ANNOTATION, execute_under_init
 from transom.runtime.launch import Gate, Launch
@@ -50,14 +51,26 @@ def kill_children() -> None:
 
     They stay to be waited for. It serves where there is no control group.
     """
-    while alive := [child for child in _children() if not _is_zombie(child)]:
+    while alive := [child for child in _children(os.getpid()) if not _is_zombie(child)]:
         for child in alive:
             os.kill(child, signal.SIGKILL)
         time.sleep(0.001)
 
 
-def _children() -> list[int]:
-    with open(f"/proc/self/task/{os.getpid()}/children") as file:
+def descendants(process: int) -> list[int]:
+    """Return a process and all that descend from it."""
+    found = [process]
+    for parent in found:
+        try:
+            found += _children(parent)
+        except FileNotFoundError:
+            # It has ended meanwhile.
+            continue
+    return found
+
+
+def _children(process: int) -> list[int]:
+    with open(f"/proc/{process}/task/{process}/children") as file:
         return [int(child) for child in file.read().split()]
 
 
@@ -94,6 +107,9 @@ class NativeDriver(ExecDriver):
     def child_enter_root(self, rootfs: Rootfs) -> None:
         """Make the finished file system the init's root."""
 
+    def child_released(self) -> None:
+        """Do what can only be done when the shim has put the init where it belongs, before its program."""
+
     @abstractmethod
     def joining(self) -> AbstractContextManager[Callable[[], None]]:
         """Open what leads into the running container; forks of the `with` block call what it gives to enter."""
@@ -106,6 +122,8 @@ class NativeDriver(ExecDriver):
                 self._launch = Launch(
                     lambda gate: self._build(gate, stdio), namespaces=self.birth_namespaces(), cgroup=birthplace
                 )
+            # Moving it takes the kernel a while, in which it builds its file system.
+            self._take(self._launch)
             terminal = self._launch.wait_ready()
         except BaseException:
             self._launch = None
@@ -133,6 +151,7 @@ class NativeDriver(ExecDriver):
         finally:
             if birthplace is not None:
                 os.close(birthplace)
+        self._take(launch)
         terminal = launch.wait_ready()
         try:
             launch.release()
@@ -159,6 +178,14 @@ class NativeDriver(ExecDriver):
             kill_children()
         self._cgroup.remove()
 
+    def processes(self) -> list[int]:
+        """Return what is in the control group, or without one all that descends from the init."""
+        return self._cgroup.processes() if self._cgroup.directory is not None else descendants(self.pid)
+
+    def stats(self) -> Counters:
+        """Return what the control group's controllers have counted."""
+        return count(self._cgroup)
+
     def pause(self) -> None:
         """Freeze the control group."""
         self._freeze(True)
@@ -166,6 +193,18 @@ class NativeDriver(ExecDriver):
     def resume(self) -> None:
         """Thaw the control group."""
         self._freeze(False)
+
+    @property
+    def moves(self) -> bool:
+        """Whether the init is put into some of its control groups only while it builds the container."""
+        return self._cgroup.moves
+
+    def _take(self, launch: Launch) -> None:
+        try:
+            self._cgroup.take(launch.pid)
+        except BaseException:
+            launch.abandon()
+            raise
 
     def _freeze(self, frozen: bool) -> None:
         if not self._cgroup.freeze(frozen):
@@ -175,7 +214,6 @@ class NativeDriver(ExecDriver):
         process = self.config["process"]
         os.setsid()
         processes.set_parent_death_signal(signal.SIGKILL)
-        self._cgroup.join()
         self.child_isolate()
         for name, value in self.config["linux"].get("sysctl", {}).items():
             _set_sysctl(name, value)
@@ -192,13 +230,13 @@ class NativeDriver(ExecDriver):
         rootfs.protect()
         self.child_enter_root(rootfs)
         gate.ready(controlling)
+        self.child_released()
         gate.close_others()
         if self.config.get("annotations", {}).get(INIT_ANNOTATION) == "true":
             execute_under_init(process, gate.close)
         execute(process)
 
     def _join(self, gate: Gate, enter: Callable[[], None], process: Mapping[str, Any], stdio: Stdio) -> None:
-        self._cgroup.join()
         enter()
         os.setsid()
         controlling = None

@@ -82,8 +82,8 @@ class NamespacesDriver(NativeDriver):
                 descriptor = _open(path)
                 processes.setns(descriptor, _NAMESPACES[kind][1])
                 os.close(descriptor)
-        if "cgroup" in wanted and not wanted["cgroup"]:
-            processes.unshare(processes.CLONE_NEWCGROUP)
+        if not self.moves:
+            self._isolate_cgroup()
         if "network" in wanted and not wanted["network"]:
             _raise_loopback()
         if "uts" in wanted and not wanted["uts"]:
@@ -91,9 +91,19 @@ class NamespacesDriver(NativeDriver):
             if self.config.get("domainname"):
                 processes.setdomainname(self.config["domainname"])
 
+    def child_released(self) -> None:
+        """Make the control group namespace where the init was not yet in its groups before."""
+        if self.moves:
+            self._isolate_cgroup()
+
     def child_enter_root(self, rootfs: Rootfs) -> None:
         """Make it the root of the mount namespace."""
         rootfs.pivot()
+
+    def _isolate_cgroup(self) -> None:
+        wanted = self._wanted()
+        if "cgroup" in wanted and not wanted["cgroup"]:
+            processes.unshare(processes.CLONE_NEWCGROUP)
 
     @contextmanager
     def joining(self) -> Iterator[Callable[[], None]]:

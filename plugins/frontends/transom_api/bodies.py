@@ -13,13 +13,14 @@ from transom_api.unsupported import (
     CONTAINER_FIELDS,
     ENDPOINT_FIELDS,
     HOST_FIELDS,
+    UPDATE_FIELDS,
     refuse_unsupported,
 )
 
 if TYPE_CHECKING:
     from transom_api.fields import Fields
 
-__all__ = ["parse_container", "parse_exec"]
+__all__ = ["parse_container", "parse_exec", "parse_update"]
 
 _DEFAULT_SHM_SIZE = HostConfig.shm_size
 
@@ -32,6 +33,17 @@ def parse_container(body: Fields) -> tuple[ContainerConfig, HostConfig]:
     host = _parse_host(body.object("HostConfig"))
     _check_networking(body.object("NetworkingConfig"))
     return _parse_config(body), host
+
+
+def parse_update(body: Fields) -> RestartPolicy | None:
+    """Return the restart policy that `POST /containers/{id}/update` asks for, None for none. Raises as above."""
+    refuse_unsupported(body, UPDATE_FIELDS)
+    return _parse_restart(body) if body.object("RestartPolicy").string("Name") else None
+
+
+def _parse_restart(host: Fields) -> RestartPolicy:
+    policy = host.object("RestartPolicy")
+    return RestartPolicy(policy.string("Name") or "no", policy.integer("MaximumRetryCount"))
 
 
 def _parse_config(body: Fields) -> ContainerConfig:
@@ -77,7 +89,6 @@ def _parse_healthcheck(check: Fields) -> Healthcheck:
 def _parse_host(host: Fields) -> HostConfig:
     refuse_unsupported(host, HOST_FIELDS)
     log = host.object("LogConfig")
-    restart = host.object("RestartPolicy")
     return HostConfig(
         graphdriver=_parse_graphdriver(host),
         execdriver=host.string("Runtime"),
@@ -94,7 +105,7 @@ def _parse_host(host: Fields) -> HostConfig:
             for limit in host.objects("Ulimits")
         ),
         shm_size=host.integer("ShmSize") or _DEFAULT_SHM_SIZE,
-        restart=RestartPolicy(restart.string("Name") or "no", restart.integer("MaximumRetryCount")),
+        restart=_parse_restart(host),
         log_driver=log.string("Type"),
         log_options=log.mapping("Config"),
         console_size=host.size("ConsoleSize"),

@@ -15,9 +15,18 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
+    from transom.containers.model import ProcessList
     from transom.graph.model import RunConfig
 
-__all__ = ["container_details", "container_summary", "exec_details", "network_id", "run_config", "status_line"]
+__all__ = [
+    "container_details",
+    "container_summary",
+    "exec_details",
+    "network_id",
+    "process_table",
+    "run_config",
+    "status_line",
+]
 
 Json = dict[str, Any]
 
@@ -257,6 +266,11 @@ def exec_details(record: ExecRecord) -> Json:
         "DetachKeys": config.detach_keys,
         "Pid": record.pid,
     }
+
+
+def process_table(table: ProcessList) -> Json:
+    """Return the processes of a container."""
+    return {"Titles": table.titles, "Processes": table.processes}
 
 
 def _state(container: Container) -> Json:

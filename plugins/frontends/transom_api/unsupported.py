@@ -14,7 +14,7 @@ from transom.errors import Unsupported
 if TYPE_CHECKING:
     from transom_api.fields import Fields
 
-__all__ = ["CONTAINER_FIELDS", "ENDPOINT_FIELDS", "HOST_FIELDS", "refuse_unsupported"]
+__all__ = ["CONTAINER_FIELDS", "ENDPOINT_FIELDS", "HOST_FIELDS", "UPDATE_FIELDS", "refuse_unsupported"]
 
 #: By field: the values besides null, false, 0 and empty ones that are as good as nothing.
 Accepted = Mapping[str, tuple[Any, ...]]
@@ -69,6 +69,43 @@ HOST_FIELDS: Accepted = {
     "PublishAllPorts": (),
     "SecurityOpt": (),
     "UsernsMode": (),
+}
+
+#: What `POST /containers/{id}/update` can change elsewhere: limits of resources, which containers have not yet here.
+UPDATE_FIELDS: Accepted = {
+    name: HOST_FIELDS[name]
+    for name in (
+        "BlkioDeviceReadBps",
+        "BlkioDeviceReadIOps",
+        "BlkioDeviceWriteBps",
+        "BlkioDeviceWriteIOps",
+        "BlkioWeight",
+        "BlkioWeightDevice",
+        "CgroupParent",
+        "CpuCount",
+        "CpuPercent",
+        "CpuPeriod",
+        "CpuQuota",
+        "CpuRealtimePeriod",
+        "CpuRealtimeRuntime",
+        "CpuShares",
+        "CpusetCpus",
+        "CpusetMems",
+        "DeviceCgroupRules",
+        "DeviceRequests",
+        "Devices",
+        "IOMaximumBandwidth",
+        "IOMaximumIOps",
+        "KernelMemory",
+        "KernelMemoryTCP",
+        "Memory",
+        "MemoryReservation",
+        "MemorySwap",
+        "MemorySwappiness",
+        "NanoCpus",
+        "OomKillDisable",
+        "PidsLimit",
+    )
 }
 
 #: Lists that replace a default: an empty one asks for no masked path at all, and only null for the default.
