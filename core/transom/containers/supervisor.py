@@ -368,8 +368,9 @@ class Supervisor:
         self._let_hear(container, number)
 
     def _let_hear(self, container: Container, signal: int) -> None:
-        """Let a paused container go on that was sent a signal to end, which it could not hear otherwise."""
-        if signal in (parse_signal("KILL"), self._stop_signal(container)) or not container.config.run.stop_signal:
+        """Let a paused container go on that was sent a signal to end; only KILL ends it where it is."""
+        asked = container.config.run.stop_signal
+        if signal != parse_signal("KILL") and (not asked or signal == parse_signal(asked)):
             try:
                 self.unpause(container.id)
             except (Conflict, NotFound):

@@ -122,7 +122,7 @@ class ExecDriver(Driver):
 
     @abstractmethod
     def kill(self, signal: int) -> None:
-        """Send a signal to the container's init. Harmless if it has ended."""
+        """Send a signal to the container's init, which SIGKILL ends even while paused. Harmless if it has ended."""
 
     @abstractmethod
     def delete(self) -> None:

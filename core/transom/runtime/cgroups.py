@@ -116,6 +116,11 @@ class Cgroup:
             time.sleep(0.001)
         return True
 
+    def let_die(self) -> None:
+        """Let those processes end that were killed while they were frozen: v1 keeps them until they are thawed."""
+        if self.layout == "v1":
+            self._set_frozen(False)
+
     def remove(self) -> None:
         """Kill what is in the group and take it away. Harmless if it does not exist."""
         if self.directory is not None:

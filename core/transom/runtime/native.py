@@ -10,13 +10,13 @@ import array
 import fcntl
 import json
 import os
-import signal
 import termios
 import time
 from abc import abstractmethod
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
+from signal import SIGKILL
 from typing import Any
 
 from transom.drivers.exec import Counters, ExecDriver, Spawned, Stdio
@@ -53,7 +53,7 @@ def kill_children() -> None:
     """
     while alive := [child for child in _children(os.getpid()) if not _is_zombie(child)]:
         for child in alive:
-            os.kill(child, signal.SIGKILL)
+            os.kill(child, SIGKILL)
         time.sleep(0.001)
 
 
@@ -167,7 +167,9 @@ class NativeDriver(ExecDriver):
             try:
                 os.kill(self.pid, signal)
             except ProcessLookupError:
-                pass
+                return
+            if signal == SIGKILL:
+                self._cgroup.let_die()
 
     def delete(self) -> None:
         """Kill what is left in the control group and take it away; namespaces go with their last process."""
@@ -213,7 +215,7 @@ class NativeDriver(ExecDriver):
     def _build(self, gate: Gate, stdio: Stdio) -> None:
         process = self.config["process"]
         os.setsid()
-        processes.set_parent_death_signal(signal.SIGKILL)
+        processes.set_parent_death_signal(SIGKILL)
         self.child_isolate()
         for name, value in self.config["linux"].get("sysctl", {}).items():
             _set_sysctl(name, value)

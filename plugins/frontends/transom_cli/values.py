@@ -14,13 +14,16 @@ __all__ = [
     "integer",
     "key_values",
     "label",
+    "nano_cpus",
     "read_environment",
     "read_labels",
     "restart_policy",
     "size",
     "stream_name",
+    "swap_size",
     "sysctl",
     "ulimit",
+    "unsigned_16",
 ]
 
 _TRUE = ("1", "t", "T", "true", "TRUE", "True")
@@ -64,6 +67,22 @@ def size(value: str) -> int:
     number, unit = match.groups()
     power = " kmgtp".index(unit.lower()) if unit else 0
     return int(float(number) * 1024**power)
+
+
+def swap_size(value: str) -> int:
+    """Return a number of bytes, or -1 for no limit."""
+    return -1 if value == "-1" else size(value)
+
+
+def nano_cpus(value: str) -> int:
+    """Return a decimal number of processors in billionths."""
+    match = re.fullmatch(r"([+-]?\d*)(?:\.(\d*))?", value)
+    if match is None or not any(match.groups()):
+        raise ValueError(f"failed to parse {value} as a rational number")
+    whole, fraction = match[1], match[2] or ""
+    if len(fraction.rstrip("0")) > 9:
+        raise ValueError("value is too precise")
+    return int(f"{whole}{fraction:0<9.9}")
 
 
 def filter_pair(value: str) -> tuple[str, str]:
@@ -158,8 +177,8 @@ def exposed_ports(ranges: tuple[str, ...]) -> dict[str, dict[str, str]]:
         numbers, _, protocol = value.partition("/")
         first, dash, last = numbers.partition("-")
         try:
-            start = _port(first)
-            end = _port(last) if dash else start
+            start = unsigned_16(first)
+            end = unsigned_16(last) if dash else start
             if end < start:
                 raise ValueError(f"invalid range specified for port: {numbers}")
         except ValueError as error:
@@ -168,7 +187,8 @@ def exposed_ports(ranges: tuple[str, ...]) -> dict[str, dict[str, str]]:
     return ports
 
 
-def _port(value: str) -> int:
+def unsigned_16(value: str) -> int:
+    """Return a decimal number of 16 bits."""
     if not re.fullmatch("[0-9]+", value):
         raise ValueError(f'strconv.ParseUint: parsing "{value}": invalid syntax')
     if int(value) > 0xFFFF:

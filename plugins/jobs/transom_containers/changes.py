@@ -35,7 +35,7 @@ def rename(engine: Engine, _job: Job, *, container: str, name: str) -> None:
         if name.removeprefix("/") == found.name:
             raise InvalidParameter("Renaming a container with the same name as its current name")
         try:
-            renamed = engine.containers.rename(found, check_name(name))
+            renamed = engine.containers.rename(found, check_name(f"/{name.removeprefix('/')}"))
         except (Conflict, InvalidParameter) as error:
             raise type(error)(f"Error when allocating new name: {error}") from error
         engine.supervisor.record(renamed, "rename", {"oldName": f"/{found.name}"})

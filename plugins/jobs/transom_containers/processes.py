@@ -45,7 +45,7 @@ def top(engine: Engine, _job: Job, *, container: str, arguments: str = "") -> Pr
         done = _ps(words)
     if done.returncode:
         reason = done.stderr.partition("\n")[0] or f"it exited with {done.returncode}"
-        raise InvalidParameter(f"ps: {reason.removeprefix('error: ')}")
+        raise InvalidParameter(f"ps: {reason}")
     listed = _parse(done.stdout, frozenset(processes))
     engine.supervisor.record(found, "top")
     return listed
