@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from transom.containers.devices import check_device
 from transom.containers.model import Container, ContainerConfig, HostConfig, RestartPolicy, Ulimit
 from transom.containers.namespaces import NAMESPACES, check_modes, check_support
+from transom.containers.restarts import check_policy
 from transom.containers.signals import parse_signal
 from transom.containers.sysctls import check_sysctls
 from transom.drivers.network import SandboxKind
@@ -18,7 +19,6 @@ if TYPE_CHECKING:
 
 __all__ = ["check_kept", "check_options"]
 
-_RESTART_POLICIES = ("", "no", "always", "unless-stopped", "on-failure")
 _ULIMITS = frozenset(
     "as core cpu data fsize locks memlock msgqueue nice nofile nproc rss rtprio rttime sigpending stack".split()
 )
@@ -71,15 +71,7 @@ def check_kept(engine: Engine, container: Container, asked: ContainerConfig) -> 
 
 
 def _check_restart(policy: RestartPolicy, host: HostConfig) -> None:
-    if policy.name not in _RESTART_POLICIES:
-        raise InvalidParameter(
-            f"invalid restart policy: unknown policy '{policy.name}'; use one of 'no', 'always', 'on-failure', or"
-            " 'unless-stopped'"
-        )
-    if policy.maximum_retries and policy.name != "on-failure":
-        raise InvalidParameter("invalid restart policy: maximum retry count can only be used with 'on-failure'")
-    if policy.maximum_retries < 0:
-        raise InvalidParameter("invalid restart policy: maximum retry count cannot be negative")
+    check_policy(policy)
     if policy.name not in ("", "no") and host.auto_remove:
         raise InvalidParameter("can't create 'AutoRemove' container with restart policy")
 
