@@ -73,7 +73,7 @@ HOST_FIELDS: Accepted = {
 
 #: What `POST /containers/{id}/update` can change elsewhere: limits of resources, which containers have not yet here.
 UPDATE_FIELDS: Accepted = {
-    name: HOST_FIELDS[name]
+    name: HOST_FIELDS.get(name, ())
     for name in (
         "BlkioDeviceReadBps",
         "BlkioDeviceReadIOps",
