@@ -1,9 +1,13 @@
-"""Layer archives are compressed or not: read them all the same (OCI image specification, layer.md)."""
+"""Archives are compressed or not: read them all the same. Layers are with gzip or zstd (OCI image specification,
+layer.md), what clients send also with bzip2 or xz.
+"""
 
 from __future__ import annotations
 
+import bz2
 import gzip
 import io
+import lzma
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Final, Protocol
@@ -17,6 +21,11 @@ __all__ = ["GzipWriter", "decompress"]
 
 _GZIP: Final = b"\x1f\x8b"
 _ZSTD: Final = b"\x28\xb5\x2f\xfd"
+_BZIP2: Final = b"BZh"
+_XZ: Final = b"\xfd7zXZ\0"
+_LONGEST_START: Final = len(_XZ)
+#: How much memory an xz stream may ask for, in bytes; `xz -9` takes 65 MiB.
+_XZ_MEMORY: Final = 128 << 20
 #: How much is read at once, in bytes, so that the work is done without holding the interpreter for long.
 _CHUNK: Final = 1 << 18
 #: isal's levels go from 0 to 3; beyond the first, each costs more time than it saves space.
@@ -62,14 +71,14 @@ class _Decompressed(io.RawIOBase):
 
 
 def decompress(stream: io.RawIOBase) -> io.BufferedReader:
-    """Return what a stream holds, uncompressed; gzip and zstd are known by their first bytes.
+    """Return what a stream holds, uncompressed; gzip, zstd, bzip2 and xz are known by their first bytes.
 
     Memory is bounded whatever the stream says. Reading raises `CorruptContent` for a damaged stream. A zstd
     stream that was cut off reads as a shorter one: whoever expects a digest verifies it
     (`transom.graph.verify`).
     """
     start = b""
-    while len(start) < len(_ZSTD) and (more := stream.read(len(_ZSTD) - len(start))):
+    while len(start) < _LONGEST_START and (more := stream.read(_LONGEST_START - len(start))):
         start += more
     buffered: io.BufferedReader = io.BufferedReader(_Whole(start, stream), _CHUNK)
     if start.startswith(_GZIP):
@@ -78,6 +87,10 @@ def decompress(stream: io.RawIOBase) -> io.BufferedReader:
     if start.startswith(_ZSTD):
         reader = zstandard.ZstdDecompressor().stream_reader(buffered, _CHUNK, read_across_frames=True)
         return io.BufferedReader(_Decompressed(reader), _CHUNK)
+    if start.startswith(_BZIP2):
+        return io.BufferedReader(_Streams(buffered, "bzip2", bz2.BZ2Decompressor), _CHUNK)
+    if start.startswith(_XZ):
+        return io.BufferedReader(_Streams(buffered, "xz", _begin_xz), _CHUNK)
     return buffered
 
 
@@ -96,6 +109,62 @@ class GzipWriter:
     def finish(self) -> None:
         """Hand on what is left."""
         self._write(self._compressor.flush())
+
+
+class _Decompressor(Protocol):
+    """What the standard library's decompressors have in common."""
+
+    @property
+    def eof(self) -> bool: ...
+    @property
+    def needs_input(self) -> bool: ...
+    @property
+    def unused_data(self) -> bytes: ...
+    def decompress(self, data: bytes, max_length: int = -1) -> bytes: ...
+
+
+class _Streams(io.RawIOBase):
+    """One stream of a format, or several in a row, uncompressed."""
+
+    def __init__(self, source: io.BufferedReader, kind: str, begin: Callable[[], _Decompressor]) -> None:
+        self._source = source
+        self._kind = kind
+        self._begin = begin
+        self._decompressor = begin()
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: memoryview) -> int:  # type: ignore[override]
+        while True:
+            waiting = b""
+            if self._decompressor.eof:
+                # What follows a stream is zeros (xz file format, 2.2, "Stream Padding"), or another stream.
+                waiting = self._decompressor.unused_data.lstrip(b"\0")
+                while not waiting:
+                    following = self._source.read1(_CHUNK)
+                    if not following:
+                        return 0
+                    waiting = following.lstrip(b"\0")
+                self._decompressor = self._begin()
+            elif self._decompressor.needs_input:
+                waiting = self._source.read1(_CHUNK)
+                if not waiting:
+                    raise self._damaged("it ends too early")
+            try:
+                data = self._decompressor.decompress(waiting, len(buffer))
+            except (OSError, lzma.LZMAError) as error:
+                raise self._damaged(error) from error
+            if data:
+                buffer[: len(data)] = data
+                return len(data)
+
+    def _damaged(self, reason: object) -> CorruptContent:
+        return CorruptContent(f"cannot decompress the archive: its {self._kind} stream is damaged ({reason})")
+
+
+def _begin_xz() -> _Decompressor:
+    return lzma.LZMADecompressor(lzma.FORMAT_XZ, memlimit=_XZ_MEMORY)
 
 
 @contextmanager

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import bz2
 import gzip
 import io
+import lzma
 import tracemalloc
+from collections.abc import Callable
 
 import pytest
 import zstandard
@@ -36,32 +39,45 @@ def plain(content: bytes) -> bytes:
     return content
 
 
-@pytest.mark.parametrize("compress", [plain, gzip.compress, zstandard.compress])
+MAGICS = (b"\x1f\x8b", b"\x28\xb5\x2f\xfd", b"BZh", b"\xfd7zXZ\0")
+
+
+@pytest.mark.parametrize("compress", [plain, gzip.compress, zstandard.compress, bz2.compress, lzma.compress])
 @given(st.binary(max_size=300))
 def test_reading_undoes_compressing(compress: object, content: bytes) -> None:
-    assume(compress is not plain or not content.startswith((b"\x1f\x8b", b"\x28\xb5\x2f\xfd")))
+    assume(compress is not plain or not content.startswith(MAGICS))
     assert decompress(Raw(compress(content))).read() == content  # type: ignore[operator]
 
 
-@pytest.mark.parametrize("compress", [gzip.compress, zstandard.compress])
+@pytest.mark.parametrize("compress", [gzip.compress, zstandard.compress, bz2.compress, lzma.compress])
 def test_several_members_are_one_stream(compress: object) -> None:
     assert decompress(Raw(compress(b"one") + compress(b"two"))).read() == b"onetwo"  # type: ignore[operator]
 
 
-@pytest.mark.parametrize("kind", ["gzip", "zstd"])
-def test_damage_inside_a_stream_is_corrupt_content(kind: str) -> None:
-    compressed = bytearray(gzip.compress(CONTENT) if kind == "gzip" else zstandard.compress(CONTENT))
+@pytest.mark.parametrize(
+    ("kind", "compress"),
+    [("gzip", gzip.compress), ("zstd", zstandard.compress), ("bzip2", bz2.compress), ("xz", lzma.compress)],
+)
+def test_damage_inside_a_stream_is_corrupt_content(kind: str, compress: Callable[[bytes], bytes]) -> None:
+    compressed = bytearray(compress(CONTENT))
     compressed[len(compressed) // 2 :] = b"\xff" * (len(compressed) - len(compressed) // 2)
     with pytest.raises(CorruptContent, match=kind):
         decompress(Raw(bytes(compressed))).read()
 
 
-def test_a_gzip_stream_that_was_cut_off_is_corrupt_content() -> None:
+@pytest.mark.parametrize("compress", [gzip.compress, bz2.compress, lzma.compress])
+def test_a_stream_that_was_cut_off_is_corrupt_content(compress: Callable[[bytes], bytes]) -> None:
     with pytest.raises(CorruptContent, match="damaged"):
-        decompress(Raw(gzip.compress(CONTENT)[:-9])).read()
+        decompress(Raw(compress(CONTENT)[:-9])).read()
 
 
-@given(st.binary(max_size=60), st.sampled_from([b"\x1f\x8b", b"\x1f\x8b\x08\x00", b"\x28\xb5\x2f\xfd", b""]))
+def test_an_xz_stream_that_asks_for_much_memory_is_refused() -> None:
+    greedy = lzma.compress(b"x", filters=[{"id": lzma.FILTER_LZMA2, "preset": 0, "dict_size": 1 << 30}])
+    with pytest.raises(CorruptContent, match="emory"):
+        decompress(Raw(greedy)).read()
+
+
+@given(st.binary(max_size=60), st.sampled_from([*MAGICS, b"\x1f\x8b\x08\x00", b"BZh91AY&SY", b""]))
 def test_any_bytes_are_read_or_refused(content: bytes, magic: bytes) -> None:
     try:
         decompress(Raw(magic + content)).read()
@@ -69,8 +85,9 @@ def test_any_bytes_are_read_or_refused(content: bytes, magic: bytes) -> None:
         pass
 
 
-def test_a_stream_that_grows_enormously_is_read_in_bounded_memory() -> None:
-    bomb = zstandard.compress(bytes(200 << 20))
+@pytest.mark.parametrize("compress", [zstandard.compress, bz2.compress])
+def test_a_stream_that_grows_enormously_is_read_in_bounded_memory(compress: Callable[[bytes], bytes]) -> None:
+    bomb = compress(bytes(200 << 20))
     tracemalloc.start()
     try:
         stream = decompress(Raw(bomb))
