@@ -109,19 +109,26 @@ class GraphDriver(Driver):
         with self.mounted(layer) as tree:
             return extract(archive, tree).size
 
-    def diff(self, layer: str) -> Iterator[bytes]:
-        """Yield, in chunks, the layer archive that `apply` on a layer with the same parent would turn into it."""
+    def diff(self, layer: str, placeholders: Collection[bytes] = ()) -> Iterator[bytes]:
+        """Yield, in chunks, the layer archive that `apply` on a layer with the same parent would turn into it.
+
+        `placeholders` are paths, relative to the root, of what the engine mounts on. An empty file or a directory that
+        the layer has there and its parent has not is left out; what is in such a directory is not.
+        """
         from transom.graph.difference import write_difference
 
         with self._with_parent(layer) as (lower, upper):
-            yield from write_difference(lower, upper)
+            yield from write_difference(lower, upper, placeholders)
 
-    def changes(self, layer: str) -> list[Change]:
-        """Return what the layer changed, parents before what is in them, in the order of their paths."""
+    def changes(self, layer: str, placeholders: Collection[bytes] = ()) -> list[Change]:
+        """Return what the layer changed, parents before what is in them, in the order of their paths.
+
+        `placeholders` are left out as in `diff`.
+        """
         from transom.graph.difference import find_changes
 
         with self._with_parent(layer) as (lower, upper):
-            return list(find_changes(lower, upper))
+            return list(find_changes(lower, upper, placeholders))
 
     def usage(self, layer: str) -> Usage:
         """Return what the layer by itself occupies."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 import errno
 import os
 import stat
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,7 +18,7 @@ from transom.errors import Unsupported
 from transom.graph.whiteouts import OPAQUE_ATTRIBUTE, is_attribute_of_layer, is_whiteout_device
 from transom.runtime.syscalls.files import RESOLVE_IN_ROOT, RESOLVE_NO_SYMLINKS, openat2
 
-__all__ = ["Difference", "compare"]
+__all__ = ["Difference", "absent", "compare", "read_attributes"]
 
 _CHUNK = 1 << 20
 #: A directory or file with one of these is not whole: overlayfs finds the rest in a lower directory.
@@ -97,14 +97,7 @@ class _Tree:
             return None
 
     def attributes(self, name: bytes) -> dict[bytes, bytes]:
-        path = b"/proc/self/fd/%d/%b" % (self.current if self.current is not None else -1, name)
-        try:
-            names = os.listxattr(path, follow_symlinks=False)
-        except OSError as error:
-            if error.errno in (errno.EOPNOTSUPP, errno.ENOENT):
-                return {}
-            raise
-        return {os.fsencode(name): os.getxattr(path, name, follow_symlinks=False) for name in names}
+        return read_attributes(self.current, name) if self.current is not None else {}
 
     def link(self, name: bytes) -> bytes:
         return os.readlink(name, dir_fd=self.current)
@@ -126,7 +119,12 @@ class _Level:
 
 
 def compare(
-    lower: Path | None, upper: Path, *, overlay: bool = False, directory_times: bool = False
+    lower: Path | None,
+    upper: Path,
+    *,
+    overlay: bool = False,
+    directory_times: bool = False,
+    placeholders: Collection[bytes] = (),
 ) -> Iterator[Difference]:
     """Yield what differs, in the order of the paths' parts, parents first; without `lower`, all there is.
 
@@ -135,6 +133,9 @@ def compare(
     content. A directory in which anything differs differs. `directory_times` says whether it does so by its
     time alone too.
 
+    `placeholders` are paths, relative to the root, that are no difference if the upper tree alone has an empty file or
+    a directory there; what is in such a directory is.
+
     With `overlay`, `upper` is the upper directory of an overlayfs. Without `lower`, all of its whiteouts are
     yielded as deleted; else those that hide something. Raises `Unsupported` where it is not whole by itself.
     """
@@ -142,15 +143,37 @@ def compare(
         below, above = _Tree(lower), _Tree(upper)
         stack.callback(below.close)
         stack.callback(above.close)
-        yield from _Comparison(below, above, overlay, directory_times).run(upper.stat())
+        yield from _Comparison(below, above, overlay, directory_times, placeholders).run(upper.stat())
+
+
+def absent(tree: Path, paths: Iterable[bytes]) -> frozenset[bytes]:
+    """Return those of the paths, relative to the root of a tree, at which there is nothing."""
+    root = os.open(tree, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        return frozenset(path for path in paths if not _exists(root, path))
+    finally:
+        os.close(root)
+
+
+def _exists(root: int, path: bytes) -> bool:
+    try:
+        os.close(openat2(root, path, os.O_PATH | os.O_NOFOLLOW))
+    except OSError as error:
+        if error.errno in (errno.ENOENT, errno.ENOTDIR, errno.ELOOP):
+            return False
+        raise
+    return True
 
 
 class _Comparison:
-    def __init__(self, lower: _Tree, upper: _Tree, overlay: bool, directory_times: bool) -> None:
+    def __init__(
+        self, lower: _Tree, upper: _Tree, overlay: bool, directory_times: bool, placeholders: Collection[bytes]
+    ) -> None:
         self._lower = lower
         self._upper = upper
         self._overlay = overlay
         self._directory_times = directory_times
+        self._placeholders = frozenset(placeholders)
         self._levels: list[_Level] = []
 
     def run(self, status: os.stat_result) -> Iterator[Difference]:
@@ -182,7 +205,9 @@ class _Comparison:
             return
         attributes = self._attributes(name, path)
         directory = stat.S_ISDIR(status.st_mode)
-        if before is None:
+        if before is None and path in self._placeholders and (directory or _is_empty_file(status)):
+            kind = None
+        elif before is None:
             kind = ChangeKind.ADDED
         elif self._differs(name, before, status, attributes):
             kind = ChangeKind.MODIFIED
@@ -263,6 +288,22 @@ class _Comparison:
                     return True
                 if not one:
                     return False
+
+
+def _is_empty_file(status: os.stat_result) -> bool:
+    return stat.S_ISREG(status.st_mode) and not status.st_size
+
+
+def read_attributes(directory: int, name: bytes) -> dict[bytes, bytes]:
+    """Return the extended attributes of what has a name in an open directory; none if it is gone."""
+    path = b"/proc/self/fd/%d/%b" % (directory, name)
+    try:
+        names = os.listxattr(path, follow_symlinks=False)
+        return {os.fsencode(name): os.getxattr(path, name, follow_symlinks=False) for name in names}
+    except OSError as error:
+        if error.errno in (errno.EOPNOTSUPP, errno.ENOENT, errno.ENODATA):
+            return {}
+        raise
 
 
 def _of_layer(attributes: Mapping[bytes, bytes]) -> dict[bytes, bytes]:

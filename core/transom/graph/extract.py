@@ -1,4 +1,5 @@
-"""Unpacking a layer archive into a directory tree (OCI image specification, layer.md, "Applying Changesets").
+"""Unpacking archives: a layer into a directory tree (OCI image specification, layer.md, "Applying Changesets"), or any
+archive into a directory of a container.
 
 The archive is untrusted. Every name is resolved beneath the tree's root by openat2(2) with RESOLVE_IN_ROOT: a
 symbolic link on the way may be crossed, and leads to where it would in a container whose root the tree is.
@@ -12,12 +13,12 @@ import errno
 import os
 import stat
 from array import array
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import IO
 
-from transom.errors import CorruptContent, Forbidden, StorageFull, Unsupported
+from transom.errors import Conflict, CorruptContent, Forbidden, InvalidParameter, StorageFull, Unsupported
 from transom.graph.archive import Content, Entry, Kind, read_archive, shown
 from transom.graph.directories import Directories, Directory, clean
 from transom.graph.trees import DIRECTORY, clear_directory, remove_entry
@@ -31,7 +32,7 @@ from transom.graph.whiteouts import (
     is_attribute_of_layer,
 )
 
-__all__ = ["Extracted", "extract"]
+__all__ = ["Extracted", "extract", "extract_below"]
 
 _CREATE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 #: A piece of a file at least this long that is nothing but zeros becomes a hole.
@@ -89,17 +90,47 @@ def extract(stream: IO[bytes], tree: Path, *, whiteouts: Whiteouts = Whiteouts.A
     `StorageFull`, and `Unsupported`. What was unpacked until then stays in the tree.
     """
     with Directories(tree, whiteouts) as directories:
-        extractor = _Extractor(directories, whiteouts)
-        size = entries = 0
-        for entry in read_archive(stream):
-            try:
-                extractor.unpack(entry)
-            except OSError as error:
-                raise _failure(error, entry) from error
-            size += len(entry.link) if entry.kind is Kind.SYMLINK else entry.size
-            entries += 1
-        extractor.finish()
-        return Extracted(size, entries)
+        return _extract(stream, _Extractor(directories, whiteouts))
+
+
+def extract_below(
+    stream: IO[bytes],
+    root: int,
+    directory: bytes,
+    *,
+    keep_kinds: bool = False,
+    owner: tuple[int, int] | None = None,
+    check: Callable[[], None] = lambda: None,
+) -> None:
+    """Unpack an uncompressed archive of any files into a directory below an open root.
+
+    `directory` is its path in the root, without symbolic links; it exists, and an archive's entry for it is left out.
+    What is there by an entry's name makes way, but directories are filled. With `keep_kinds` it is an
+    `InvalidParameter` if a directory were to make way for something else, or something else for a directory. All get
+    the `owner`, a user's and a group's number, if one is given. `check` is called before each entry; what it raises
+    ends the unpacking.
+
+    The rest is as for `extract`. Raises `Conflict` where something is mounted that an entry would replace, and
+    `Forbidden` for what is read-only.
+    """
+    whiteouts = Whiteouts.NONE
+    with Directories(Path(f"/proc/self/fd/{root}"), whiteouts) as directories:
+        base = directory.strip(b"/")
+        _extract(stream, _Extractor(directories, whiteouts, base, keep_kinds=keep_kinds, owner=owner), check)
+
+
+def _extract(stream: IO[bytes], extractor: _Extractor, check: Callable[[], None] = lambda: None) -> Extracted:
+    size = entries = 0
+    for entry in read_archive(stream):
+        check()
+        try:
+            extractor.unpack(entry)
+        except OSError as error:
+            raise _failure(error, entry) from error
+        size += len(entry.link) if entry.kind is Kind.SYMLINK else entry.size
+        entries += 1
+    extractor.finish()
+    return Extracted(size, entries)
 
 
 def _failure(error: OSError, entry: Entry) -> Exception:
@@ -110,6 +141,10 @@ def _failure(error: OSError, entry: Entry) -> Exception:
     if error.errno in _CORRUPT or (error.errno == errno.EPERM and entry.kind is Kind.HARD_LINK):
         link = f" -> {shown(entry.link)!r}" if entry.link else ""
         return CorruptContent(f"the archive has an entry {name!r}{link} that cannot be: {os.strerror(error.errno)}")
+    if error.errno == errno.EBUSY:
+        return Conflict(f"cannot replace {name!r}: something is mounted there")
+    if error.errno == errno.EROFS:
+        return Forbidden(f"cannot unpack {name!r}: what is mounted there is read-only")
     if error.errno in (errno.EPERM, errno.EACCES):
         return Forbidden(f"unpacking {name!r} was not permitted: {error.strerror}; run the engine as root")
     return error
@@ -127,9 +162,20 @@ class _Pending:
 class _Extractor:
     """Puts entries into a tree, one after the other."""
 
-    def __init__(self, directories: Directories, whiteouts: Whiteouts) -> None:
+    def __init__(
+        self,
+        directories: Directories,
+        whiteouts: Whiteouts,
+        base: bytes = b"",
+        *,
+        keep_kinds: bool = False,
+        owner: tuple[int, int] | None = None,
+    ) -> None:
         self._directories = directories
         self._whiteouts = whiteouts
+        self._base = base
+        self._keep_kinds = keep_kinds
+        self._owner = owner
         self._pending: dict[bytes, _Pending] = {}
         self._recent = array("q")
         self._unpacked: set[int] = set()
@@ -140,15 +186,19 @@ class _Extractor:
         if not path:
             if entry.kind is not Kind.DIRECTORY:
                 raise CorruptContent(f"the archive has an entry {shown(entry.name)!r} in place of the root directory")
-            self._fill_directory(self._directories.root, entry)
+            if self._whiteouts is not Whiteouts.NONE:
+                self._fill_directory(self._directories.root, entry)
             return
-        if path.startswith(AUFS_PREFIX) and path != OPAQUE_NAME:
-            return
-        above, _, name = path.rpartition(b"/")
+        if self._owner is not None:
+            entry = replace(entry, uid=self._owner[0], gid=self._owner[1])
+        above, _, name = self._below_base(path).rpartition(b"/")
+        if self._whiteouts is not Whiteouts.NONE:
+            if path.startswith(AUFS_PREFIX) and path != OPAQUE_NAME:
+                return
+            if name.startswith(PREFIX):
+                self._hide(self._directories.find(above), name)
+                return
         parent = self._directories.find(above)
-        if name.startswith(PREFIX):
-            self._hide(parent, name)
-            return
         if entry.kind is Kind.FILE:
             parent = self._file(parent, above, name, entry)
         elif entry.kind is Kind.DIRECTORY:
@@ -199,9 +249,16 @@ class _Extractor:
         del self._recent[:]
         return hash(path) in self._unpacked
 
-    def _make_way(self, parent: Directory, above: bytes, name: bytes) -> Directory:
+    def _below_base(self, path: bytes) -> bytes:
+        return self._base + b"/" + path if self._base else path
+
+    def _make_way(self, parent: Directory, above: bytes, name: bytes, entry: Entry) -> Directory:
         """Remove what has a name that an entry needs, and return its directory, opened anew if it must be."""
         status = os.stat(name, dir_fd=parent.descriptor, follow_symlinks=False)
+        if self._keep_kinds and stat.S_ISDIR(status.st_mode) != (entry.kind is Kind.DIRECTORY):
+            there, new = ("directory", "non-directory")[:: 1 if stat.S_ISDIR(status.st_mode) else -1]
+            path, base = (shown(b"/" + item) for item in (parent.below(name), self._base))
+            raise InvalidParameter(f'cannot overwrite {there} "{path}" with {new} "{base}"')
         if stat.S_ISDIR(status.st_mode):
             remove_entry(parent.descriptor, name)
         else:
@@ -216,7 +273,7 @@ class _Extractor:
         try:
             descriptor = os.open(name, _CREATE, permissions, dir_fd=parent.descriptor)
         except FileExistsError:
-            parent = self._make_way(parent, above, name)
+            parent = self._make_way(parent, above, name, entry)
             descriptor = os.open(name, _CREATE, permissions, dir_fd=parent.descriptor)
         try:
             if entry.size and entry.content is not None:
@@ -233,7 +290,7 @@ class _Extractor:
         try:
             made = self._directories.make(parent, name)
         except FileExistsError:
-            parent = self._make_way(parent, above, name)
+            parent = self._make_way(parent, above, name, entry)
             made = self._directories.make(parent, name)
         self._fill_directory(made, entry)
         return parent
@@ -244,7 +301,8 @@ class _Extractor:
         _set_owner_and_mode(directory.descriptor, status, entry)
         attributes = dict(entry.attributes)
         inherited = attributes.pop(_INHERITED, None)
-        _remove_other_attributes(directory.descriptor, attributes)
+        if self._whiteouts is not Whiteouts.NONE:
+            _remove_other_attributes(directory.descriptor, attributes)
         _set_attributes(directory.descriptor, attributes, entry.name)
         self._pending[directory.path] = _Pending(status.st_ino, entry.mtime, inherited)
 
@@ -253,7 +311,7 @@ class _Extractor:
         try:
             self._make_other(parent, name, entry)
         except FileExistsError:
-            parent = self._make_way(parent, above, name)
+            parent = self._make_way(parent, above, name, entry)
             self._make_other(parent, name, entry)
         if entry.kind is Kind.HARD_LINK:
             return parent
@@ -270,7 +328,7 @@ class _Extractor:
         if entry.kind is Kind.SYMLINK:
             os.symlink(entry.link, name, dir_fd=parent.descriptor)
         elif entry.kind is Kind.HARD_LINK:
-            above, _, target = clean(entry.link).rpartition(b"/")
+            above, _, target = self._below_base(clean(entry.link)).rpartition(b"/")
             source = self._directories.find(above)
             os.link(
                 target,

@@ -12,7 +12,7 @@ import io
 import logging
 import os
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -44,7 +44,7 @@ _CHUNK: Final = 1 << 20
 @dataclass(slots=True)
 class _Mount:
     path: Path
-    users: list[str]
+    users: int = 1
 
 
 class LayerStore:
@@ -219,33 +219,30 @@ class LayerStore:
                 raise
         return container
 
-    def mount(self, driver: str, layer: str, user: str = "") -> Path:
+    def mount(self, driver: str, layer: str) -> Path:
         """Make a layer visible for one more user and return its root; an image's layer is read-only.
 
-        A user that has a name counts once. After a restart of the engine call it once for every container that still
-        runs. Raises `NotFound`.
+        After a restart of the engine call it once for every container that still runs. Raises `NotFound`.
         """
         name = _name(driver, layer)
         with self._locks.hold(name):
             mount = self._mounts.get(name)
-            if mount is None:
-                snapshot = self._snapshots.get(driver, layer)
-                path = self.driver(driver).mount(layer, read_only=not snapshot.writable)
-                mount = self._mounts[name] = _Mount(path, [])
-            if not user or user not in mount.users:
-                mount.users.append(user)
-            return mount.path
+            if mount is not None:
+                mount.users += 1
+                return mount.path
+            snapshot = self._snapshots.get(driver, layer)
+            path = self.driver(driver).mount(layer, read_only=not snapshot.writable)
+            self._mounts[name] = _Mount(path)
+            return path
 
-    def unmount(self, driver: str, layer: str, user: str = "") -> None:
-        """Undo one `mount`; the driver unmounts when the last user has gone. Harmless for a name that did not mount."""
+    def unmount(self, driver: str, layer: str) -> None:
+        """Undo one `mount`; the driver unmounts when the last user has gone."""
         name = _name(driver, layer)
         with self._locks.hold(name):
             mount = self._mounts.get(name)
-            if mount is not None:
-                if user in mount.users:
-                    mount.users.remove(user)
-                if mount.users:
-                    return
+            if mount is not None and mount.users > 1:
+                mount.users -= 1
+                return
             self.driver(driver).unmount(layer)
             self._mounts.pop(name, None)
 
@@ -274,10 +271,13 @@ class LayerStore:
         with self._examined(driver, layer) as graph:
             return graph.usage(layer)
 
-    def changes(self, driver: str, layer: str) -> list[Change]:
-        """Return what a layer changed on top of its parent. Raises `NotFound`."""
+    def changes(self, driver: str, layer: str, placeholders: Collection[bytes] = ()) -> list[Change]:
+        """Return what a layer changed on top of its parent, but for the placeholders (`GraphDriver.diff`).
+
+        Raises `NotFound`.
+        """
         with self._examined(driver, layer) as graph:
-            return graph.changes(layer)
+            return graph.changes(layer, placeholders)
 
     @contextmanager
     def _examined(self, driver: str, layer: str) -> Iterator[GraphDriver]:

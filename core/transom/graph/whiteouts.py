@@ -46,6 +46,8 @@ class Whiteouts(enum.Enum):
     APPLY = enum.auto()
     #: Keep them in the tree, in overlayfs's form.
     OVERLAY = enum.auto()
+    #: There are none: the archive is no layer, and every name means itself.
+    NONE = enum.auto()
 
 
 def hidden_name(name: bytes) -> bytes | None:

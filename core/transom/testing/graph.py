@@ -404,6 +404,23 @@ class GraphDriverSuite:
         driver.create("empty", "changed")
         assert driver.changes("empty") == []
 
+    def test_placeholders_are_no_changes_and_what_is_in_them_is(self, driver: GraphDriver) -> None:
+        self.make(driver, "parent", None, directory("there"), directory("etc"), file("etc/file"))
+        driver.create("child", "parent")
+        with driver.mounted("child") as path:
+            for name in ("proc", "run", "etc"):
+                (path / name).mkdir(exist_ok=True)
+            for name in ("etc/hosts", "run/used", "full"):
+                (path / name).touch()
+            (path / "full").write_text("content")
+            (path / "there").chmod(0o700)
+        placeholders = (b"proc", b"run", b"etc", b"etc/hosts", b"full", b"there", b"etc/file", b"missing")
+        changed = {b"/run", b"/run/used", b"/full", b"/there"}
+        assert {change.path for change in driver.changes("child", placeholders)} == changed
+        driver.create("copy", "parent")
+        driver.apply("copy", io.BytesIO(b"".join(driver.diff("child", placeholders))))
+        assert {change.path for change in driver.changes("copy")} == changed
+
     def test_usage_counts_the_layer_and_not_its_parent(self, driver: GraphDriver) -> None:
         self.make(driver, "parent", None, file("large", os.urandom(1 << 20)))
         self.make(driver, "child", "parent", file("small", os.urandom(1 << 16)))

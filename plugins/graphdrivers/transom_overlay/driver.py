@@ -22,6 +22,7 @@ from typing import IO, ClassVar
 
 from transom.drivers.graph import Capabilities, Change, GraphDriver, Usage
 from transom.errors import Unsupported
+from transom.graph.comparison import absent
 from transom.graph.copy import copy_attributes
 from transom.graph.difference import find_upper_changes, measure_difference, write_upper
 from transom.graph.extract import extract
@@ -127,12 +128,15 @@ class OverlayDriver(GraphDriver):
 
     # What a layer holds
 
-    def diff(self, layer: str) -> Iterator[bytes]:
-        yield from write_upper(self._diff(layer))
+    def diff(self, layer: str, placeholders: Collection[bytes] = ()) -> Iterator[bytes]:
+        if placeholders:
+            with self._view(self.parent(layer)) as lower:
+                placeholders = absent(lower, placeholders) if lower is not None else placeholders
+        yield from write_upper(self._diff(layer), placeholders)
 
-    def changes(self, layer: str) -> list[Change]:
+    def changes(self, layer: str, placeholders: Collection[bytes] = ()) -> list[Change]:
         with self._view(self.parent(layer)) as lower:
-            return list(find_upper_changes(self._diff(layer), lower))
+            return list(find_upper_changes(self._diff(layer), lower, placeholders))
 
     def usage(self, layer: str) -> Usage:
         return measure_difference(None, self._diff(layer))

@@ -84,7 +84,7 @@ class PlainDriver(GraphDriver):
     def parent(self, layer: str) -> str | None:
         return (self.root / layer / "parent").read_text() or None
 
-    def changes(self, layer: str) -> list[Change]:
+    def changes(self, layer: str, placeholders: Collection[bytes] = ()) -> list[Change]:
         self.calls.append(("changes", layer))
         return []
 
