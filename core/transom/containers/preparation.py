@@ -13,11 +13,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from transom.containers.model import Container, Mount, MountKind
-from transom.containers.mounts import check_bind_source, check_propagation
-from transom.containers.namespaces import choose_namespaces, find_shared_memory
+from transom.containers.mounts import check_bind_source
 from transom.containers.rootfs import make_directory
 from transom.containers.spec import Surroundings, build_spec
-from transom.containers.staging import SHARED_MEMORY, stage_part, stage_shared_memory, unstage
 from transom.drivers.base import Driver
 from transom.drivers.exec import ExecDriver
 from transom.drivers.network import Endpoint, Sandbox, SandboxKind
@@ -33,8 +31,8 @@ __all__ = ["Preparation"]
 
 log = logging.getLogger(__name__)
 
-#: In the shim's directory: what `staging` mounts.
-_STAGING = "mounts"
+#: The files that each container has of its own.
+_OWN_FILES = ("/etc/hostname", "/etc/hosts", "/etc/resolv.conf")
 
 
 class Preparation:
@@ -51,15 +49,15 @@ class Preparation:
         """
         with ExitStack() as undo:
             directory = self._shims.directory(container.id)
-            undo.callback(_remove_directory, directory)
+            undo.callback(shutil.rmtree, directory, ignore_errors=True)
             # It is the record of all that follows: the next engine looks here first.
-            _remove_directory(directory)
+            shutil.rmtree(directory, ignore_errors=True)
             (directory / "driver").mkdir(mode=0o700, parents=True)
             (directory / "execs").mkdir(mode=0o700)
             rootfs = self._engine.layers.mount(container.graphdriver, container.id)
             undo.callback(self._engine.layers.unmount, container.graphdriver, container.id)
-            undo.callback(self._release_mounts, container)
-            prepared = replace(container, mounts=tuple(self._locate(mount, container) for mount in container.mounts))
+            undo.callback(self.release, container)
+            prepared = replace(container, mounts=self.locate(container))
             undo.callback(self._disconnect, container)
             network = self._connect(container)
             _make_working_directory(rootfs, container.config.run.working_dir)
@@ -68,8 +66,6 @@ class Preparation:
                 cgroup=self._cgroup(container.id),
                 files=self._files(container),
                 private_network=network is SandboxKind.PRIVATE,
-                namespaces=choose_namespaces(container.host, self._engine.containers.get),
-                shared_memory=self._share_memory(container),
             )
             publish(directory / "config.json", json.dumps(build_spec(prepared, around)))
             self._spawn(prepared)
@@ -80,9 +76,9 @@ class Preparation:
         """Take away what `make` made, in reverse. Harmless where something is gone already."""
         with ExitStack() as undo:
             # Each step is taken whatever the others raise, and the last error is raised.
-            undo.callback(_remove_directory, self._shims.directory(container.id))
+            undo.callback(shutil.rmtree, self._shims.directory(container.id), ignore_errors=True)
             undo.callback(self._engine.layers.unmount, container.graphdriver, container.id)
-            undo.callback(self._release_mounts, container)
+            undo.callback(self.release, container)
             undo.callback(self._disconnect, container)
 
     def adopt(self, container: Container) -> None:
@@ -91,8 +87,6 @@ class Preparation:
         for mount in container.mounts:
             if mount.kind is MountKind.VOLUME:
                 self._engine.volumes.mount(mount.source, container.id)
-            elif mount.kind is MountKind.IMAGE:
-                self._engine.layers.mount(container.graphdriver, mount.layer, container.id)
 
     def kill(self, container: Container) -> None:
         """End what is left of a container whose shim is gone."""
@@ -103,7 +97,7 @@ class Preparation:
     def discard(self, directory: Path) -> None:
         """Take away the shim's directory of a container that is not known, and end what is left of it."""
         Cgroup(self._cgroup(directory.name)).remove()
-        _remove_directory(directory)
+        shutil.rmtree(directory, ignore_errors=True)
 
     def directory(self, container: Container) -> Path:
         """Return the directory that lasts as long as the container: its log, and its own files in /etc."""
@@ -139,7 +133,11 @@ class Preparation:
         """Take away what all containers share, if none runs."""
         Cgroup(self._cgroup("")).remove_if_empty()
 
-    # Volumes, images and binds
+    # Volumes and binds
+
+    def locate(self, container: Container) -> tuple[Mount, ...]:
+        """Return a container's mounts, each with the place where its content is, until `release`."""
+        return tuple(self._locate(mount, container) for mount in container.mounts)
 
     def _locate(self, mount: Mount, container: Container) -> Mount:
         """Return a mount with the place where its content is."""
@@ -148,10 +146,7 @@ class Preparation:
         if mount.kind is MountKind.VOLUME:
             place = self._engine.volumes.mount(mount.source, container.id)
             self._record_volume("mount", mount, container)
-            return replace(mount, mountpoint=str(place), part=self._part(mount, place, container))
-        if mount.kind is MountKind.IMAGE:
-            place = self._engine.layers.mount(container.graphdriver, mount.layer, container.id)
-            return replace(mount, mountpoint=str(place), part=self._part(mount, place, container))
+            return replace(mount, mountpoint=str(place))
         check_bind_source(mount)
         if not os.path.lexists(mount.source):
             try:
@@ -160,36 +155,21 @@ class Preparation:
                 raise InvalidParameter(
                     f"error while creating mount source path '{mount.source}': {error.strerror}"
                 ) from error
-        check_propagation(mount)
         driver = self._engine.catalog.volume.get("bind")(self._engine.catalog.volume.root("bind"))
         return replace(mount, mountpoint=str(driver.mount(mount.source, container.id)))
 
-    def _part(self, mount: Mount, place: Path, container: Container) -> str:
-        """Return where the part of a volume or an image is that is to be mounted, empty for all of it."""
-        return str(stage_part(self._staging(container), place, mount.subpath)) if mount.subpath else ""
-
-    def _share_memory(self, container: Container) -> Path | None:
-        """Return the /dev/shm that a container has with others, made if it is the first; None if it has its own."""
-        if container.host.ipc == "shareable":
-            return stage_shared_memory(self._staging(container), container.host.shm_size)
-        return find_shared_memory(
-            container.host,
-            self._engine.containers.get,
-            lambda donor: self._shims.directory(donor) / _STAGING / SHARED_MEMORY,
-        )
-
-    def _staging(self, container: Container) -> Path:
-        return self._shims.directory(container.id) / _STAGING
-
-    def _release_mounts(self, container: Container) -> None:
-        # Parts of volumes and images hold what they are parts of.
-        unstage(self._staging(container))
+    def release(self, container: Container) -> None:
+        """Say that a container does not use its volumes any more."""
         for mount in container.mounts:
             if mount.kind is MountKind.VOLUME:
                 self._engine.volumes.unmount(mount.source, container.id)
                 self._record_volume("unmount", mount, container)
-            elif mount.kind is MountKind.IMAGE:
-                self._engine.layers.unmount(container.graphdriver, mount.layer, container.id)
+
+    def forget(self, container: Container) -> None:
+        """Take back the use of volumes that an engine left which was killed while it looked at a container's files."""
+        for mount in container.mounts:
+            if mount.kind is MountKind.VOLUME:
+                self._engine.volumes.unmount(mount.source, container.id)
 
     def _record_volume(self, action: str, mount: Mount, container: Container) -> None:
         attributes = {"driver": mount.driver, "container": container.id}
@@ -220,6 +200,12 @@ class Preparation:
 
     def _cgroup(self, container: str) -> str:
         return f"/{self._engine.config.cgroup_parent.strip('/')}/{container}".rstrip("/")
+
+    def files(self, container: Container) -> dict[str, Path]:
+        """Return the files of /etc that a container has of its own since its first start, by their path in it."""
+        directory = self.directory(container)
+        files = {path: directory / Path(path).name for path in _OWN_FILES}
+        return {path: file for path, file in files.items() if file.exists()}
 
     def _files(self, container: Container) -> dict[str, Path]:
         """Write the files of /etc that a container has of its own, and return them by their path in it."""
@@ -258,12 +244,6 @@ class Preparation:
 
     def _execdriver(self, name: str) -> type[ExecDriver]:
         return self._engine.catalog.exec.get(name)
-
-
-def _remove_directory(directory: Path) -> None:
-    """Remove a shim's directory with what is mounted in it."""
-    unstage(directory / _STAGING)
-    shutil.rmtree(directory, ignore_errors=True)
 
 
 def _qualified(driver: type[object]) -> str:
