@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import base64
+import os
 from collections.abc import Mapping
+from urllib.parse import parse_qsl
 
 import orjson
 from aiohttp import web
@@ -25,6 +27,7 @@ class Query:
 
     def __init__(self, request: web.Request) -> None:
         self._values = request.query
+        self._raw = request.rel_url.raw_query_string
 
     def text(self, name: str) -> str:
         """Return a parameter, empty if it is absent."""
@@ -32,6 +35,16 @@ class Query:
         if "\0" in value:
             raise InvalidParameter(f"invalid value for {name}: it contains a zero byte")
         return value
+
+    def path(self, name: str) -> bytes:
+        """Return a path, which has any bytes but zero. Raises `InvalidParameter` if it is absent or empty."""
+        pairs = parse_qsl(self._raw, keep_blank_values=True, errors="surrogateescape")
+        path = os.fsencode(next((value for key, value in pairs if key == name), ""))
+        if not path or b"\0" in path:
+            raise InvalidParameter(
+                f"bad parameter: '{name}' cannot be empty" if not path else f"bad parameter: '{name}'"
+            )
+        return path
 
     def flag(self, name: str) -> bool:
         """Return a boolean: everything is true but an empty value, 0, no, false and none."""

@@ -16,7 +16,6 @@ from transom_api.jobs import engine_of
 
 __all__ = [
     "API_VERSION",
-    "HEADERS",
     "MINIMUM_API_VERSION",
     "add_headers",
     "answer",
@@ -33,8 +32,7 @@ MINIMUM_API_VERSION = "1.24"
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
-#: What every answer has.
-HEADERS = {
+_HEADERS = {
     "Api-Version": API_VERSION,
     "Docker-Experimental": "false",
     "Ostype": "linux",
@@ -74,7 +72,7 @@ def since_version(request: web.Request, version: str) -> bool:
 
 async def add_headers(_request: web.Request, response: web.StreamResponse) -> None:
     """Add the headers that every answer has."""
-    response.headers.update(HEADERS)
+    response.headers.update(_HEADERS)
 
 
 @web.middleware

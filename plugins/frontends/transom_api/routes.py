@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable
 
 from aiohttp import web
 
-from transom_api import containers, execs, images, logs, networks, registries, system, volumes
+from transom_api import containers, execs, files, images, logs, networks, registries, system, volumes
 
 __all__ = ["ROUTES"]
 
@@ -30,14 +30,14 @@ ROUTES: tuple[tuple[str, str, Handler], ...] = (
     ("POST", "/containers/{id:.+}/restart", containers.post_container_restart),
     ("POST", "/containers/{id:.+}/kill", containers.post_container_kill),
     ("POST", "/containers/{id:.+}/wait", containers.post_container_wait),
-    ("POST", "/containers/{id:.+}/pause", containers.post_container_pause),
-    ("POST", "/containers/{id:.+}/unpause", containers.post_container_unpause),
-    ("POST", "/containers/{id:.+}/rename", containers.post_container_rename),
-    ("POST", "/containers/{id:.+}/update", containers.post_container_update),
-    ("GET", "/containers/{id:.+}/top", containers.get_container_top),
     ("POST", "/containers/{id:.+}/resize", containers.post_container_resize),
     ("POST", "/containers/{id:.+}/attach", containers.post_container_attach),
     ("POST", "/containers/{id:.+}/exec", execs.post_container_exec),
+    ("HEAD", "/containers/{id:.+}/archive", files.head_container_archive),
+    ("GET", "/containers/{id:.+}/archive", files.get_container_archive),
+    ("PUT", "/containers/{id:.+}/archive", files.put_container_archive),
+    ("GET", "/containers/{id:.+}/changes", files.get_container_changes),
+    ("GET", "/containers/{id:.+}/export", files.get_container_export),
     ("DELETE", "/containers/{id:.+}", containers.delete_container),
     ("POST", "/exec/{id}/start", execs.post_exec_start),
     ("POST", "/exec/{id}/resize", execs.post_exec_resize),

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from transom.engine import Engine
     from transom.job import Job
 
-__all__ = ["TAR", "body_of", "report_progress", "send_output"]
+__all__ = ["TAR", "body_of", "report_progress", "run_with_body", "send_output"]
 
 T = TypeVar("T")
 
@@ -60,8 +60,18 @@ async def send_output(
     the body is not taken for whole. A client that goes away cancels the job, whose next `write` raises `Cancelled`.
     """
     output = _Answer(request, content_type, headers or {})
-    await run_job(engine_of(request), engine_of(request).job(name, input=input, output=output, **parameters))
+    job = engine_of(request).job(name, input=input, output=output, **parameters)
+    output.crossing.job = job
+    await run_job(engine_of(request), job)
     return await output.finish()
+
+
+async def run_with_body(request: web.Request, name: str, **parameters: Any) -> Any:
+    """Run a job whose input is the request's body, and return its result."""
+    body = _Body(request)
+    job = engine_of(request).job(name, input=io.BufferedReader(body, _CHUNK), **parameters)
+    body.crossing.job = job
+    return await run_job(engine_of(request), job)
 
 
 async def report_progress(
@@ -128,6 +138,8 @@ class _Crossing:
     def __init__(self, request: web.Request) -> None:
         self._engine: Engine = engine_of(request)
         self._loop = asyncio.get_running_loop()
+        #: The job that waits; when it is cancelled it waits no longer.
+        self.job: Job | None = None
 
     def run(self, work: Coroutine[Any, Any, T]) -> T:
         """Run a coroutine and return its result. Raises `Cancelled` if the client or the loop is gone."""
@@ -140,6 +152,9 @@ class _Crossing:
             try:
                 return future.result(_LOOK)
             except TimeoutError:
+                if self.job is not None and self.job.cancelled:
+                    future.cancel()
+                    raise Cancelled(f"{self.job.name} was cancelled") from None
                 if future.done() or (self._engine.stopping.is_set() and self._loop.is_closed()):
                     raise Cancelled("the client is gone, or the daemon is stopping") from None
             except (ConnectionError, asyncio.CancelledError) as error:
@@ -151,14 +166,14 @@ class _Body(io.RawIOBase):
 
     def __init__(self, request: web.Request) -> None:
         self._request = request
-        self._crossing = _Crossing(request)
+        self.crossing = _Crossing(request)
         self._left = b""
 
     def readable(self) -> bool:
         return True
 
     def readinto(self, buffer: Any) -> int:
-        data = self._left or self._crossing.run(self._next())
+        data = self._left or self.crossing.run(self._next())
         size = min(len(buffer), len(data))
         buffer[:size] = data[:size]
         self._left = data[size:]
@@ -176,7 +191,7 @@ class _Answer(io.RawIOBase):
 
     def __init__(self, request: web.Request, content_type: str, headers: Mapping[str, str]) -> None:
         self._request = request
-        self._crossing = _Crossing(request)
+        self.crossing = _Crossing(request)
         self._content_type = content_type
         self._headers = headers
         self._waiting = bytearray()
@@ -195,7 +210,7 @@ class _Answer(io.RawIOBase):
         """Send what was collected, and wait until the client has taken most of it."""
         if self._waiting:
             data, self._waiting = bytes(self._waiting), bytearray()
-            self._crossing.run(self._send(data))
+            self.crossing.run(self._send(data))
 
     def close(self) -> None:
         """Nothing: the answer is ended by who began it, and only if all went well."""

@@ -1,5 +1,4 @@
-"""The jobs about containers: create, start, stop, kill, wait, logs, attach, exec, list, inspect, remove, pause,
-rename, update, top."""
+"""The jobs about containers: create, start, stop, kill, wait, logs, attach, exec, list, inspect, remove."""
 
 from __future__ import annotations
 
@@ -13,7 +12,7 @@ __all__ = ["transom_jobs"]
 
 @hookimpl
 def transom_jobs() -> Mapping[str, Handler]:
-    from transom_containers import changes, create, execs, lifecycle, lists, processes, streams
+    from transom_containers import create, execs, files, lifecycle, lists, streams
 
     return {
         "create": create.create,
@@ -23,11 +22,6 @@ def transom_jobs() -> Mapping[str, Handler]:
         "restart": lifecycle.restart,
         "wait": lifecycle.wait,
         "remove": lifecycle.remove,
-        "pause": changes.pause,
-        "unpause": changes.unpause,
-        "rename": changes.rename,
-        "update": changes.update,
-        "top": processes.top,
         "attach": streams.attach,
         "logs": streams.logs,
         "resize": streams.resize,
@@ -38,4 +32,9 @@ def transom_jobs() -> Mapping[str, Handler]:
         "container_list": lists.container_list,
         "inspect": lists.inspect,
         "container_sizes": lists.container_sizes,
+        "archive_stat": files.archive_stat,
+        "archive_get": files.archive_get,
+        "archive_put": files.archive_put,
+        "changes": files.changes,
+        "export": files.export,
     }
