@@ -72,7 +72,7 @@ class Client:
         answer = self._simple("DELETE", path, query, None)
         return json.loads(answer) if answer.strip() else None
 
-    def stream(self, method: str, path: str, *, headers: dict[str, str] | None = None, **query: Any) -> Response:
+    def stream(self, method: str, path: str, /, *, headers: dict[str, str] | None = None, **query: Any) -> Response:
         """Return an answer whose body arrives over time, on a connection of its own."""
         target = self._target(path, query)
         response = self._connect().request(method, target, headers or {})
@@ -84,6 +84,7 @@ class Client:
         method: str,
         path: str,
         body: Iterable[bytes],
+        /,
         *,
         content_type: str = "application/x-tar",
         headers: dict[str, str] | None = None,
