@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 import tomllib
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import MISSING, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +35,8 @@ class Config:
     network: str = "none"
     #: The log driver of containers that name none.
     log_driver: str = "json-file"
+    #: The options of logs of that driver, where a container has no others.
+    log_opts: Mapping[str, str] = field(default_factory=dict)
     #: The parent cgroup of all containers, below each hierarchy's root.
     cgroup_parent: str = "transom"
     #: Base addresses of mirrors that are asked before docker.io.
@@ -60,7 +63,7 @@ class Config:
     def load(cls, path: Path | None = None, **overrides: Any) -> Config:
         """Return the configuration from a TOML file, with what the command line says on top.
 
-        Without a path the default file is read if it exists. `overrides` whose value is None or () are
+        Without a path the default file is read if it exists. `overrides` whose value is None, () or {} are
         left out. Raises `InvalidParameter` for a file that cannot be read, an unknown name or a wrong type.
         """
         values: dict[str, Any] = {}
@@ -70,14 +73,17 @@ class Config:
                 values = tomllib.loads(source.read_text())
             except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
                 raise InvalidParameter(f"cannot read the configuration file {source}: {error}") from error
-        defaults = {field.name: field.default for field in dataclasses.fields(cls)}
+        defaults = {
+            item.name: item.default if item.default_factory is MISSING else item.default_factory()
+            for item in dataclasses.fields(cls)
+        }
         known: dict[str, Any] = {}
         for key, value in values.items():
             name = key.replace("-", "_")
             if name not in defaults:
                 raise InvalidParameter(f"the configuration file {source} has the unknown key {key!r}")
             known[name] = _checked(source, key, value, defaults[name])
-        known.update({key: value for key, value in overrides.items() if value is not None and value != ()})
+        known.update({key: value for key, value in overrides.items() if value is not None and value not in ((), {})})
         return cls(**known)
 
 
@@ -89,6 +95,9 @@ def _checked(source: Path, key: str, value: Any, default: Any) -> Any:
         case tuple():
             wanted = "a list of strings"
             fits = isinstance(value, list) and all(isinstance(item, str) for item in value)
+        case dict():
+            wanted = "a table of strings"
+            fits = isinstance(value, dict) and all(isinstance(item, str) for item in value.values())
         case None:
             wanted, fits = "a number", isinstance(value, (int, float)) and not isinstance(value, bool)
         case _:

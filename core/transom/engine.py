@@ -27,6 +27,7 @@ from transom.graph.layers import LayerStore
 from transom.graph.locks import Locks
 from transom.hookspecs import hookimpl
 from transom.job import Handler, Job, Message
+from transom.logs.options import check_options
 from transom.volumes import VolumeStore
 
 __all__ = ["Engine"]
@@ -76,6 +77,7 @@ class Engine:
         self.containers = ContainerStore(self.db)
         self.supervisor = Supervisor(self)
         self._close.callback(self.supervisor.close)
+        self._check_log()
         self._recover()
 
     def _own(self, root: Path) -> None:
@@ -98,6 +100,11 @@ class Engine:
             ) from None
         os.ftruncate(lock, 0)
         os.pwrite(lock, b"%d\n" % os.getpid(), 0)
+
+    def _check_log(self) -> None:
+        """Refuse options of logs that no container could have. That a driver does not work is said where it is used."""
+        if self.config.log_opts:
+            check_options(self.catalog.log.get(self.config.log_driver), self.config.log_opts)
 
     def _gather_handlers(self) -> dict[str, Handler]:
         handlers: dict[str, Handler] = {}

@@ -13,7 +13,7 @@ from typing import Any
 
 from transom.errors import InvalidParameter
 
-__all__ = ["name_pattern"]
+__all__ = ["name_pattern", "quick_pattern"]
 
 _REPETITIONS = (_constants.MAX_REPEAT, _constants.MIN_REPEAT, _constants.POSSESSIVE_REPEAT)
 _REFUSED = (_constants.GROUPREF, _constants.GROUPREF_EXISTS, _constants.ASSERT, _constants.ASSERT_NOT)
@@ -22,15 +22,20 @@ _LONGEST = 1000
 
 def name_pattern(filter_name: str, text: str) -> re.Pattern[str]:
     """Return the pattern of a filter such as `name=^web`. Raises `InvalidParameter`."""
+    return quick_pattern("filter", filter_name, text)
+
+
+def quick_pattern(kind: str, name: str, text: str) -> re.Pattern[str]:
+    """Return a pattern that somebody gave as a setting of some kind, `name=text`. Raises `InvalidParameter`."""
     try:
         if len(text) > _LONGEST or not _is_quick(_parser.parse(text), within=False):
             raise InvalidParameter(
-                f"invalid filter '{filter_name}={text}': repetitions inside repetitions, back-references and looking"
+                f"invalid {kind} '{name}={text}': repetitions inside repetitions, back-references and looking"
                 " around are not supported"
             )
         return re.compile(text)
     except (re.error, RecursionError, OverflowError) as error:
-        raise InvalidParameter(f"invalid filter '{filter_name}={text}': {error}") from error
+        raise InvalidParameter(f"invalid {kind} '{name}={text}': {error}") from error
 
 
 def _is_quick(parsed: Iterable[Any], *, within: bool) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import logging
 import os
@@ -12,6 +13,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from transom.containers.logs import logged
 from transom.containers.model import Container, Mount, MountKind
 from transom.containers.mounts import check_bind_source
 from transom.containers.rootfs import make_directory
@@ -21,6 +23,7 @@ from transom.drivers.exec import ExecDriver
 from transom.drivers.network import Endpoint, Sandbox, SandboxKind
 from transom.errors import Conflict, InvalidParameter, NotFound, TransomError
 from transom.runtime.cgroups import Cgroup
+from transom.runtime.classes import name_of
 from transom.runtime.shim import publish
 from transom.runtime.shims import Shims
 
@@ -68,6 +71,7 @@ class Preparation:
                 private_network=network is SandboxKind.PRIVATE,
             )
             publish(directory / "config.json", json.dumps(build_spec(prepared, around)))
+            publish(directory / "log.json", json.dumps(self._log_settings(prepared)))
             self._spawn(prepared)
             undo.pop_all()
         return prepared
@@ -226,28 +230,26 @@ class Preparation:
 
     def _spawn(self, container: Container) -> None:
         config = container.config
-        log_driver = self._engine.catalog.log.get(container.log_driver)
         self._shims.spawn(
             container.id,
             {
-                "exec": _qualified(self._execdriver(container.execdriver)),
-                "log": {
-                    "driver": _qualified(log_driver),
-                    "directory": str(self.directory(container)),
-                    "options": dict(container.host.log_options),
-                },
+                "exec": name_of(self._execdriver(container.execdriver)),
                 "terminal": config.tty,
                 "stdin": config.open_stdin,
                 "stdin_once": config.stdin_once,
             },
         )
 
+    def _log_settings(self, container: Container) -> dict[str, object]:
+        return {
+            "driver": name_of(self._engine.catalog.log.get(container.log_driver)),
+            "directory": str(self.directory(container)),
+            "options": dict(container.host.log_options),
+            "container": dataclasses.asdict(logged(container)),
+        }
+
     def _execdriver(self, name: str) -> type[ExecDriver]:
         return self._engine.catalog.exec.get(name)
-
-
-def _qualified(driver: type[object]) -> str:
-    return f"{driver.__module__}:{driver.__qualname__}"
 
 
 def _make_working_directory(rootfs: Path, path: str) -> None:

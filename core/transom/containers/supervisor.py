@@ -24,6 +24,7 @@ from typing import TYPE_CHECKING
 
 from transom.containers.attachments import Attachments
 from transom.containers.execs import Execs
+from transom.containers.followers import Followers
 from transom.containers.model import Container, State, Status, WaitResult
 from transom.containers.preparation import Preparation
 from transom.containers.restarts import Restarts
@@ -65,6 +66,7 @@ class Supervisor:
         self.shims = Shims(engine.config.exec_root / "shims", listener, engine.submit)
         self.attachments = Attachments(self.shims)
         self.execs = Execs(engine, self.shims)
+        self.followers = Followers(engine.submit)
         self._preparation = Preparation(engine, self.shims)
         self.views = Views(engine, self._preparation)
         self._restarts = Restarts(self._restart, self._endings.submit)
@@ -190,6 +192,7 @@ class Supervisor:
         self._endings.shutdown(wait=True, cancel_futures=True)
         self.attachments.close()
         self.shims.close()
+        self.followers.close()
         self.waiters.close()
         self._preparation.leave()
 
@@ -327,6 +330,7 @@ class Supervisor:
         self._engine.layers.remove(container.graphdriver, container.id)
         shutil.rmtree(self._preparation.directory(container), ignore_errors=True)
         self._store.remove(container)
+        self.followers.wake(container.id)
         if volumes:
             self._preparation.remove_anonymous_volumes(container)
         self.execs.forget(container.id)
@@ -337,6 +341,7 @@ class Supervisor:
 
     def _change(self, container: Container) -> None:
         self._store.replace(container)
+        self.followers.wake(container.id)
 
     def _set_stopped_by_user(self, container_id: str) -> None:
         with self._store.locked(container_id) as container:

@@ -11,6 +11,7 @@ from contextlib import contextmanager
 
 from transom.drivers.exec import Stdio
 from transom.runtime.channel import Message
+from transom.runtime.container_log import ContainerLog
 from transom.runtime.streams import Client, Input, Loop, Output, detach_sequence
 
 __all__ = ["Session"]
@@ -20,7 +21,7 @@ class Session:
     """The streams of one process.
 
     `terminal` says whether it has a terminal, `stdin` whether clients can write to it, `stdin_once` whether its stdin
-    ends with the first client's input. `log` is called with each piece of output, `on_drained` when the last has been
+    ends with the first client's input. `log` gets each piece of output, `on_drained` is called when the last has been
     read.
     """
 
@@ -31,7 +32,7 @@ class Session:
         terminal: bool,
         stdin: bool,
         stdin_once: bool,
-        log: Callable[[str, bytes], None] = lambda _stream, _data: None,
+        log: ContainerLog | None = None,
         on_drained: Callable[[], None] = lambda: None,
     ) -> None:
         self._loop = loop
@@ -88,7 +89,7 @@ class Session:
             target=self._input if takes_input else None,
             detach=detach_sequence(message["detach"]) if self._terminal else b"",
             on_input_end=self._end_input if takes_input and self._stdin_once else lambda: None,
-            on_change=self._throttle,
+            on_change=self.throttle,
             on_close=self._clients.remove,
         )
         self._clients.append(client)
@@ -99,6 +100,12 @@ class Session:
         """Set the size of the terminal, in characters. Harmless without one."""
         if self._controlling is not None and self._outputs and not self._outputs[0].closed:
             fcntl.ioctl(self._controlling, termios.TIOCSWINSZ, struct.pack("HHHH", height, width, 0, 0))
+
+    def throttle(self) -> None:
+        """Let the process wait while a client, or its log, cannot take more."""
+        full = any(client.full for client in self._clients) or (self._log is not None and self._log.full)
+        for output in self._outputs:
+            output.pause(full)
 
     @property
     def drained(self) -> bool:
@@ -134,7 +141,8 @@ class Session:
 
     def _watch(self, stream: str, reader: int) -> None:
         def take(data: bytes) -> None:
-            self._log(stream, data)
+            if self._log is not None:
+                self._log.write(stream, data)
             for client in tuple(self._clients):
                 client.write(stream, data)
 
@@ -152,8 +160,3 @@ class Session:
     def _resume_clients(self) -> None:
         for client in tuple(self._clients):
             client.resume()
-
-    def _throttle(self) -> None:
-        full = any(client.full for client in self._clients)
-        for output in self._outputs:
-            output.pause(full)

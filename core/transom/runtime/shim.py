@@ -2,10 +2,11 @@
 
 It is forked from the spawner with the message that the daemon sent there:
 
-    directory    the shim's own, `<exec-root>/shims/<container>`, which holds the bundle's config.json
+    directory    the shim's own, `<exec-root>/shims/<container>`, which holds the bundle's config.json, and
+                 log.json: {"driver": "module:qualified name", "directory": …, "options": {…}, "container": {…}}, the
+                 last with the fields of `transom.drivers.log.LoggedContainer`
     container    the container's ID
     exec         the exec driver's class, as "module:qualified name"
-    log          {"driver": "module:qualified name", "directory": …, "options": {…}}
     terminal     whether the container has a terminal
     stdin        whether it has a standard input; if not, it reads from /dev/null
     stdin_once   whether its stdin is closed when the first attached client's input ends
@@ -30,7 +31,6 @@ Without being asked it sends {"event": "exit", "status": …} and {"event": "exe
 from __future__ import annotations
 
 import base64
-import importlib
 import json
 import os
 import select
@@ -38,12 +38,12 @@ import signal
 import time
 import traceback
 from pathlib import Path
-from typing import Any
 
 from transom.drivers.exec import ExecDriver
-from transom.drivers.log import LogWriter
 from transom.errors import Conflict, NotFound, TransomError
 from transom.runtime.channel import Channel, Message, listen
+from transom.runtime.classes import find_class
+from transom.runtime.container_log import ContainerLog
 from transom.runtime.session import Session
 from transom.runtime.streams import Loop
 from transom.runtime.syscalls.processes import set_child_subreaper, set_name, set_undumpable
@@ -74,15 +74,6 @@ def exit_code_of(status: int) -> int:
     return os.WEXITSTATUS(status) if os.WIFEXITED(status) else 128 + os.WTERMSIG(status)
 
 
-def find_class(name: str) -> Any:
-    """Return the class that "module:qualified name" names."""
-    module, _, attribute = name.partition(":")
-    found: Any = importlib.import_module(module)
-    for part in attribute.split("."):
-        found = getattr(found, part)
-    return found
-
-
 class Shim:
     """The state of one shim: its container's driver, log, init and execs, and its channels to the daemon."""
 
@@ -96,21 +87,20 @@ class Shim:
         self._watch_children()
         driver: type[ExecDriver] = find_class(message["exec"])
         self._driver = driver(message["container"], self._directory, self._directory / "driver")
-        settings = message["log"]
-        self._log: LogWriter = find_class(settings["driver"])(Path(settings["directory"]), settings["options"]).open()
+        self._log = ContainerLog(self._directory / "log.json")
         self._init = Session(
             self._loop,
             terminal=message["terminal"],
             stdin=message["stdin"],
             stdin_once=message["stdin_once"],
-            log=self._write_log,
+            log=self._log,
             on_drained=self._finish,
         )
         self._terminal: bool = message["terminal"]
         self._pid = 0
         self._status: int | None = None
+        self._finishing = False
         self._over = False
-        self._complained = False
         self._execs: dict[str, Session] = {}
         self._exec_pids: dict[int, str] = {}
         self._connect(channel)
@@ -121,7 +111,6 @@ class Shim:
             self._loop.turn()
             if not self._pid and not self._channels and not self._over:
                 # The daemon ended before it started the container.
-                self._close_log()
                 return
 
     # The process itself
@@ -197,6 +186,7 @@ class Shim:
         if self._pid:
             raise Conflict("the container was started before")
         try:
+            self._log.open(self._loop, self._init.throttle)
             with self._init.stdio() as stdio:
                 spawned = self._driver.create(stdio)
             self._pid = spawned.pid
@@ -215,7 +205,7 @@ class Shim:
         (self._directory / "pid").unlink(missing_ok=True)
         self._driver.delete()
         self._over = True
-        self._close_log()
+        self._log.close()
         self._init.end()
 
     def _do_attach(self, message: Message, descriptors: list[int]) -> None:
@@ -306,10 +296,13 @@ class Shim:
 
     def _finish(self) -> None:
         """The init has ended and all that it wrote was read: make that last, then tell."""
-        if self._status is None or self._over:
+        if self._status is None or self._finishing:
             return
+        self._finishing = True
+        self._log.close(self._conclude)
+
+    def _conclude(self) -> None:
         self._over = True
-        self._close_log()
         status = {"exit_code": self._status, "finished": self._finished}
         publish(self._directory / "exit", json.dumps(status))
         self._announce({"event": "exit", "status": status})
@@ -325,19 +318,3 @@ class Shim:
         self._announce({"event": "exec", "exec": name, "exit_code": code})
         # Processes that it left behind may hold its streams; their output is still read, for nobody.
         session.release_clients()
-
-    def _write_log(self, stream: str, data: bytes) -> None:
-        try:
-            self._log.write(stream, data)
-            self._complained = False
-        except OSError:
-            # A full disk must not stop the container. One complaint, in shim.log, is enough.
-            if not self._complained:
-                traceback.print_exc()
-            self._complained = True
-
-    def _close_log(self) -> None:
-        try:
-            self._log.close()
-        except OSError:
-            traceback.print_exc()

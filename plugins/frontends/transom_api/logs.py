@@ -2,27 +2,31 @@
 
 from __future__ import annotations
 
-from contextlib import closing
-from typing import TYPE_CHECKING, Any, cast
+import asyncio
+import time
+from typing import TYPE_CHECKING
+from urllib.parse import quote_plus
 
-from transom.errors import Cancelled, InvalidParameter, Unavailable
-from transom_api.jobs import engine_of, run, run_job, run_plain
+from transom.errors import InvalidParameter
+from transom_api.jobs import engine_of, run, run_plain
 from transom_api.parameters import Query
 from transom_api.router import open_stream
-from transom_api.streams import frame, open_feed, output_type
+from transom_api.streams import frame, output_type
 from transom_api.times import fixed_time
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Mapping
 
     from aiohttp import web
 
+    from transom.containers.logs import LogStream
     from transom.containers.model import Container
     from transom.drivers.log import Entry
-    from transom.job import Job
-    from transom_api.feed import Feed
 
-__all__ = ["get_container_logs"]
+__all__ = ["READERS", "get_container_logs"]
+
+#: How many logs are read at a time. Any number of clients may follow; none of them holds a thread while it waits.
+READERS = 4
 
 
 async def get_container_logs(request: web.Request) -> web.StreamResponse:
@@ -32,8 +36,8 @@ async def get_container_logs(request: web.Request) -> web.StreamResponse:
         raise InvalidParameter("Bad parameters: you must choose at least one stream")
     tail, since, until = _tail(query), query.time("since"), query.time("until")
     container: Container = await run(request, "inspect", container=request.match_info["id"])
-    engine = engine_of(request)
-    job = engine.job(
+    log: LogStream = await run(
+        request,
         "logs",
         container=container.id,
         stdout=query.flag("stdout"),
@@ -44,53 +48,80 @@ async def get_container_logs(request: web.Request) -> web.StreamResponse:
         follow=query.flag("follow"),
     )
     terminal = container.config.tty
-    followers: set[Job] = request.app["followers"]
-    if query.flag("follow"):
-        # Each holds a thread of the engine's pool, of which others need some.
-        if len(followers) >= engine.config.threads // 2:
-            raise Unavailable(f"{len(followers)} clients follow logs, which is as many as can: try again later")
-        followers.add(job)
     shape = _shape(terminal, details=query.flag("details"), timestamps=query.flag("timestamps"))
-    async with open_feed(request) as feed:
-        try:
-            entries = await run_job(engine, job)
-            stream = await open_stream(request, output_type(request, terminal=terminal))
-            copying = engine.submit(_copy, entries, shape, feed)
-            async for batch in feed.batches():
-                await stream.write(b"".join(batch))
-        finally:
-            followers.discard(job)
-            job.cancel()
-            feed.abandon()
-        # An error of the driver in the middle of the log: the answer must not look whole.
-        await run_plain(engine, copying.result)
+    woken = asyncio.Event()
+    followers: set[asyncio.Event] = request.app["followers"]
+    followers.add(woken)
+    try:
+        log.subscribe(_waker(woken))
+        stream = await open_stream(request, output_type(request, terminal=terminal))
+        await _copy(request, log, shape, woken, stream)
+    finally:
+        followers.discard(woken)
+        engine_of(request).submit(log.close)
     await stream.write_eof()
     return stream
 
 
-def _copy(entries: Iterator[Entry], shape: Callable[[Entry], bytes], feed: Feed[bytes]) -> None:
-    """Feed a log's entries, as long as somebody reads them."""
+async def _copy(
+    request: web.Request,
+    log: LogStream,
+    shape: Callable[[Entry], bytes],
+    woken: asyncio.Event,
+    stream: web.StreamResponse,
+) -> None:
+    """Send what is in the log, and what comes, until it ends. A client that reads slowly is waited for."""
+    readers: asyncio.Semaphore = request.app["readers"]
+
+    def read() -> bytes:
+        return b"".join([shape(entry) for entry in log.read()])
+
+    while not log.ended:
+        woken.clear()
+        async with readers:
+            piece = await run_plain(engine_of(request), read)
+        if piece:
+            await stream.write(piece)
+        elif not log.ended:
+            await _wait(woken, log.until)
+
+
+async def _wait(woken: asyncio.Event, until: int | None) -> None:
+    """Wait until there may be more, but not much longer than until a time."""
     try:
-        with closing(cast("Any", entries)):
-            for entry in entries:
-                feed.put(shape(entry))
-    except Cancelled:
-        return
-    finally:
-        feed.end()
+        await asyncio.wait_for(woken.wait(), None if until is None else max(until - time.time_ns(), 0) / 1e9 + 0.001)
+    except TimeoutError:
+        pass
+
+
+def _waker(woken: asyncio.Event) -> Callable[[], None]:
+    """Return what wakes from any thread. That is dear, so it is not done for one who is awake."""
+    loop = asyncio.get_running_loop()
+
+    def wake() -> None:
+        if not woken.is_set() and not loop.is_closed():
+            loop.call_soon_threadsafe(woken.set)
+
+    return wake
 
 
 def _shape(terminal: bool, *, details: bool, timestamps: bool) -> Callable[[Entry], bytes]:
-    """Return how an entry is sent: after its time if wanted, after the attributes that no log here has, in a frame."""
-    attributes = b" " if details else b""
+    """Return how an entry is sent: after its time and its attributes if they are wanted, in a frame."""
 
     def shape(entry: Entry) -> bytes:
-        line = attributes + entry.line
+        line = entry.line
+        if details:
+            line = _attributes(entry.attributes) + b" " + line
         if timestamps:
             line = fixed_time(entry.time).encode() + b" " + line
         return line if terminal else frame(entry.stream, line)
 
     return shape
+
+
+def _attributes(attributes: Mapping[str, str]) -> bytes:
+    """Return attributes as Docker writes them: by name, escaped as in a query."""
+    return ",".join(f"{quote_plus(name)}={quote_plus(attributes[name])}" for name in sorted(attributes)).encode()
 
 
 def _tail(query: Query) -> int | None:

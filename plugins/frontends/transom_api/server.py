@@ -12,6 +12,7 @@ from aiohttp import web
 
 from transom.containers.model import Status
 from transom_api.connection import Connection
+from transom_api.logs import READERS
 from transom_api.router import add_headers, edge
 from transom_api.routes import ROUTES
 from transom_api.sockets import BACKLOG, listening
@@ -42,6 +43,7 @@ def make_app(engine: Engine) -> web.Application:
         app["engine"] = engine
         app["feeds"] = set()
         app["followers"] = set()
+        app["readers"] = asyncio.Semaphore(READERS)
     app.on_response_prepare.append(add_headers)
     app.on_shutdown.append(_end_feeds)
     for method, path, handler in ROUTES:
@@ -60,6 +62,8 @@ def _add(app: web.Application, method: str, path: str, handler: Any) -> None:
 async def _end_feeds(app: web.Application) -> None:
     for feed in tuple(app["feeds"]):
         feed.end()
+    for woken in tuple(app["followers"]):
+        woken.set()
 
 
 class _Server:

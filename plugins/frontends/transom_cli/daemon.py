@@ -7,6 +7,7 @@ from typing import Any
 from transom_cli.client import Client
 from transom_cli.errors import CommandFailed
 from transom_cli.flags import LIST, Kind, api_command, flag
+from transom_cli.values import key_values
 
 __all__ = ["daemon"]
 
@@ -33,6 +34,8 @@ def _seconds(value: str) -> float:
     kind=Kind("seconds", _seconds),
     about="End after so long without a client and a running container",
 )
+@flag("--log-driver", about="Log driver for containers that name none")
+@flag("--log-opt", kind=LIST, about="Options of that driver's logs, name=value")
 def daemon(
     _client: Client,
     _arguments: list[str],
@@ -44,6 +47,8 @@ def daemon(
     graphdriver: str | None,
     host: tuple[str, ...],
     idle_exit: float | None,
+    log_driver: str | None,
+    log_opt: tuple[str, ...],
 ) -> None:
     """Serve until told to stop. Raises `CommandFailed` for a configuration that cannot be."""
     from pathlib import Path
@@ -59,6 +64,8 @@ def daemon(
         "graphdriver": graphdriver,
         "hosts": host,
         "idle_exit": idle_exit,
+        "log_driver": log_driver,
+        "log_opts": key_values(log_opt),
     }
     try:
         status = main(Config.load(Path(config) if config else None, **overrides))

@@ -24,6 +24,7 @@ from transom.containers.signals import parse_signal
 from transom.drivers.network import SandboxKind
 from transom.errors import Conflict, InvalidParameter, NotFound, Unsupported
 from transom.graph.model import Image, Platform, RunConfig
+from transom.logs.options import check_options
 from transom.volumes import ANONYMOUS_LABEL
 
 if TYPE_CHECKING:
@@ -68,8 +69,7 @@ def _create(engine: Engine, job: Job, image: Image, config: ContainerConfig, hos
         raise InvalidParameter("no command specified")
     _check(run, config, host)
     execdriver = engine.execdriver(host.execdriver)
-    log_driver = host.log_driver or engine.config.log_driver
-    engine.catalog.log.get(log_driver).check(host.log_options)
+    log_driver, host = _choose_log(engine, host)
     identity = make_id()
     asked = [
         *(parse_bind(bind, host.volume_driver) for bind in host.binds),
@@ -202,6 +202,17 @@ def _check(run: RunConfig, config: ContainerConfig, host: HostConfig) -> None:
         raise InvalidParameter(f"Invalid value {host.oom_score_adj}, range for oom score adj is [-1000, 1000]")
     if host.shm_size < 0:
         raise InvalidParameter("SHM size can not be less than 0")
+
+
+def _choose_log(engine: Engine, host: HostConfig) -> tuple[str, HostConfig]:
+    """Return the log driver, and what was asked for with the log's options as they are: the daemon's are its driver's
+    defaults."""
+    name = host.log_driver or engine.config.log_driver
+    options = host.log_options
+    if name == engine.config.log_driver:
+        options = {**engine.config.log_opts, **options}
+    check_options(engine.catalog.log.get(name), options)
+    return name, replace(host, log_options=options)
 
 
 def _choose_network(engine: Engine, wanted: str, execdriver: str) -> str:

@@ -5,12 +5,14 @@ from __future__ import annotations
 import os
 import select
 import socket
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
+from contextlib import closing
 from typing import TYPE_CHECKING
 
 from transom.containers.attachments import Attachment
+from transom.containers.logs import LogStream, Wanted, logged
 from transom.containers.model import Container, Status
-from transom.drivers.log import Entry, LogDriver
+from transom.drivers.log import LogDriver
 from transom.errors import Cancelled, Conflict, InvalidParameter, NotFound
 
 if TYPE_CHECKING:
@@ -31,10 +33,10 @@ def logs(
     until: int | None = None,
     tail: int | None = None,
     follow: bool = False,
-) -> Iterator[Entry]:
-    """Return the entries of a container's log; with `follow` until it ends or the job is cancelled.
+) -> LogStream:
+    """Return a container's log as a stream of entries; with `follow` it goes on until the container ends.
 
-    `since` and `until` are in nanoseconds, `tail` counts lines from the end.
+    `since` and `until` are in nanoseconds, `tail` counts lines from the end. The caller closes the stream.
     """
     if not stdout and not stderr:
         raise InvalidParameter("Bad parameters: you must choose at least one stream")
@@ -43,9 +45,13 @@ def logs(
     def goes_on() -> bool:
         return not job.cancelled and not engine.stopping.is_set() and _writes(engine, found.id)
 
-    entries = _log(engine, found).read(since=since, until=until, tail=tail, follow=goes_on if follow else None)
-    wanted = {name for name, is_wanted in (("stdout", stdout), ("stderr", stderr)) if is_wanted}
-    return (entry for entry in entries if entry.stream in wanted)
+    return LogStream(
+        found.id,
+        _log(engine, found).reader(since=since, tail=tail),
+        Wanted(_chosen(stdout, stderr), since, until),
+        engine.supervisor.followers,
+        goes_on if follow else None,
+    )
 
 
 def attach(
@@ -83,7 +89,7 @@ def attach(
         attachment.check()
         if logs and found.state.started:
             begin()
-            _send_log(engine, job, found, connection, {"stdout": stdout, "stderr": stderr})
+            _send_log(engine, job, found, connection, _chosen(stdout, stderr))
         if not stream:
             begin()
             return
@@ -113,7 +119,11 @@ def resize(engine: Engine, _job: Job, *, container: str, height: int, width: int
 def _log(engine: Engine, container: Container) -> LogDriver:
     driver = engine.catalog.log.get(container.log_driver)
     directory = engine.config.data_root / "containers" / container.id
-    return driver(directory, container.host.log_options)
+    return driver(directory, container.host.log_options, logged(container))
+
+
+def _chosen(stdout: bool, stderr: bool) -> frozenset[str]:
+    return frozenset(name for name, wanted in (("stdout", stdout), ("stderr", stderr)) if wanted)
 
 
 def _writes(engine: Engine, container_id: str) -> bool:
@@ -125,15 +135,16 @@ def _writes(engine: Engine, container_id: str) -> bool:
     return status in (Status.RUNNING, Status.PAUSED, Status.RESTARTING)
 
 
-def _send_log(engine: Engine, job: Job, container: Container, connection: int, wanted: dict[str, bool]) -> None:
+def _send_log(engine: Engine, job: Job, container: Container, connection: int, wanted: frozenset[str]) -> None:
     numbers = {"stdout": 1, "stderr": 2}
-    for entry in _log(engine, container).read():
-        if not wanted[entry.stream]:
-            continue
-        data = entry.line
-        if not container.config.tty:
-            data = bytes((numbers[entry.stream], 0, 0, 0)) + len(data).to_bytes(4, "big") + data
-        _send(engine, job, connection, data)
+    with closing(_log(engine, container).reader()) as reader:
+        for entry in reader.read():
+            if entry.stream not in wanted:
+                continue
+            data = entry.line
+            if not container.config.tty:
+                data = bytes((numbers[entry.stream], 0, 0, 0)) + len(data).to_bytes(4, "big") + data
+            _send(engine, job, connection, data)
 
 
 def _send(engine: Engine, job: Job, connection: int, data: bytes) -> None:

@@ -8,121 +8,73 @@ with one system call.
 from __future__ import annotations
 
 import os
-import time
+import time as clock
+from collections.abc import Mapping
 from json.encoder import encode_basestring
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from transom.drivers.log import LogWriter
+from transom.logs.files import LogFile, Rotation
+from transom.logs.lines import LONGEST, Streams, cut
 
-if TYPE_CHECKING:
-    from transom_jsonfile.driver import Options
+__all__ = ["JsonFileWriter"]
 
-__all__ = ["LONGEST", "JsonFileWriter"]
-
-#: A longer line becomes several entries, of which only the last ends with a newline.
-LONGEST = 16 << 10
-
-_FLAGS = os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC
 _HEAD = '{"log":"'
+_CHUNK = 64 << 10
 
 
 class JsonFileWriter(LogWriter):
     """An open log. Lines of different streams are kept apart; an unfinished line waits for its end."""
 
-    def __init__(self, path: Path, options: Options) -> None:
-        self._path = path
-        self._options = options
-        self._unfinished: dict[str, bytes] = {}
+    def __init__(self, path: Path, rotation: Rotation, attributes: Mapping[str, str]) -> None:
+        self._file = LogFile(path, rotation, whole_length, _next_end)
+        self._streams = Streams()
+        self._attributes = _encode_attributes(attributes)
         self._second = 0
         self._stamp = ""
-        self._open()
 
-    def _open(self) -> None:
-        self._file = os.open(self._path, _FLAGS, 0o640)
-        self._size = _whole(self._file)
-        os.ftruncate(self._file, self._size)
-
-    def write(self, stream: str, data: bytes) -> None:
-        before = self._unfinished.pop(stream, None)
-        if before is not None:
-            data = before + data
-        end = data.rfind(b"\n") + 1
-        if end < len(data):
-            rest = data[end:]
-            # A line that is too long is written as far as it goes, in whole parts.
-            whole = _last_cut(rest) if len(rest) > LONGEST else 0
-            self._unfinished[stream] = rest[whole:]
-            end += whole
-            data = data[:end]
+    def write(self, stream: str, data: bytes, time: int) -> None:
+        data = self._streams.take(stream, data)
         if data:
-            self._write(_encode(data, self._tail(stream)))
-
-    def flush(self) -> None:
-        for stream in tuple(self._unfinished):
-            self._write(_encode(self._unfinished[stream], self._tail(stream)))
-            del self._unfinished[stream]
+            self._file.write(_encode(data, self._tail(stream, time)))
 
     def close(self) -> None:
         try:
-            self.flush()
+            for stream, line in self._streams.rest():
+                self._file.write(_encode(line, self._tail(stream, clock.time_ns())))
         finally:
-            os.close(self._file)
+            self._file.close()
 
-    def _tail(self, stream: str) -> str:
-        """Return what follows the text of an entry that is written now."""
-        second, nanosecond = divmod(time.time_ns(), 1_000_000_000)
+    def _tail(self, stream: str, time: int) -> str:
+        """Return what follows the text of an entry."""
+        second, nanosecond = divmod(time, 1_000_000_000)
         if second != self._second:
             self._second = second
-            self._stamp = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(second))
-        return f'","stream":"{stream}","time":"{self._stamp}.{nanosecond:09d}Z"}}\n'
-
-    def _write(self, entries: bytes) -> None:
-        limit = self._options.max_size
-        if not limit:
-            self._append(entries)
-            return
-        # A file takes entries until it has reached its size, as in Docker.
-        start = 0
-        while start < len(entries):
-            if self._size >= limit:
-                self._rotate()
-            end = entries.find(b"\n", start + max(limit - self._size - 1, 0)) + 1 or len(entries)
-            self._append(entries[start:end])
-            start = end
-
-    def _append(self, entries: bytes) -> None:
-        written = os.write(self._file, entries)
-        while written < len(entries):
-            try:
-                written += os.write(self._file, memoryview(entries)[written:])
-            except OSError:
-                # A full disk: what did not fit as a whole is not there at all.
-                os.ftruncate(self._file, self._size)
-                raise
-        self._size += written
-
-    def _rotate(self) -> None:
-        from transom_jsonfile.rotation import rotate
-
-        os.close(self._file)
-        try:
-            rotate(self._path, self._options)
-        finally:
-            self._open()
+            self._stamp = clock.strftime("%Y-%m-%dT%H:%M:%S", clock.gmtime(second))
+        return f'","stream":"{stream}",{self._attributes}"time":"{self._stamp}.{nanosecond:09d}Z"}}\n'
 
 
-def _whole(file: int) -> int:
+def _encode_attributes(attributes: Mapping[str, str]) -> str:
+    if not attributes:
+        return ""
+    pairs = (f"{encode_basestring(name)}:{encode_basestring(attributes[name])}" for name in sorted(attributes))
+    return f'"attrs":{{{",".join(pairs)}}},'
+
+
+def whole_length(file: int) -> int:
     """Return the length of a file without the unfinished entry that a writer left which was killed."""
-    size = os.fstat(file).st_size
-    end = size
+    end = os.fstat(file).st_size
     while end:
-        start = max(end - LONGEST, 0)
+        start = max(end - _CHUNK, 0)
         newline = os.pread(file, end - start, start).rfind(b"\n")
         if newline >= 0:
             return start + newline + 1
         end = start
     return 0
+
+
+def _next_end(entries: bytes, position: int) -> int:
+    return entries.find(b"\n", max(position - 1, 0)) + 1 or len(entries)
 
 
 def _encode(data: bytes, tail: str) -> bytes:
@@ -144,7 +96,7 @@ def _encode_lines(data: bytes, tail: str) -> bytes:
     text = _HEAD + (text[: -len(_HEAD)] if ended else text + tail)
     if backslashes:
         text = text.replace("\0", "\\\\")
-    return text.encode()
+    return text.encode("utf-8", "replace")
 
 
 def _pieces(data: bytes) -> list[bytes]:
@@ -156,26 +108,9 @@ def _pieces(data: bytes) -> list[bytes]:
         if newline >= 0:
             position = newline + 1
             continue
-        cut = _cut(data, position)
-        pieces.append(data[start:cut])
-        start = position = cut
+        end = cut(data, position)
+        pieces.append(data[start:end])
+        start = position = end
     if pieces:
         pieces.append(data[start:])
     return pieces
-
-
-def _cut(data: bytes, start: int) -> int:
-    """Return where to cut a line that is too long: not inside a character of UTF-8."""
-    cut = start + LONGEST
-    for earlier in range(cut, cut - 4, -1):
-        if data[earlier] & 0xC0 != 0x80:
-            return earlier
-    return cut
-
-
-def _last_cut(line: bytes) -> int:
-    """Return how much of an unfinished line is whole parts of a line that is too long."""
-    cut = 0
-    while len(line) - cut > LONGEST:
-        cut = _cut(line, cut)
-    return cut

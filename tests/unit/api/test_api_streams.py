@@ -13,9 +13,10 @@ from concurrent.futures import Future
 
 import pytest
 
+from transom.containers.logs import LogStream, Wanted
 from transom.containers.model import Container, ContainerConfig, ExecConfig, ExecRecord, HostConfig, WaitResult
-from transom.drivers.log import Entry
-from transom.errors import Conflict, NotFound, RegistryError, StartFailed
+from transom.drivers.log import Entry, LogReader
+from transom.errors import Conflict, NotFound, RegistryError, StartFailed, Unsupported
 from transom.graph.digest import Digest
 from transom.system import EventWatch
 
@@ -269,8 +270,47 @@ def test_a_wait_whose_client_goes_away_is_given_up(api, engine):
 # Logs
 
 
+class Pieces(LogReader):
+    """A log whose pieces a test chooses: each is there when the one before has been read."""
+
+    def __init__(self, *pieces, error=None):
+        self.pieces, self.error = list(pieces), error
+        self.closed = threading.Event()
+
+    def read(self):
+        if self.pieces:
+            yield from self.pieces.pop(0)
+        elif self.error is not None:
+            raise self.error
+
+    def close(self):
+        self.closed.set()
+
+
+class Wakers:
+    """Followers that the test wakes."""
+
+    def __init__(self):
+        self.wakers = []
+
+    def add(self, container, directories, wake):
+        self.wakers.append(wake)
+        return wake
+
+    def remove(self, wake):
+        self.wakers.remove(wake)
+
+
+TIME = 1_700_000_000_123_456_789
+
+
+def log(reader, wakers=None, goes_on=None, streams=("stdout", "stderr"), until=None):
+    """Return the job `logs` of a reader."""
+    return lambda job, **_: LogStream(ID, reader, Wanted(frozenset(streams), None, until), wakers or Wakers(), goes_on)
+
+
 def entries(*lines):
-    return lambda job, **_: (Entry(1_700_000_000_123_456_789, stream, line) for stream, line in lines)
+    return log(Pieces([Entry(TIME, stream, line) for stream, line in lines]))
 
 
 def test_a_log_is_framed_by_stream(api, engine):
@@ -303,27 +343,85 @@ def test_a_long_log_arrives_whole(api, engine):
     assert api.get("/containers/web/logs?stdout=1").body == b"".join(lines)
 
 
-def test_a_followed_log_arrives_as_it_is_written_and_ends_with_its_reader(api, engine):
-    def follow(job, **_):
-        yield Entry(1, "stdout", b"first\n")
-        while not job.cancelled:
-            time.sleep(0.005)
+def test_attributes_stand_before_lines_when_details_are_wanted(api, engine):
+    attributes = {"tier": "a b", "équipe": "x=y,z"}
+    reader = Pieces([Entry(TIME, "stdout", b"one\n", attributes), Entry(TIME, "stdout", b"two\n")])
+    engine.results.update(inspect=container(tty=True), logs=log(reader))
+    answer = api.get("/containers/web/logs?stdout=1&details=1&timestamps=1")
+    time = b"2023-11-14T22:13:20.123456789Z "
+    assert answer.body == time + b"tier=a+b,%C3%A9quipe=x%3Dy%2Cz one\n" + time + b" two\n"
+    assert reader.closed.wait(10)
 
-    engine.results.update(inspect=container(tty=True), logs=follow)
+
+def test_a_followed_log_arrives_as_it_is_written_and_ends_with_the_container(api, engine):
+    wakers, running = Wakers(), threading.Event()
+    running.set()
+    reader = Pieces([Entry(1, "stdout", b"first\n")])
+    engine.results.update(inspect=container(tty=True), logs=log(reader, wakers, running.is_set))
+    connection = api.open()
+    connection.request("GET", "/containers/web/logs?stdout=1&follow=1")
+    answer = connection.getresponse()
+    assert answer.readline() == b"first\n"
+    reader.pieces.append([Entry(2, "stdout", b"second\n")])
+    wakers.wakers[0]()
+    assert answer.readline() == b"second\n"
+    running.clear()
+    reader.pieces.append([Entry(3, "stdout", b"last\n")])
+    wakers.wakers[0]()
+    assert answer.read() == b"last\n"
+    assert reader.closed.wait(10)
+    assert wakers.wakers == []
+
+
+def test_who_follows_a_log_and_goes_away_is_let_go(api, engine):
+    wakers = Wakers()
+    reader = Pieces([Entry(1, "stdout", b"first\n")])
+    engine.results.update(inspect=container(tty=True), logs=log(reader, wakers, lambda: True))
     connection = api.open()
     connection.request("GET", "/containers/web/logs?stdout=1&follow=1")
     assert connection.getresponse().readline() == b"first\n"
     connection.close()
     connection.sock = None
-    until(lambda: engine.jobs[-1].cancelled)
+    assert reader.closed.wait(10)
+    assert wakers.wakers == []
+
+
+def test_more_follow_than_there_are_threads(api, engine):
+    wakers, running = Wakers(), threading.Event()
+    running.set()
+    count = 100  # the pool of these tests has 32 threads
+    engine.results.update(
+        inspect=container(tty=True),
+        logs=lambda job, **_: log(Pieces([Entry(1, "stdout", b"first\n")]), wakers, running.is_set)(job),
+    )
+    connections = [api.open() for _ in range(count)]
+    for connection in connections:
+        connection.request("GET", "/containers/web/logs?stdout=1&follow=1")
+    answers = [connection.getresponse() for connection in connections]
+    assert all(answer.readline() == b"first\n" for answer in answers)
+    running.clear()
+    for wake in tuple(wakers.wakers):
+        wake()
+    assert all(answer.read() == b"" for answer in answers)
+
+
+def test_a_followed_log_ends_at_the_time_that_was_asked_for(api, engine):
+    reader = Pieces([Entry(1, "stdout", b"first\n")])
+    engine.results.update(
+        inspect=container(tty=True), logs=log(reader, Wakers(), lambda: True, until=time.time_ns() + 20_000_000)
+    )
+    assert api.get("/containers/web/logs?stdout=1&follow=1").body == b"first\n"
+
+
+def test_a_log_that_cannot_be_read_says_so(api, engine):
+    engine.results.update(inspect=container(), logs=Unsupported("configured logging driver does not support reading"))
+    answer = api.get("/containers/web/logs?stdout=1")
+    assert (answer.status, answer.json) == (501, {"message": "configured logging driver does not support reading"})
 
 
 def test_a_log_that_breaks_in_the_middle_does_not_look_whole(api, engine):
-    def broken(job, **_):
-        yield Entry(1, "stdout", b"first\n")
-        raise OSError("input/output error")
-
-    engine.results.update(inspect=container(tty=True), logs=broken)
+    reader = Pieces([Entry(1, "stdout", b"first\n")], error=OSError("input/output error"))
+    engine.results.update(inspect=container(tty=True), logs=log(reader, goes_on=lambda: True))
     with api.connect() as connection:
         connection.sendall(b"GET /containers/web/logs?stdout=1 HTTP/1.1\r\nHost: d\r\n\r\n")
         answer = b""

@@ -11,13 +11,13 @@ pytest_plugins = ["pytester"]
 
 OUTSIDE = """
 from transom_jsonfile.driver import JsonFileDriver
-from transom.testing.log import LogDriverSuite
+from transom.testing.log import ReadableLogSuite
 
 class Outside({base}):
     name = "outside"
     {wrong}
 
-class TestOutside(LogDriverSuite):
+class TestOutside(ReadableLogSuite):
     driver_class = Outside
 """
 
@@ -29,7 +29,7 @@ def test_a_good_driver_passes(pytester: pytest.Pytester) -> None:
 
 
 def test_a_driver_that_forgets_is_found_out_with_an_explanation(pytester: pytest.Pytester) -> None:
-    wrong = "def read(self, *, tail=None, **rest): return super().read(tail=None, **rest)"
+    wrong = "def reader(self, *, tail=None, **rest): return super().reader(tail=None, **rest)"
     pytester.makepyfile(OUTSIDE.format(base="JsonFileDriver", wrong=wrong))
     result = pytester.runpytest_subprocess("-q", "-k", "tail")
     assert result.parseoutcomes()["failed"] == 4

@@ -1,12 +1,9 @@
-"""The log driver `json-file`: Docker's format, rotation, and reading while it is written."""
+"""The log driver `json-file`: Docker's format, its options, and what is read of files that are damaged."""
 
 from __future__ import annotations
 
-import gzip
 import json
 import os
-import threading
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -14,62 +11,70 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from transom.drivers.log import LogDriver
-from transom.errors import InvalidParameter, Unsupported
-from transom.testing.log import LogDriverSuite
-from transom_jsonfile.driver import JsonFileDriver, Options
-from transom_jsonfile.reader import parse_time
-from transom_jsonfile.writer import LONGEST, JsonFileWriter
-
-ROTATED = {"max-size": "1k", "max-file": "4"}
-
-
-def make(directory: Path, **options: str) -> JsonFileDriver:
-    directory.mkdir(exist_ok=True)
-    return JsonFileDriver(directory, {key.replace("_", "-"): value for key, value in options.items()})
+from transom.errors import InvalidParameter
+from transom.logs.files import Rotation
+from transom.logs.lines import LONGEST
+from transom.logs.options import check_options
+from transom.testing.log import BEGIN, ReadableLogSuite
+from transom_jsonfile.driver import JsonFileDriver
+from transom_jsonfile.framing import parse_time
+from transom_jsonfile.writer import JsonFileWriter
 
 
-class TestJsonFile(LogDriverSuite):
+class JsonFile(ReadableLogSuite):
     driver_class = JsonFileDriver
 
+
+SUITE = JsonFile()
+
+
+class TestJsonFile(JsonFile):
     def test_the_file_is_as_docker_writes_it(self, log: LogDriver) -> None:
         self.write(log, b"hello\n", stream="stderr")
-        (record,) = (json.loads(line) for line in (log.directory / f"{log.directory.name}-json.log").open())
-        assert list(record) == ["log", "stream", "time"]
-        assert (record["log"], record["stream"]) == ("hello\n", "stderr")
-        assert record["time"][10] == "T"
-        assert record["time"].endswith("Z")
+        content = (log.directory / f"{log.directory.name}-json.log").read_text()
+        assert content == '{"log":"hello\\n","stream":"stderr","time":"2023-11-14T22:13:20.123456789Z"}\n'
+
+    def test_labels_variables_and_the_tag_are_in_each_line(self, tmp_path: Path) -> None:
+        log = self.make(tmp_path, labels="tier,none", labels_regex="^te", env="ROLE", tag="{{.Name}}/{{ .ID }}")
+        self.write(log, b"one\ntwo\n")
+        records = [json.loads(line) for line in (log.directory / f"{log.directory.name}-json.log").open()]
+        attributes = {"ROLE": "main", "tag": "web/c0ffeec0ffee", "team": "blue", "tier": "front"}
+        assert [list(record) for record in records] == [["log", "stream", "attrs", "time"]] * 2
+        assert [list(record["attrs"]) for record in records] == [sorted(attributes)] * 2
+        assert [entry.attributes for entry in self.read(log)] == [attributes] * 2
+
+    def test_attributes_with_any_text_do_not_break_lines(self, tmp_path: Path) -> None:
+        log = self.make(tmp_path, tag='a\\n"b"\n\\\\')
+        self.write(log, b"back\\slash\nnext\n")
+        assert [(entry.line, entry.attributes["tag"]) for entry in self.read(log)] == [
+            (b"back\\slash\n", 'a\\n"b"\n\\\\'),
+            (b"next\n", 'a\\n"b"\n\\\\'),
+        ]
 
 
 @settings(max_examples=100)
 @given(st.lists(st.binary(max_size=60) | st.sampled_from([b"\n", b"\\n", b"\\", b'"', b"x" * LONGEST, b"\xc3"])))
 def test_what_is_read_is_what_was_written(tmp_path_factory: pytest.TempPathFactory, pieces: list[bytes]) -> None:
-    log = make(tmp_path_factory.mktemp("log"))
-    writer = log.open()
-    for piece in pieces:
-        writer.write("stdout", piece)
-    writer.close()
+    log = SUITE.make(tmp_path_factory.mktemp("log"))
+    SUITE.write(log, *pieces)
     text = b"".join(pieces).decode("utf-8", "replace")
-    entries = [entry.line.decode() for entry in log.read()]
+    entries = [entry.line.decode() for entry in SUITE.read(log)]
     assert "".join(entries) == text
     assert all(entry.endswith("\n") or len(entry.encode()) > LONGEST - 4 for entry in entries[:-1])
 
 
 def test_a_line_is_cut_at_16_kibibytes_and_not_inside_a_character(tmp_path: Path) -> None:
-    log = make(tmp_path / "log")
-    writer = log.open()
-    writer.write("stdout", b"x" + "ü".encode() * LONGEST + b"\n")
-    writer.close()
-    lines = [entry.line for entry in log.read()]
+    log = SUITE.make(tmp_path)
+    SUITE.write(log, b"x" + "ü".encode() * LONGEST + b"\n")
+    lines = [entry.line for entry in SUITE.read(log)]
     assert [len(line) for line in lines] == [LONGEST - 1, LONGEST, 3]
     assert "".join(line.decode() for line in lines) == "x" + "ü" * LONGEST + "\n"
 
 
 def test_a_line_of_exactly_16_kibibytes_is_one_entry(tmp_path: Path) -> None:
-    log = make(tmp_path / "log")
-    writer = log.open()
-    writer.write("stdout", b"x" * LONGEST + b"\n" + b"y" * LONGEST + b"\n")
-    writer.close()
-    assert [len(entry.line) for entry in log.read()] == [LONGEST + 1, LONGEST + 1]
+    log = SUITE.make(tmp_path)
+    SUITE.write(log, b"x" * LONGEST + b"\n" + b"y" * LONGEST + b"\n")
+    assert [len(entry.line) for entry in SUITE.read(log)] == [LONGEST + 1, LONGEST + 1]
 
 
 def test_one_write_is_one_system_call_per_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -80,130 +85,16 @@ def test_one_write_is_one_system_call_per_file(tmp_path: Path, monkeypatch: pyte
         writes.append(len(data))
         return write(descriptor, data)
 
-    writer = make(tmp_path / "log").open()
+    writer = SUITE.make(tmp_path).open()
     monkeypatch.setattr(os, "write", counted)
-    writer.write("stdout", b"line\n" * 10_000)
+    writer.write("stdout", b"line\n" * 10_000, BEGIN)
     assert len(writes) == 1
     writer.close()
 
 
-def test_an_entry_that_a_killed_writer_did_not_finish_is_not_there(tmp_path: Path) -> None:
-    log = make(tmp_path / "log")
-    writer = log.open()
-    writer.write("stdout", b"whole\n")
-    writer.close()
-    with open(log.path, "ab") as file:
-        file.write(b'{"log":"ha')
-    assert [entry.line for entry in log.read()] == [b"whole\n"]
-    writer = log.open()
-    writer.write("stdout", b"next\n")
-    writer.close()
-    assert [entry.line for entry in log.read()] == [b"whole\n", b"next\n"]
-
-
-def test_a_line_that_is_no_entry_is_passed_over(tmp_path: Path) -> None:
-    log = make(tmp_path / "log")
-    log.path.write_bytes(
-        b'\0\0\0\n[]\n{"log":1,"stream":"stdout","time":"x"}\n'
-        b'{"log":"good\\n","stream":"stdout","time":"2024-01-31T12:00:00Z"}\n'
-    )
-    assert [entry.line for entry in log.read()] == [b"good\n"]
-
-
-def test_a_full_disk_leaves_no_half_entry(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    log = make(tmp_path / "log")
-    writer = log.open()
-    writer.write("stdout", b"before\n")
-    write = os.write
-
-    def filling(descriptor: int, data: bytes) -> int:
-        if len(data) < 30:
-            raise OSError(28, "No space left on device")
-        return write(descriptor, data[:-20])
-
-    monkeypatch.setattr(os, "write", filling)
-    with pytest.raises(OSError, match="No space"):
-        writer.write("stdout", b"lost\n")
-    monkeypatch.undo()
-    writer.write("stdout", b"after\n")
-    writer.close()
-    assert [entry.line for entry in log.read()] == [b"before\n", b"after\n"]
-
-
-# Rotation
-
-
-def test_old_parts_are_kept_up_to_the_number_of_files(tmp_path: Path) -> None:
-    log = make(tmp_path / "log", max_size="1k", max_file="3")
-    writer = log.open()
-    lines = [b"line number %d\n" % number for number in range(200)]
-    writer.write("stdout", b"".join(lines))
-    writer.close()
-    names = sorted(path.name for path in log.directory.iterdir())
-    assert names == ["log-json.log", "log-json.log.1", "log-json.log.2"]
-    assert all(1000 <= (log.directory / name).stat().st_size < 1100 for name in names[1:])
-    kept = [entry.line for entry in log.read()]
-    assert kept == lines[-len(kept) :]
-    assert len(kept) > 20
-
-
-def test_with_one_file_the_log_begins_anew(tmp_path: Path) -> None:
-    log = make(tmp_path / "log", max_size="1k")
-    writer = log.open()
-    lines = [b"line number %d\n" % number for number in range(100)]
-    for line in lines:
-        writer.write("stdout", line)
-    writer.close()
-    assert [path.name for path in log.directory.iterdir()] == ["log-json.log"]
-    kept = [entry.line for entry in log.read()]
-    assert kept == lines[-len(kept) :]
-
-
-def test_old_parts_can_be_compressed_and_are_read_all_the_same(tmp_path: Path) -> None:
-    log = make(tmp_path / "log", max_size="1k", max_file="100", compress="true")
-    lines = [b"line number %d\n" % number for number in range(200)]
-    writer = log.open()
-    for line in lines:
-        writer.write("stdout", line)
-    writer.close()
-    part = log.directory / "log-json.log.1.gz"
-    assert gzip.decompress(part.read_bytes()).endswith(b'Z"}\n')
-    assert not (log.directory / "log-json.log.1").exists()
-    assert [entry.line for entry in log.read()] == lines
-    assert [entry.line for entry in log.read(tail=50)] == lines[-50:]
-
-
-@pytest.mark.parametrize("compress", ["true", "false"])
-def test_following_loses_nothing_over_rotations(tmp_path: Path, compress: str) -> None:
-    log = make(tmp_path / "log", max_size="2k", max_file="1000", compress=compress)
-    lines = [b"line number %d\n" % number for number in range(3000)]
-    alive = threading.Event()
-    alive.set()
-    with ThreadPoolExecutor(1) as pool:
-        read = pool.submit(lambda: [entry.line for entry in log.read(follow=alive.is_set)])
-        writer = log.open()
-        for start in range(0, len(lines), 7):
-            writer.write("stdout", b"".join(lines[start : start + 7]))
-        writer.close()
-        alive.clear()
-        assert read.result() == lines
-
-
-@pytest.mark.parametrize("tail", [1, 30, 100, 199, 200, 300])
-def test_tail_reaches_over_parts(tmp_path: Path, tail: int) -> None:
-    log = make(tmp_path / "log", max_size="1k", max_file="100")
-    lines = [b"line number %d\n" % number for number in range(200)]
-    writer = log.open()
-    writer.write("stdout", b"".join(lines))
-    writer.close()
-    assert [entry.line for entry in log.read(tail=tail)] == lines[-tail:]
-
-
 def test_tail_reads_no_more_than_the_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    log = make(tmp_path / "log")
-    writer = log.open()
-    writer.write("stdout", b"some line of a log\n" * 100_000)
-    writer.close()
+    log = SUITE.make(tmp_path)
+    SUITE.write(log, b"some line of a log\n" * 100_000)
     read: list[int] = []
     pread = os.pread
 
@@ -212,8 +103,65 @@ def test_tail_reads_no_more_than_the_end(tmp_path: Path, monkeypatch: pytest.Mon
         return pread(descriptor, length, offset)
 
     monkeypatch.setattr(os, "pread", counted)
-    assert len(list(log.read(tail=3))) == 3
+    assert len(SUITE.read(log, tail=3)) == 3
     assert sum(read) < 1 << 19
+
+
+def test_the_writer_is_what_the_driver_opens(tmp_path: Path) -> None:
+    writer = SUITE.make(tmp_path).open()
+    assert isinstance(writer, JsonFileWriter)
+    writer.close()
+
+
+# Damage
+
+
+def path_of(log: LogDriver) -> Path:
+    assert isinstance(log, JsonFileDriver)
+    return log.path
+
+
+def test_an_entry_that_a_killed_writer_did_not_finish_is_not_there(tmp_path: Path) -> None:
+    log = SUITE.make(tmp_path)
+    SUITE.write(log, b"whole\n")
+    with open(path_of(log), "ab") as file:
+        file.write(b'{"log":"ha')
+    assert [entry.line for entry in SUITE.read(log)] == [b"whole\n"]
+    SUITE.write(log, b"next\n")
+    assert [entry.line for entry in SUITE.read(log)] == [b"whole\n", b"next\n"]
+
+
+def test_a_line_that_is_no_entry_is_passed_over(tmp_path: Path) -> None:
+    log = SUITE.make(tmp_path)
+    path_of(log).write_bytes(
+        b'\0\0\0\n[]\n{"log":1,"stream":"stdout","time":"x"}\n'
+        b'{"log":"bad\\n","stream":"stdin","time":"2024-01-31T12:00:00Z"}\n'
+        b'{"log":"bad\\n","stream":"stdout","attrs":["x"],"time":"2024-01-31T12:00:00Z"}\n'
+        b'{"log":"good\\n","stream":"stdout","time":"2024-01-31T12:00:00Z"}\n'
+    )
+    assert [entry.line for entry in SUITE.read(log)] == [b"good\n"]
+
+
+def test_a_hole_is_passed_over_without_gathering_it(tmp_path: Path) -> None:
+    log = SUITE.make(tmp_path)
+    SUITE.write(log, b"before\n")
+    with open(path_of(log), "ab") as file:
+        file.truncate(file.tell() + (40 << 20))
+    with open(path_of(log), "ab") as file:
+        file.write(b"\n")
+    SUITE.write(log, b"after\n")
+    assert [entry.line for entry in SUITE.read(log)] == [b"before\n", b"after\n"]
+
+
+@settings(deadline=None, max_examples=200)
+@given(st.binary(max_size=400), st.integers(min_value=0, max_value=3))
+def test_no_bytes_make_reading_fail(tmp_path_factory: pytest.TempPathFactory, junk: bytes, tail: int) -> None:
+    log = SUITE.make(tmp_path_factory.mktemp("log"))
+    path_of(log).write_bytes(junk)
+    SUITE.read(log)
+    SUITE.read(log, tail=tail)
+    SUITE.write(log, b"\nnext\n")
+    assert SUITE.read(log)[-1].line == b"next\n"
 
 
 # Options
@@ -224,7 +172,7 @@ def test_tail_reads_no_more_than_the_end(tmp_path: Path, monkeypatch: pytest.Mon
     [("10", 10), ("10k", 10_000), ("10KB", 10_000), ("1.5m", 1_500_000), ("2 g", 2_000_000_000)],
 )
 def test_sizes_are_read_as_docker_reads_them(given_: str, size: int) -> None:
-    assert Options.parse({"max-size": given_}).max_size == size
+    assert Rotation().changed_by({"max-size": given_}).max_size == size
 
 
 @pytest.mark.parametrize(
@@ -238,19 +186,37 @@ def test_sizes_are_read_as_docker_reads_them(given_: str, size: int) -> None:
         ({"compress": "maybe"}, "invalid value 'maybe' for compress"),
         ({"compress": "true"}, "compress cannot be true when max-file is less than 2 or max-size is not set"),
         ({"maxsize": "1"}, "unknown log opt 'maxsize' for json-file log driver"),
+        ({"mode": "fast"}, "logger: logging mode not supported: fast"),
+        ({"max-buffer-size": "1m"}, "logger: max-buffer-size option is only supported with 'mode=non-blocking'"),
+        ({"mode": "non-blocking", "max-buffer-size": "x"}, "invalid max-buffer-size 'x'"),
+        ({"labels-regex": "("}, "invalid log opt 'labels-regex=\\('"),
+        ({"env-regex": "(a+)+"}, "invalid log opt 'env-regex=.*' *: repetitions inside repetitions"),
+        ({"tag": "{{.Nothing}}"}, "invalid tag '{{.Nothing}}': {{.Nothing}} is not supported"),
+        ({"tag": "{{.Name"}, "invalid tag '{{.Name': {{ is not closed by }}"),
     ],
 )
 def test_wrong_options_are_refused(options: dict[str, str], message: str) -> None:
     with pytest.raises(InvalidParameter, match=message):
-        JsonFileDriver.check(options)
+        check_options(JsonFileDriver, options)
 
 
-@pytest.mark.parametrize("options", [{"labels": "a"}, {"mode": "non-blocking"}])
-def test_options_that_docker_knows_and_this_driver_does_not_are_said_to_be_unsupported(
-    options: dict[str, str],
-) -> None:
-    with pytest.raises(Unsupported, match="not supported"):
-        JsonFileDriver.check(options)
+@pytest.mark.parametrize(
+    ("template", "tag"),
+    [
+        ("{{.ID}}", "c0ffeec0ffee"),
+        ("{{.FullID}}", ("c0ffee" * 11)[:64]),
+        ("{{.ImageName}}|{{.ImageID}}", "busybox:1|sha256:ababa"),
+        ("{{.Command}}", "httpd -f"),
+        ("{{.DaemonName}}/{{.Hostname}}", f"docker/{os.uname().nodename}"),
+        ("{{(.ExtraAttributes nil).ROLE}}", "main"),
+        ("{{ ( .ExtraAttributes nil ).NONE }}", "<no value>"),
+        ("plain", "plain"),
+    ],
+)
+def test_tags_are_templates(tmp_path: Path, template: str, tag: str) -> None:
+    log = SUITE.make(tmp_path, tag=template, env="ROLE")
+    SUITE.write(log, b"line\n")
+    assert SUITE.read(log)[0].attributes["tag"] == tag
 
 
 @pytest.mark.parametrize(
@@ -264,9 +230,3 @@ def test_options_that_docker_knows_and_this_driver_does_not_are_said_to_be_unsup
 )
 def test_times_are_read_with_any_number_of_digits(text: str, time: int) -> None:
     assert parse_time(text) == time
-
-
-def test_the_writer_is_what_the_driver_opens(tmp_path: Path) -> None:
-    writer = make(tmp_path / "log").open()
-    assert isinstance(writer, JsonFileWriter)
-    writer.close()

@@ -1,0 +1,77 @@
+"""The values of `--log-opt`: checks that every driver needs, with Docker's words where Docker has some."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Mapping
+from typing import TYPE_CHECKING
+
+from transom.errors import InvalidParameter
+
+if TYPE_CHECKING:
+    from transom.drivers.log import LogDriver
+
+__all__ = ["check_options", "parse_buffer_size", "parse_count", "parse_size", "parse_truth", "refuse_unknown"]
+
+_SIZE = re.compile(r"(\d+(?:\.\d+)?) ?([kmgtp]?)(i?b)?\Z", re.IGNORECASE | re.ASCII)
+_TRUTHS = {"1": True, "t": True, "true": True, "0": False, "f": False, "false": False}
+#: What every driver has: how the container's output reaches it.
+_COMMON = ("mode", "max-buffer-size")
+_DEFAULT_BUFFER_SIZE = 1_000_000
+
+
+def check_options(driver: type[LogDriver], options: Mapping[str, str]) -> None:
+    """Check all options of a log. Raises `InvalidParameter`."""
+    mode = options.get("mode", "")
+    if mode not in ("", "blocking", "non-blocking"):
+        raise InvalidParameter(f"logger: logging mode not supported: {mode}")
+    if "max-buffer-size" in options:
+        if mode != "non-blocking":
+            raise InvalidParameter("logger: max-buffer-size option is only supported with 'mode=non-blocking'")
+        parse_buffer_size(options)
+    driver.check({name: value for name, value in options.items() if name not in _COMMON})
+
+
+def refuse_unknown(options: Mapping[str, str], known: Collection[str], driver: str) -> None:
+    """Raise `InvalidParameter` for the first option that the driver does not know."""
+    for name in options:
+        if name not in known:
+            raise InvalidParameter(f"unknown log opt '{name}' for {driver} log driver")
+
+
+def parse_buffer_size(options: Mapping[str, str]) -> int:
+    """Return how many bytes may wait for the driver in the mode non-blocking; `1m` is 1048576 here."""
+    if "max-buffer-size" not in options:
+        return _DEFAULT_BUFFER_SIZE
+    return _parse_size("max-buffer-size", options["max-buffer-size"], 1024)
+
+
+def parse_size(text: str) -> int:
+    """Return the bytes of `max-size` as Docker reads it: `10m` is ten million. Raises `InvalidParameter`."""
+    size = _parse_size("max-size", text, 1000)
+    if size <= 0:
+        raise InvalidParameter("max-size must be a positive number")
+    return size
+
+
+def _parse_size(option: str, text: str, thousand: int) -> int:
+    match = _SIZE.match(text)
+    if match is None:
+        raise InvalidParameter(f"invalid {option} {text!r}: it should be a number and a unit, such as 10m")
+    return int(float(match[1]) * thousand ** " kmgtp".index(match[2].lower() or " "))
+
+
+def parse_count(text: str) -> int:
+    """Return the number of `max-file`. Raises `InvalidParameter`."""
+    if not (text.isascii() and text.isdigit()):
+        raise InvalidParameter(f"invalid max-file {text!r}: it should be a whole number")
+    if int(text) < 1:
+        raise InvalidParameter("max-file cannot be less than 1")
+    return int(text)
+
+
+def parse_truth(option: str, text: str) -> bool:
+    """Return a boolean option's value. Raises `InvalidParameter`."""
+    if text.lower() not in _TRUTHS:
+        raise InvalidParameter(f"invalid value {text!r} for {option}: it should be true or false")
+    return _TRUTHS[text.lower()]
