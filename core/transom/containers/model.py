@@ -13,11 +13,15 @@ __all__ = [
     "Container",
     "ContainerConfig",
     "CreatedContainer",
+    "Device",
     "ExecConfig",
     "ExecRecord",
+    "Health",
     "HostConfig",
     "Mount",
     "MountKind",
+    "ProbeResult",
+    "ProcessList",
     "RestartPolicy",
     "State",
     "Status",
@@ -45,6 +49,7 @@ class MountKind(enum.Enum):
     BIND = "bind"
     VOLUME = "volume"
     TMPFS = "tmpfs"
+    IMAGE = "image"
 
 
 @dataclass(frozen=True)
@@ -60,9 +65,10 @@ class Tmpfs:
 class Mount:
     """Something mounted at `destination`, an absolute path in the container.
 
-    `source` is a path of the machine for a bind and a volume's name for a volume. `copy` says whether a new volume
-    starts with the image's content, `create_source` whether a bind's source is made if it is not there (`-v`) or
-    must be there (`--mount`), `anonymous` that the volume was made for this container.
+    `source` is a path of the machine for a bind, a volume's name for a volume, and a reference for an image, whose
+    content cannot be written to. `copy` says whether a new volume starts with the image's content, `create_source`
+    whether a bind's source is made if it is not there (`-v`) or must be there (`--mount`), `anonymous` that the volume
+    was made for this container.
     """
 
     kind: MountKind
@@ -74,6 +80,11 @@ class Mount:
     read_only: bool = False
     propagation: str = ""
     recursive: bool = True
+    #: What is mounted below a read-only bind can be written to; `force_recursive` says that it must not.
+    writable_below: bool = False
+    force_recursive: bool = False
+    #: What of a volume or an image is mounted: a relative path, empty for all of it.
+    subpath: str = ""
     copy: bool = True
     create_source: bool = False
     anonymous: bool = False
@@ -81,6 +92,20 @@ class Mount:
     tmpfs: Tmpfs = field(default_factory=Tmpfs)
     #: Where the driver has its content, while a container uses it; empty before the first start.
     mountpoint: str = ""
+    #: Where the part that `subpath` names is outside, while the container runs.
+    part: str = ""
+    #: The image that is mounted and its topmost layer, as they were when the container was created.
+    image: str = ""
+    layer: str = ""
+
+
+@dataclass(frozen=True)
+class Device:
+    """A device of the machine that a container gets: its path, the path in the container, and of `rwm` what it may."""
+
+    source: str
+    destination: str
+    permissions: str = "rwm"
 
 
 @dataclass(frozen=True)
@@ -126,7 +151,8 @@ class HostConfig:
     network: str = ""
     auto_remove: bool = False
     read_only: bool = False
-    init: bool = False
+    #: Whether the program gets an init process as its parent; None where nothing was said.
+    init: bool | None = None
     mounts: tuple[Mount, ...] = ()
     binds: tuple[str, ...] = ()
     #: The driver of volumes that `binds` name and that are not there yet.
@@ -140,6 +166,36 @@ class HostConfig:
     console_size: tuple[int, int] = (0, 0)
     oom_score_adj: int = 0
     annotations: Mapping[str, str] = field(default_factory=dict)
+    #: Whose namespaces it has, as Docker says it: `host`, `private`, `container:<ID>`, …; empty is the default.
+    ipc: str = ""
+    pid: str = ""
+    uts: str = ""
+    cgroupns: str = ""
+    sysctls: Mapping[str, str] = field(default_factory=dict)
+    devices: tuple[Device, ...] = ()
+    #: Containers whose mounts it has too: `<name or ID>[:<mode>]`.
+    volumes_from: tuple[str, ...] = ()
+    #: Where the client wrote the ID. The engine only keeps it.
+    container_id_file: str = ""
+
+
+@dataclass(frozen=True)
+class ProbeResult:
+    """How one health check went. Times are nanoseconds since the epoch; `output` is the beginning of what it wrote."""
+
+    start: int
+    end: int
+    exit_code: int
+    output: str = ""
+
+
+@dataclass(frozen=True)
+class Health:
+    """What the health checks of a container found: `starting`, `healthy` or `unhealthy`, and the latest of them."""
+
+    status: str = "starting"
+    failing_streak: int = 0
+    log: tuple[ProbeResult, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -156,6 +212,8 @@ class State:
     #: A client asked it to stop, so it is not started again by its restart policy.
     stopped_by_user: bool = False
     restarts: int = 0
+    #: None for a container without health checks, or one that was never started.
+    health: Health | None = None
 
     @property
     def running(self) -> bool:
@@ -205,6 +263,14 @@ class WaitResult:
 
     status_code: int
     error: str = ""
+
+
+@dataclass(frozen=True)
+class ProcessList:
+    """A table of processes: the headings of its columns, and a row for each process."""
+
+    titles: tuple[str, ...]
+    processes: tuple[tuple[str, ...], ...]
 
 
 @dataclass(frozen=True)

@@ -5,13 +5,22 @@ from __future__ import annotations
 import os
 import posixpath
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from dataclasses import replace
+from pathlib import Path
 
-from transom.containers.model import Mount, MountKind
+from transom.containers.model import Container, Mount, MountKind
 from transom.containers.names import make_id
 from transom.errors import InvalidParameter
 
-__all__ = ["check_bind_source", "check_mount", "gather_mounts", "parse_bind"]
+__all__ = [
+    "check_bind_source",
+    "check_mount",
+    "check_propagation",
+    "gather_mounts",
+    "inherit_mounts",
+    "parse_bind",
+]
 
 _VOLUME_NAME = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9_.-]+\Z")
 _PROPAGATIONS = frozenset(("private", "rprivate", "shared", "rshared", "slave", "rslave"))
@@ -69,9 +78,12 @@ def check_mount(mount: Mount, text: str = "") -> Mount:
         raise InvalidParameter(f"{what}: invalid propagation: {mount.propagation}")
     if mount.kind is MountKind.BIND and not mount.source.startswith("/"):
         raise InvalidParameter(f"{what}: invalid mount path: '{mount.source}' mount path must be absolute")
-    values = dict(vars(mount))
-    values["destination"] = "/" + destination.lstrip("/")
-    return Mount(**values)
+    if mount.subpath:
+        if not mount.source:
+            raise InvalidParameter(f"{what}: must not set Subpath when using anonymous volumes")
+        if mount.subpath.startswith("/") or posixpath.normpath(mount.subpath).split("/")[0] == "..":
+            raise InvalidParameter(f"{what}: subpath must be a relative path within the volume")
+    return replace(mount, destination="/" + destination.lstrip("/"))
 
 
 def check_bind_source(mount: Mount) -> None:
@@ -80,19 +92,65 @@ def check_bind_source(mount: Mount) -> None:
         raise InvalidParameter(f'invalid mount config for type "bind": bind source path does not exist: {mount.source}')
 
 
-def gather_mounts(asked: Iterable[Mount], image_volumes: Iterable[str]) -> tuple[Mount, ...]:
-    """Return all mounts of a container: what was asked for, and an anonymous volume per path that the image declares.
+def check_propagation(mount: Mount) -> None:
+    """Raise `InvalidParameter` if what is bound has no mounts to share, and the container is to have them."""
+    wanted = mount.propagation.removeprefix("r")
+    if wanted not in ("shared", "slave"):
+        return
+    below, options = _mount_of(os.path.realpath(mount.source))
+    if not any(option.startswith(("shared:", *(("master:",) if wanted == "slave" else ()))) for option in options):
+        kind = "shared" if wanted == "shared" else "shared or slave"
+        raise InvalidParameter(f"path {mount.source} is mounted on {below} but it is not a {kind} mount")
 
-    Raises `InvalidParameter` for two mounts at one path.
+
+def _mount_of(path: str) -> tuple[str, list[str]]:
+    """Return where the mount that holds a path is, and its optional fields (proc_pid_mountinfo(5))."""
+    found, options = "/", list[str]()
+    for line in Path("/proc/self/mountinfo").read_text().splitlines():
+        fields = line.split(" ")
+        place = re.sub(r"\\([0-7]{3})", lambda code: chr(int(code[1], 8)), fields[4])
+        # Of two mounts at one place the later is on top.
+        if len(place) >= len(found) and (path == place or path.startswith(f"{place.rstrip('/')}/")):
+            found, options = place, fields[6 : fields.index("-")]
+    return found, options
+
+
+def inherit_mounts(specifications: Iterable[str], find: Callable[[str], Container]) -> list[Mount]:
+    """Return the mounts of other containers, which `--volumes-from NAME[:MODE]` asks for.
+
+    Raises `InvalidParameter` for a specification that cannot be, and what `find` raises.
+    """
+    mounts: dict[str, Mount] = {}
+    for text in specifications:
+        name, _, mode = text.partition(":")
+        if not name:
+            raise InvalidParameter("volumes-from specification cannot be an empty string")
+        words = mode.split(",") if mode else []
+        accesses = [word for word in words if word in ("ro", "rw")]
+        if len(accesses) > 1 or not set(words) <= {"ro", "rw", *_WITHOUT_EFFECT}:
+            raise InvalidParameter(f"invalid mode: {mode}")
+        for mount in find(name).mounts:
+            read_only = mount.read_only or "ro" in words
+            mounts[mount.destination] = replace(mount, read_only=read_only, copy=False, mode="", mountpoint="", part="")
+    return list(mounts.values())
+
+
+def gather_mounts(
+    asked: Iterable[Mount], image_volumes: Iterable[str], inherited: Iterable[Mount] = ()
+) -> tuple[Mount, ...]:
+    """Return all mounts of a container: what was asked for, what it has from others, and what the image declares.
+
+    What was asked for goes before what is inherited; a path that the image declares and nobody mentions is an anonymous
+    volume. Raises `InvalidParameter` for two mounts at one path.
     """
     mounts: dict[str, Mount] = {}
     for mount in asked:
         if mount.destination in mounts:
             raise InvalidParameter(f"Duplicate mount point: {mount.destination}")
         if mount.kind is MountKind.VOLUME and not mount.source:
-            values = {**vars(mount), "source": make_id(), "anonymous": True}
-            mount = Mount(**values)
+            mount = replace(mount, source=make_id(), anonymous=True)
         mounts[mount.destination] = mount
+    mounts = {**{mount.destination: mount for mount in inherited}, **mounts}
     for path in image_volumes:
         mount = check_mount(Mount(MountKind.VOLUME, path, make_id(), anonymous=True))
         mounts.setdefault(mount.destination, mount)

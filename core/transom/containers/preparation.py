@@ -7,17 +7,19 @@ import json
 import logging
 import os
 import shutil
-from collections.abc import Callable
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from transom.containers.logs import logged
 from transom.containers.model import Container, Mount, MountKind
-from transom.containers.mounts import check_bind_source
+from transom.containers.mounts import check_bind_source, check_propagation
+from transom.containers.namespaces import choose_namespaces, find_shared_memory
 from transom.containers.rootfs import make_directory
 from transom.containers.spec import Surroundings, build_spec
+from transom.containers.staging import SHARED_MEMORY, stage_part, stage_shared_memory, unstage
 from transom.drivers.base import Driver
 from transom.drivers.exec import ExecDriver
 from transom.drivers.network import Endpoint, Sandbox, SandboxKind
@@ -34,6 +36,8 @@ __all__ = ["Preparation"]
 
 log = logging.getLogger(__name__)
 
+#: In the shim's directory: what `staging` mounts.
+_STAGING = "mounts"
 #: The files that each container has of its own.
 _OWN_FILES = ("/etc/hostname", "/etc/hosts", "/etc/resolv.conf")
 
@@ -52,15 +56,15 @@ class Preparation:
         """
         with ExitStack() as undo:
             directory = self._shims.directory(container.id)
-            undo.callback(shutil.rmtree, directory, ignore_errors=True)
+            undo.callback(_remove_directory, directory)
             # It is the record of all that follows: the next engine looks here first.
-            shutil.rmtree(directory, ignore_errors=True)
+            _remove_directory(directory)
             (directory / "driver").mkdir(mode=0o700, parents=True)
             (directory / "execs").mkdir(mode=0o700)
             rootfs = self._engine.layers.mount(container.graphdriver, container.id)
             undo.callback(self._engine.layers.unmount, container.graphdriver, container.id)
-            undo.callback(self.release, container)
-            prepared = replace(container, mounts=self.locate(container))
+            undo.callback(self._release_mounts, container)
+            prepared = replace(container, mounts=tuple(self._locate(mount, container) for mount in container.mounts))
             undo.callback(self._disconnect, container)
             network = self._connect(container)
             _make_working_directory(rootfs, container.config.run.working_dir)
@@ -69,6 +73,8 @@ class Preparation:
                 cgroup=self._cgroup(container.id),
                 files=self._files(container),
                 private_network=network is SandboxKind.PRIVATE,
+                namespaces=choose_namespaces(container.host, self._engine.containers.get),
+                shared_memory=self._share_memory(container),
             )
             publish(directory / "config.json", json.dumps(build_spec(prepared, around)))
             publish(directory / "log.json", json.dumps(self._log_settings(prepared)))
@@ -80,9 +86,9 @@ class Preparation:
         """Take away what `make` made, in reverse. Harmless where something is gone already."""
         with ExitStack() as undo:
             # Each step is taken whatever the others raise, and the last error is raised.
-            undo.callback(shutil.rmtree, self._shims.directory(container.id), ignore_errors=True)
+            undo.callback(_remove_directory, self._shims.directory(container.id))
             undo.callback(self._engine.layers.unmount, container.graphdriver, container.id)
-            undo.callback(self.release, container)
+            undo.callback(self._release_mounts, container)
             undo.callback(self._disconnect, container)
 
     def adopt(self, container: Container) -> None:
@@ -91,6 +97,8 @@ class Preparation:
         for mount in container.mounts:
             if mount.kind is MountKind.VOLUME:
                 self._engine.volumes.mount(mount.source, container.id)
+            elif mount.kind is MountKind.IMAGE:
+                self._engine.layers.mount(container.graphdriver, mount.layer, container.id)
 
     def kill(self, container: Container) -> None:
         """End what is left of a container whose shim is gone."""
@@ -101,7 +109,7 @@ class Preparation:
     def discard(self, directory: Path) -> None:
         """Take away the shim's directory of a container that is not known, and end what is left of it."""
         Cgroup(self._cgroup(directory.name)).remove()
-        shutil.rmtree(directory, ignore_errors=True)
+        _remove_directory(directory)
 
     def directory(self, container: Container) -> Path:
         """Return the directory that lasts as long as the container: its log, and its own files in /etc."""
@@ -137,11 +145,24 @@ class Preparation:
         """Take away what all containers share, if none runs."""
         Cgroup(self._cgroup("")).remove_if_empty()
 
-    # Volumes and binds
+    # Volumes, images and binds
 
-    def locate(self, container: Container) -> tuple[Mount, ...]:
-        """Return a container's mounts, each with the place where its content is, until `release`."""
-        return tuple(self._locate(mount, container) for mount in container.mounts)
+    @contextmanager
+    def located(self, container: Container) -> Iterator[tuple[Mount, ...]]:
+        """Give a container's mounts, each with the place where its content is for the length of a `with` block.
+
+        A running container's have it for as long as that runs.
+        """
+        if container.state.running:
+            yield container.mounts
+            return
+        with ExitStack() as undo:
+            directory = self._shims.directory(container.id)
+            undo.callback(_remove_directory, directory)
+            # It is the record of all that follows, as for a start.
+            directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+            undo.callback(self._release_mounts, container)
+            yield tuple(self._locate(mount, container) for mount in container.mounts)
 
     def _locate(self, mount: Mount, container: Container) -> Mount:
         """Return a mount with the place where its content is."""
@@ -150,7 +171,10 @@ class Preparation:
         if mount.kind is MountKind.VOLUME:
             place = self._engine.volumes.mount(mount.source, container.id)
             self._record_volume("mount", mount, container)
-            return replace(mount, mountpoint=str(place))
+            return replace(mount, mountpoint=str(place), part=self._part(mount, place, container))
+        if mount.kind is MountKind.IMAGE:
+            place = self._engine.layers.mount(container.graphdriver, mount.layer, container.id)
+            return replace(mount, mountpoint=str(place), part=self._part(mount, place, container))
         check_bind_source(mount)
         if not os.path.lexists(mount.source):
             try:
@@ -159,21 +183,36 @@ class Preparation:
                 raise InvalidParameter(
                     f"error while creating mount source path '{mount.source}': {error.strerror}"
                 ) from error
+        check_propagation(mount)
         driver = self._engine.catalog.volume.get("bind")(self._engine.catalog.volume.root("bind"))
         return replace(mount, mountpoint=str(driver.mount(mount.source, container.id)))
 
-    def release(self, container: Container) -> None:
-        """Say that a container does not use its volumes any more."""
+    def _part(self, mount: Mount, place: Path, container: Container) -> str:
+        """Return where the part of a volume or an image is that is to be mounted, empty for all of it."""
+        return str(stage_part(self._staging(container), place, mount.subpath)) if mount.subpath else ""
+
+    def _share_memory(self, container: Container) -> Path | None:
+        """Return the /dev/shm that a container has with others, made if it is the first; None if it has its own."""
+        if container.host.ipc == "shareable":
+            return stage_shared_memory(self._staging(container), container.host.shm_size)
+        return find_shared_memory(
+            container.host,
+            self._engine.containers.get,
+            lambda donor: self._shims.directory(donor) / _STAGING / SHARED_MEMORY,
+        )
+
+    def _staging(self, container: Container) -> Path:
+        return self._shims.directory(container.id) / _STAGING
+
+    def _release_mounts(self, container: Container) -> None:
+        # Parts of volumes and images hold what they are parts of.
+        unstage(self._staging(container))
         for mount in container.mounts:
             if mount.kind is MountKind.VOLUME:
                 self._engine.volumes.unmount(mount.source, container.id)
                 self._record_volume("unmount", mount, container)
-
-    def forget(self, container: Container) -> None:
-        """Take back the use of volumes that an engine left which was killed while it looked at a container's files."""
-        for mount in container.mounts:
-            if mount.kind is MountKind.VOLUME:
-                self._engine.volumes.unmount(mount.source, container.id)
+            elif mount.kind is MountKind.IMAGE:
+                self._engine.layers.unmount(container.graphdriver, mount.layer, container.id)
 
     def _record_volume(self, action: str, mount: Mount, container: Container) -> None:
         attributes = {"driver": mount.driver, "container": container.id}
@@ -250,6 +289,12 @@ class Preparation:
 
     def _execdriver(self, name: str) -> type[ExecDriver]:
         return self._engine.catalog.exec.get(name)
+
+
+def _remove_directory(directory: Path) -> None:
+    """Remove a shim's directory with what is mounted in it."""
+    unstage(directory / _STAGING)
+    shutil.rmtree(directory, ignore_errors=True)
 
 
 def _make_working_directory(rootfs: Path, path: str) -> None:

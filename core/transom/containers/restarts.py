@@ -7,15 +7,32 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from transom.containers.model import Container, Status
+from transom.containers.model import Container, RestartPolicy, Status
+from transom.errors import InvalidParameter
 
-__all__ = ["Restarts"]
+__all__ = ["Restarts", "check_policy"]
+
+_POLICIES = ("", "no", "always", "unless-stopped", "on-failure")
 
 #: Seconds before the first restart; each further one waits twice as long, until a run has lasted.
 _FIRST_DELAY = 0.1
 _LONGEST_DELAY = 60.0
 #: Seconds that a container must run for its next restart to begin with the first delay again.
 _LASTING = 10.0
+
+
+def check_policy(policy: RestartPolicy) -> None:
+    """Raise `InvalidParameter` for a policy that there is not, or with retries that it does not have."""
+    if policy.name not in _POLICIES:
+        raise InvalidParameter(
+            f"invalid restart policy: unknown policy '{policy.name}'; use one of 'no', 'always', 'on-failure', or"
+            " 'unless-stopped'"
+        )
+    if policy.maximum_retries and policy.name != "on-failure":
+        hint = " and cannot be negative" if policy.maximum_retries < 0 else ""
+        raise InvalidParameter(f"invalid restart policy: maximum retry count can only be used with 'on-failure'{hint}")
+    if policy.maximum_retries < 0:
+        raise InvalidParameter("invalid restart policy: maximum retry count cannot be negative")
 
 
 class Restarts:

@@ -6,13 +6,16 @@ OCI runtime specification 1.1, config.md and config-linux.md; the defaults are D
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from transom.containers.model import Container, ExecConfig, Mount, MountKind
+from transom.containers.devices import Node, find_nodes
+from transom.containers.model import Container, ExecConfig, HostConfig, Mount, MountKind
+from transom.containers.namespaces import NAMESPACES
 from transom.containers.users import User, find_user
 from transom.runtime.capabilities import DEFAULT_CAPABILITIES
+from transom.runtime.init import INIT_ANNOTATION
 from transom.runtime.program import DEFAULT_PATH
 
 __all__ = [
@@ -43,27 +46,34 @@ MASKED_PATHS = (
 )
 #: What of the kernel's a container sees and cannot change.
 READ_ONLY_PATHS = ("/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger")
+#: What a network of its own is set to, as in Docker: ports below 1024 and pings are for everybody.
+_NETWORK_SYSCTLS = {"net.ipv4.ip_unprivileged_port_start": "0", "net.ipv4.ping_group_range": "0 2147483647"}
 #: What is made in a container's own layer for what every container mounts; it is not a change of the container's.
 PLACEHOLDERS = frozenset((b"dev", b"etc", b"etc/hostname", b"etc/hosts", b"etc/resolv.conf", b"proc", b"sys"))
-_NAMESPACES = ("mount", "pid", "ipc", "uts", "cgroup")
 
 
 @dataclass(frozen=True)
 class Surroundings:
-    """What a container gets from the machine: where its root and its own files are, its cgroup, its network.
+    """What a container gets from the machine: where its root and its own files are, its cgroup, its namespaces.
 
     `files` are bind-mounted: path in the container → path outside. `private_network` says whether it gets a network
-    namespace of its own.
+    namespace of its own, `namespaces` which others it has (`choose_namespaces`), and `shared_memory` is the /dev/shm
+    that it has with others, if it does.
     """
 
     rootfs: Path
     cgroup: str
     files: Mapping[str, Path]
     private_network: bool
+    namespaces: Mapping[str, str] = field(default_factory=lambda: dict.fromkeys(NAMESPACES, ""))
+    shared_memory: Path | None = None
 
 
 def build_spec(container: Container, around: Surroundings) -> dict[str, Any]:
-    """Return the config.json of a container. Raises `InvalidParameter` for a user that the image does not have."""
+    """Return the config.json of a container.
+
+    Raises `InvalidParameter` for a user that the image does not have, and a device that the machine does not have.
+    """
     run = container.config.run
     user = find_user(around.rootfs, run.user, container.host.group_add)
     process = _process(
@@ -85,25 +95,51 @@ def build_spec(container: Container, around: Surroundings) -> dict[str, Any]:
         ]
     if container.host.oom_score_adj:
         process["oomScoreAdj"] = container.host.oom_score_adj
-    namespaces = [{"type": kind} for kind in _NAMESPACES]
+    namespaces = [{"type": kind, "path": path} if path else {"type": kind} for kind, path in around.namespaces.items()]
     if around.private_network:
         namespaces.append({"type": "network"})
+    nodes = [node for device in container.host.devices for node in find_nodes(device)]
+    named = around.namespaces.get("uts") == ""
     return {
         "ociVersion": "1.1.0",
         "process": process,
         "root": {"path": str(around.rootfs), "readonly": container.host.read_only},
-        "hostname": container.config.hostname,
-        "domainname": container.config.domainname,
+        "hostname": container.config.hostname if named else "",
+        "domainname": container.config.domainname if named else "",
         "mounts": _mounts(container, around),
-        "annotations": dict(container.host.annotations),
+        "annotations": _annotations(container.host),
         "linux": {
             "cgroupsPath": around.cgroup,
             "namespaces": namespaces,
+            "sysctl": {**(_NETWORK_SYSCTLS if around.private_network else {}), **container.host.sysctls},
+            "devices": [_device(node) for node in nodes],
+            "resources": {"devices": [_device_rule(node) for node in nodes]},
             "maskedPaths": list(MASKED_PATHS),
             "readonlyPaths": list(READ_ONLY_PATHS),
             "rootfsPropagation": _root_propagation(container.mounts),
         },
     }
+
+
+def _annotations(host: HostConfig) -> dict[str, str]:
+    """Return the annotations; our own exec drivers find there that the program gets an init as its parent."""
+    return {**host.annotations, **({INIT_ANNOTATION: "true"} if host.init else {})}
+
+
+def _device(node: Node) -> dict[str, Any]:
+    return {
+        "path": node.path,
+        "type": node.kind,
+        "major": node.major,
+        "minor": node.minor,
+        "fileMode": node.mode,
+        "uid": node.uid,
+        "gid": node.gid,
+    }
+
+
+def _device_rule(node: Node) -> dict[str, Any]:
+    return {"allow": True, "type": node.kind, "major": node.major, "minor": node.minor, "access": node.access}
 
 
 def exec_process(container: Container, config: ExecConfig, root: Path) -> dict[str, Any]:
@@ -178,6 +214,15 @@ def _process(
 def _mounts(container: Container, around: Surroundings) -> list[dict[str, Any]]:
     """Return all mounts, outer ones first; what was asked for takes the place of a default at the same path."""
     mounts = {item["destination"]: item for item in _default_mounts(container.host.shm_size)}
+    if container.host.ipc == "none":
+        del mounts["/dev/shm"]
+    elif around.shared_memory is not None:
+        mounts["/dev/shm"] = {
+            "destination": "/dev/shm",
+            "type": "bind",
+            "source": str(around.shared_memory),
+            "options": ["rbind", "rprivate", "nosuid", "noexec", "nodev"],
+        }
     mounts |= {path: _file(path, source) for path, source in around.files.items()}
     for mount in container.mounts:
         mounts[mount.destination] = _mount(mount)
@@ -243,15 +288,14 @@ def _mount(mount: Mount) -> dict[str, Any]:
             "source": "tmpfs",
             "options": [*options, *(["ro"] if mount.read_only else [])],
         }
+    access = "rw"
+    if mount.read_only:
+        access = "rro" if mount.recursive and not mount.writable_below else "ro"
     return {
         "destination": mount.destination,
         "type": "bind",
-        "source": mount.mountpoint,
-        "options": [
-            "rbind" if mount.recursive else "bind",
-            "ro" if mount.read_only else "rw",
-            mount.propagation or "rprivate",
-        ],
+        "source": mount.part or mount.mountpoint,
+        "options": ["rbind" if mount.recursive else "bind", access, mount.propagation or "rprivate"],
     }
 
 

@@ -6,6 +6,7 @@ import builtins
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 
 from transom import records
 from transom.containers.model import Container, MountKind
@@ -68,6 +69,9 @@ class ContainerStore:
                         if not volume.data["ready"]:
                             raise Conflict(f"the volume {mount.source} is being removed: try again")
                         self._db.link(node, "uses", volume)
+                    elif mount.kind is MountKind.IMAGE:
+                        self._db.link(node, "uses", self._db.need("image", mount.image))
+                        self._db.link(node, "uses", self._db.need("snapshot", f"{container.graphdriver}/{mount.layer}"))
             self._remember(container)
 
     def replace(self, container: Container) -> None:
@@ -77,6 +81,21 @@ class ContainerStore:
                 raise NotFound(f"No such container: {container.id}")
             self._db.put("container", container.id, records.dump(container), root=True)
             self._containers[container.id] = container
+
+    def rename(self, container: Container, name: str) -> Container:
+        """Give a container another name, and return it. Raises `Conflict` for a name in use, `NotFound`."""
+        renamed = replace(container, name=name)
+        with self._lock:
+            if container.id not in self._containers:
+                raise NotFound(f"No such container: {container.id}")
+            self._raise_if_taken(name)
+            with self._db.transaction():
+                self._db.remove("name", container.name)
+                node = self._db.put("container", container.id, records.dump(renamed), root=True)
+                self._db.link(node, "name", self._db.put("name", name))
+            del self._names[container.name]
+            self._remember(renamed)
+        return renamed
 
     def remove(self, container: Container) -> None:
         """Forget a container."""

@@ -29,6 +29,7 @@ from transom.containers.model import Container, State, Status, WaitResult
 from transom.containers.preparation import Preparation
 from transom.containers.restarts import Restarts
 from transom.containers.signals import parse_signal
+from transom.containers.states import check_running
 from transom.containers.views import Views
 from transom.containers.waiters import Waiters
 from transom.errors import Conflict, NotFound, NotModified, StartFailed, TransomError
@@ -96,8 +97,28 @@ class Supervisor:
         ended = self.wait(container.id, "not-running") if signal == parse_signal("KILL") else None
         self.shims.request(container.id, "signal", signal=signal)
         self.record(container, "kill", {"signal": str(signal)})
+        self._let_hear(container, signal)
         if ended is not None:
             _ends_within(ended, _KILL_TIMEOUT)
+
+    def pause(self, name: str) -> None:
+        """Stop all processes of a container where they are. Raises `Conflict` if it does not run or is paused."""
+        with self._store.locked(name) as container:
+            check_running(container)
+            if container.state.status is Status.PAUSED:
+                raise Conflict(f"container {container.id} is already paused")
+            self.shims.request(container.id, "pause")
+            self._change(container.with_state(status=Status.PAUSED))
+            self.record(container, "pause")
+
+    def unpause(self, name: str) -> None:
+        """Let the processes of a paused container go on. Raises `Conflict` if it is not paused."""
+        with self._store.locked(name) as container:
+            if container.state.status is not Status.PAUSED:
+                raise Conflict(f"Container {container.id} is not paused")
+            self.shims.request(container.id, "resume")
+            self._change(container.with_state(status=Status.RUNNING))
+            self.record(container, "unpause")
 
     def stop(self, name: str, timeout: int | None = None, signal: str = "") -> None:
         """Ask a container to end, and kill it after `timeout` seconds (-1: never). Raises `NotModified`."""
@@ -148,12 +169,9 @@ class Supervisor:
         """Delete a container with its layer and log. Raises `Conflict` if it runs, unless `force`."""
         container = self._store.get(name)
         try:
-            while not self._remove_unless_running(container.id, force=force, volumes=volumes):
+            while (running := self._remove_unless_running(container.id, force=force, volumes=volumes)) is not None:
                 if not force:
-                    raise Conflict(
-                        f'cannot remove container "{name}": container is running: stop the container before removing'
-                        " or force remove"
-                    )
+                    raise Conflict(f'cannot remove container "{name}": {_why_not_removed(running)}')
                 ended = self.wait(container.id, "not-running")
                 self._set_stopped_by_user(container.id)
                 self._signal(container, parse_signal("KILL"))
@@ -163,13 +181,14 @@ class Supervisor:
             if not container.host.auto_remove:
                 raise
 
-    def _remove_unless_running(self, container_id: str, *, force: bool, volumes: bool) -> bool:
+    def _remove_unless_running(self, container_id: str, *, force: bool, volumes: bool) -> Container | None:
+        """Remove a container and return None, or return it as it is if it runs."""
         with self._engine.db.freeing(), self._store.locked(container_id) as container:
             if container.state.running or (container.state.status is Status.RESTARTING and not force):
-                return False
+                return container
             self._restarts.forget(container_id)
             self._remove(container, volumes=volumes)
-            return True
+            return None
 
     def record(self, container: Container, action: str, attributes: Mapping[str, str] | None = None) -> None:
         """Record an event of a container, with the attributes that every one has."""
@@ -326,7 +345,6 @@ class Supervisor:
         self._change(removing)
         self.attachments.drop(container.id)
         self.views.end(container.id)
-        self._preparation.forget(container)
         self._engine.layers.remove(container.graphdriver, container.id)
         shutil.rmtree(self._preparation.directory(container), ignore_errors=True)
         self._store.remove(container)
@@ -355,6 +373,17 @@ class Supervisor:
         except Conflict:
             # It ended by itself just now.
             return
+        self._let_hear(container, number)
+
+    def _let_hear(self, container: Container, signal: int) -> None:
+        """Let a paused container go on that was sent a signal to end; only KILL ends it where it is."""
+        asked = container.config.run.stop_signal
+        if signal != parse_signal("KILL") and (not asked or signal == parse_signal(asked)):
+            try:
+                self.unpause(container.id)
+            except (Conflict, NotFound):
+                # It was not paused, or ended without hearing it.
+                return
 
     def _stop_signal(self, container: Container) -> int:
         return parse_signal(container.config.run.stop_signal or "TERM")
@@ -386,12 +415,13 @@ class Supervisor:
             status = read_exit(directory)
             if alive and status is None and (directory / "pid").exists():
                 adopted = container
+                paused = (directory / "paused").exists()
                 if not container.state.running:
                     adopted = container.with_state(status=Status.RUNNING, started=time.time_ns(), exit_code=0, error="")
                 pid = int((directory / "pid").read_text())
                 self._preparation.adopt(adopted)
                 self.execs.adopt(container.id)
-                self._change(adopted.with_state(pid=pid))
+                self._change(adopted.with_state(pid=pid, status=Status.PAUSED if paused else Status.RUNNING))
                 return
             self._preparation.kill(container)
             if container.state.running:
@@ -422,6 +452,13 @@ def read_exit(directory: Path) -> Message | None:
     except FileNotFoundError:
         return None
     return status
+
+
+def _why_not_removed(container: Container) -> str:
+    status = container.state.status
+    if status is Status.PAUSED:
+        return "container is paused and must be unpaused first"
+    return f"container is {status.value}: stop the container before removing or force remove"
 
 
 def _ends_within(ended: Future[WaitResult], seconds: float | None) -> bool:

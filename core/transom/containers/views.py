@@ -53,13 +53,11 @@ class Views:
         Raises `NotFound`, and `Conflict` if it is being removed or its mounts cannot be mounted.
         """
         with ExitStack() as stack:
-            with self._engine.containers.locked(name) as container, ExitStack() as until_mounted:
+            with self._engine.containers.locked(name) as container:
                 root = self._enter(stack, job, container)
-                if not container.state.running:
-                    # The view's own mounts keep the volumes' content there.
-                    until_mounted.callback(self._preparation.release, container)
-                mounts = self._preparation.locate(container)
-                view = stack.enter_context(View(root, view_mounts(mounts, self._preparation.files(container))))
+                # The view's own mounts keep the volumes' content there.
+                with self._preparation.located(container) as mounts:
+                    view = stack.enter_context(View(root, view_mounts(mounts, self._preparation.files(container))))
             yield container, view
 
     def end(self, container_id: str) -> None:

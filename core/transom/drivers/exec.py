@@ -16,14 +16,15 @@ absolute.
 from __future__ import annotations
 
 from abc import abstractmethod
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar
 
 from transom.drivers.base import Driver
 from transom.errors import Unsupported
 
-__all__ = ["ExecDriver", "Spawned", "Stdio"]
+__all__ = ["Counters", "ExecDriver", "IoCounter", "Spawned", "Stdio"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +44,44 @@ class Spawned:
     terminal: int | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class IoCounter:
+    """How often and how much a container has read or written on one block device; `operation` is `read` or `write`."""
+
+    major: int
+    minor: int
+    operation: str
+    bytes: int
+    operations: int
+
+
+@dataclass(frozen=True, slots=True)
+class Counters:
+    """What a container has used since its start. Times are in nanoseconds, memory in bytes; None is not counted.
+
+    `cpu_per_processor` is empty where only the sum is counted. `memory_details` has the kernel's own names of the
+    kinds of memory (`memory.stat`), which differ between the versions of control groups. `oom_kills` is how many
+    processes the kernel killed for want of memory.
+    """
+
+    cpu: int = 0
+    cpu_user: int = 0
+    cpu_system: int = 0
+    cpu_per_processor: tuple[int, ...] = ()
+    periods: int = 0
+    throttled_periods: int = 0
+    throttled_time: int = 0
+    memory: int | None = None
+    memory_limit: int | None = None
+    memory_peak: int | None = None
+    memory_failures: int | None = None
+    memory_details: Mapping[str, int] = field(default_factory=dict)
+    oom_kills: int = 0
+    processes: int | None = None
+    processes_limit: int | None = None
+    io: tuple[IoCounter, ...] = ()
+
+
 class ExecDriver(Driver):
     """Runs one container. Only `create`, `start`, `exec`, `kill` and `delete` must be written.
 
@@ -52,6 +91,9 @@ class ExecDriver(Driver):
 
     #: What it isolates, by the names that config.json has for namespaces.
     namespaces: ClassVar[frozenset[str]] = frozenset()
+
+    #: Whether it gives a program an init as its parent where config.json has the annotation `transom.init`.
+    inits: ClassVar[bool] = False
 
     def __init__(self, container: str, bundle: Path, state: Path) -> None:
         self.container = container
@@ -80,7 +122,7 @@ class ExecDriver(Driver):
 
     @abstractmethod
     def kill(self, signal: int) -> None:
-        """Send a signal to the container's init. Harmless if it has ended."""
+        """Send a signal to the container's init, which SIGKILL ends even while paused. Harmless if it has ended."""
 
     @abstractmethod
     def delete(self) -> None:
@@ -98,6 +140,10 @@ class ExecDriver(Driver):
         """Change the limits of a running container; `resources` has the shape of `linux.resources`."""
         raise Unsupported(f"the exec driver {self.name} cannot change the resources of containers")
 
-    def stats(self) -> dict[str, Any]:
-        """Return counters of the container's use of resources, in the shape of cgroup v2's files."""
+    def processes(self) -> list[int]:
+        """Return the IDs of the container's processes, as the shim sees them."""
+        raise Unsupported(f"the exec driver {self.name} does not know the processes of containers")
+
+    def stats(self) -> Counters:
+        """Return what the running container has used."""
         raise Unsupported(f"the exec driver {self.name} does not measure containers")

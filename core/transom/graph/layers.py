@@ -44,7 +44,7 @@ _CHUNK: Final = 1 << 20
 @dataclass(slots=True)
 class _Mount:
     path: Path
-    users: int = 1
+    users: list[str]
 
 
 class LayerStore:
@@ -219,30 +219,33 @@ class LayerStore:
                 raise
         return container
 
-    def mount(self, driver: str, layer: str) -> Path:
+    def mount(self, driver: str, layer: str, user: str = "") -> Path:
         """Make a layer visible for one more user and return its root; an image's layer is read-only.
 
-        After a restart of the engine call it once for every container that still runs. Raises `NotFound`.
+        A user that has a name counts once. After a restart of the engine call it once for every container that still
+        runs. Raises `NotFound`.
         """
         name = _name(driver, layer)
         with self._locks.hold(name):
             mount = self._mounts.get(name)
-            if mount is not None:
-                mount.users += 1
-                return mount.path
-            snapshot = self._snapshots.get(driver, layer)
-            path = self.driver(driver).mount(layer, read_only=not snapshot.writable)
-            self._mounts[name] = _Mount(path)
-            return path
+            if mount is None:
+                snapshot = self._snapshots.get(driver, layer)
+                path = self.driver(driver).mount(layer, read_only=not snapshot.writable)
+                mount = self._mounts[name] = _Mount(path, [])
+            if not user or user not in mount.users:
+                mount.users.append(user)
+            return mount.path
 
-    def unmount(self, driver: str, layer: str) -> None:
-        """Undo one `mount`; the driver unmounts when the last user has gone."""
+    def unmount(self, driver: str, layer: str, user: str = "") -> None:
+        """Undo one `mount`; the driver unmounts when the last user has gone. Harmless for a name that did not mount."""
         name = _name(driver, layer)
         with self._locks.hold(name):
             mount = self._mounts.get(name)
-            if mount is not None and mount.users > 1:
-                mount.users -= 1
-                return
+            if mount is not None:
+                if user in mount.users:
+                    mount.users.remove(user)
+                if mount.users:
+                    return
             self.driver(driver).unmount(layer)
             self._mounts.pop(name, None)
 

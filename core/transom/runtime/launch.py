@@ -46,6 +46,10 @@ class Gate:
         if self._connection.recv(len(_GO)) != _GO:
             os._exit(1)  # the shim is gone
 
+    def close(self) -> None:
+        """Leave the hand-over to a child, which has this end too."""
+        self._connection.close()
+
     def fail(self, error: BaseException) -> None:
         """Report an error."""
         code = error.exit_code if isinstance(error, StartFailed) else 128

@@ -10,18 +10,20 @@ import array
 import fcntl
 import json
 import os
-import signal
 import termios
 import time
 from abc import abstractmethod
 from collections.abc import Callable, Mapping
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
+from signal import SIGKILL
 from typing import Any
 
-from transom.drivers.exec import ExecDriver, Spawned, Stdio
+from transom.drivers.exec import Counters, ExecDriver, Spawned, Stdio
 from transom.errors import DriverUnavailable, StartFailed, Unsupported
+from transom.runtime.accounting import count
 from transom.runtime.cgroups import Cgroup
+from transom.runtime.init import INIT_ANNOTATION, execute_under_init
 from transom.runtime.launch import Gate, Launch
 from transom.runtime.program import execute, open_terminal, take_stdio, take_terminal
 from transom.runtime.rootfs import Rootfs
@@ -49,14 +51,26 @@ def kill_children() -> None:
 
     They stay to be waited for. It serves where there is no control group.
     """
-    while alive := [child for child in _children() if not _is_zombie(child)]:
+    while alive := [child for child in _children(os.getpid()) if not _is_zombie(child)]:
         for child in alive:
-            os.kill(child, signal.SIGKILL)
+            os.kill(child, SIGKILL)
         time.sleep(0.001)
 
 
-def _children() -> list[int]:
-    with open(f"/proc/self/task/{os.getpid()}/children") as file:
+def descendants(process: int) -> list[int]:
+    """Return a process and all that descend from it."""
+    found = [process]
+    for parent in found:
+        try:
+            found += _children(parent)
+        except FileNotFoundError:
+            # It has ended meanwhile.
+            continue
+    return found
+
+
+def _children(process: int) -> list[int]:
+    with open(f"/proc/{process}/task/{process}/children") as file:
         return [int(child) for child in file.read().split()]
 
 
@@ -67,6 +81,8 @@ def _is_zombie(child: int) -> bool:
 
 class NativeDriver(ExecDriver):
     """The common part. The methods that start with `child_` run in the new process."""
+
+    inits = True
 
     def __init__(self, container: str, bundle: Path, state: Path) -> None:
         super().__init__(container, bundle, state)
@@ -79,6 +95,10 @@ class NativeDriver(ExecDriver):
     def birth_namespaces(self) -> int:
         """Return the namespaces (CLONE_NEW*) that the init is born into."""
 
+    def birth(self) -> AbstractContextManager[None]:
+        """Make the init a child of the `with` block's namespaces, where it joins one that it can only be born into."""
+        return nullcontext()
+
     @abstractmethod
     def child_isolate(self) -> None:
         """Do what is left of isolating the init, before its file system is built."""
@@ -86,6 +106,9 @@ class NativeDriver(ExecDriver):
     @abstractmethod
     def child_enter_root(self, rootfs: Rootfs) -> None:
         """Make the finished file system the init's root."""
+
+    def child_released(self) -> None:
+        """Do what can only be done when the shim has put the init where it belongs, before its program."""
 
     @abstractmethod
     def joining(self) -> AbstractContextManager[Callable[[], None]]:
@@ -95,9 +118,12 @@ class NativeDriver(ExecDriver):
         """Make the container's init and let it build the container."""
         birthplace = self._cgroup.create()
         try:
-            self._launch = Launch(
-                lambda gate: self._build(gate, stdio), namespaces=self.birth_namespaces(), cgroup=birthplace
-            )
+            with self.birth():
+                self._launch = Launch(
+                    lambda gate: self._build(gate, stdio), namespaces=self.birth_namespaces(), cgroup=birthplace
+                )
+            # Moving it takes the kernel a while, in which it builds its file system.
+            self._take(self._launch)
             terminal = self._launch.wait_ready()
         except BaseException:
             self._launch = None
@@ -125,6 +151,7 @@ class NativeDriver(ExecDriver):
         finally:
             if birthplace is not None:
                 os.close(birthplace)
+        self._take(launch)
         terminal = launch.wait_ready()
         try:
             launch.release()
@@ -140,7 +167,9 @@ class NativeDriver(ExecDriver):
             try:
                 os.kill(self.pid, signal)
             except ProcessLookupError:
-                pass
+                return
+            if signal == SIGKILL:
+                self._cgroup.let_die()
 
     def delete(self) -> None:
         """Kill what is left in the control group and take it away; namespaces go with their last process."""
@@ -151,6 +180,14 @@ class NativeDriver(ExecDriver):
             kill_children()
         self._cgroup.remove()
 
+    def processes(self) -> list[int]:
+        """Return what is in the control group, or without one all that descends from the init."""
+        return self._cgroup.processes() if self._cgroup.directory is not None else descendants(self.pid)
+
+    def stats(self) -> Counters:
+        """Return what the control group's controllers have counted."""
+        return count(self._cgroup)
+
     def pause(self) -> None:
         """Freeze the control group."""
         self._freeze(True)
@@ -159,6 +196,18 @@ class NativeDriver(ExecDriver):
         """Thaw the control group."""
         self._freeze(False)
 
+    @property
+    def moves(self) -> bool:
+        """Whether the init is put into some of its control groups only while it builds the container."""
+        return self._cgroup.moves
+
+    def _take(self, launch: Launch) -> None:
+        try:
+            self._cgroup.take(launch.pid)
+        except BaseException:
+            launch.abandon()
+            raise
+
     def _freeze(self, frozen: bool) -> None:
         if not self._cgroup.freeze(frozen):
             raise Unsupported("this machine has no control group hierarchy that freezes processes")
@@ -166,9 +215,10 @@ class NativeDriver(ExecDriver):
     def _build(self, gate: Gate, stdio: Stdio) -> None:
         process = self.config["process"]
         os.setsid()
-        processes.set_parent_death_signal(signal.SIGKILL)
-        self._cgroup.join()
+        processes.set_parent_death_signal(SIGKILL)
         self.child_isolate()
+        for name, value in self.config["linux"].get("sysctl", {}).items():
+            _set_sysctl(name, value)
         rootfs = Rootfs(self.config)
         rootfs.build()
         controlling = None
@@ -182,11 +232,13 @@ class NativeDriver(ExecDriver):
         rootfs.protect()
         self.child_enter_root(rootfs)
         gate.ready(controlling)
+        self.child_released()
         gate.close_others()
+        if self.config.get("annotations", {}).get(INIT_ANNOTATION) == "true":
+            execute_under_init(process, gate.close)
         execute(process)
 
     def _join(self, gate: Gate, enter: Callable[[], None], process: Mapping[str, Any], stdio: Stdio) -> None:
-        self._cgroup.join()
         enter()
         os.setsid()
         controlling = None
@@ -199,6 +251,19 @@ class NativeDriver(ExecDriver):
         gate.ready(controlling)
         gate.close_others()
         execute(process)
+
+
+def _set_sysctl(name: str, value: str) -> None:
+    """Set a parameter of the kernel in this process's namespaces (proc_sys(5))."""
+    # As in sysctl(8), a slash stands for a dot in the name of an interface.
+    path = name.translate(str.maketrans("./", "/."))
+    try:
+        with open(f"/proc/sys/{path}", "w") as file:
+            file.write(value)
+    except OSError as error:
+        raise StartFailed(
+            f'unable to start container process: cannot set the sysctl "{name}" to "{value}": {error.strerror}'
+        ) from error
 
 
 def _set_size(terminal: int, size: Mapping[str, int] | None) -> None:

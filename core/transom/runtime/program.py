@@ -19,7 +19,16 @@ from transom.errors import StartFailed
 from transom.runtime.capabilities import last_capability, mask
 from transom.runtime.syscalls import processes
 
-__all__ = ["DEFAULT_PATH", "execute", "open_terminal", "take_stdio", "take_terminal"]
+__all__ = [
+    "DEFAULT_PATH",
+    "become_user",
+    "execute",
+    "exit_code_of",
+    "open_terminal",
+    "run_program",
+    "take_stdio",
+    "take_terminal",
+]
 
 DEFAULT_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 _TIOCGPTPEER = 0x5441
@@ -47,9 +56,22 @@ def take_stdio(stdio: Stdio) -> None:
         os.dup2(descriptor, number)
 
 
+def exit_code_of(status: int) -> int:
+    """Return a wait status as a shell's exit code: 128 and the signal's number for a killed process."""
+    return os.WEXITSTATUS(status) if os.WIFEXITED(status) else 128 + os.WTERMSIG(status)
+
+
 def execute(process: Mapping[str, Any]) -> None:
     """Become the user's program. Does not return; raises `StartFailed`."""
-    environment = dict(item.split("=", 1) for item in process.get("env", ()) if "=" in item)
+    become_user(process)
+    run_program(process)
+
+
+def become_user(process: Mapping[str, Any]) -> None:
+    """Take on what a process has besides its program: directory, limits, user and capabilities.
+
+    Raises `StartFailed`.
+    """
     _enter(process["cwd"])
     for limit in process.get("rlimits", ()):
         _limit(limit["type"], limit["soft"], limit["hard"])
@@ -57,10 +79,16 @@ def execute(process: Mapping[str, Any]) -> None:
         with open("/proc/self/oom_score_adj", "w") as file:
             file.write(str(process["oomScoreAdj"]))
     _become(process["user"], process.get("capabilities", {}))
-    # Cleared by the change of user (prctl(2)).
+    # The change of user cleared it (prctl(2)).
     processes.set_parent_death_signal(signal.SIGKILL)
     if process.get("noNewPrivileges"):
         processes.set_no_new_privileges()
+
+
+def run_program(process: Mapping[str, Any]) -> None:
+    """Execute the program. Does not return; raises `StartFailed`."""
+    environment = dict(item.split("=", 1) for item in process.get("env", ()) if "=" in item)
+    processes.set_parent_death_signal(signal.SIGKILL)
     _reset_signals()
     program = _find(process["args"][0], environment.get("PATH", DEFAULT_PATH))
     try:

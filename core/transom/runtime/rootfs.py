@@ -118,6 +118,8 @@ class Rootfs:
         for item in self._config.get("mounts", ()):
             self._mount(item)
         self._make_devices()
+        for device in self._linux.get("devices", ()):
+            self._make_device(device)
 
     def open(self, path: str, flags: int = os.O_PATH) -> int:
         """Open a path of the container."""
@@ -220,14 +222,18 @@ class Rootfs:
         options = item.get("options", ())
         source = item["source"]
         recursive = "bind" not in options
-        attributes, propagation = 0, MS_PRIVATE
+        attributes, attributes_below, propagation = 0, 0, MS_PRIVATE
         for option in options:
             attributes |= _ATTRIBUTES.get(option, 0)
+            # Those that start with r are for everything below, too.
+            attributes_below |= _ATTRIBUTES.get(option[1:], 0) if option.startswith("r") else 0
             propagation = _PROPAGATION.get(option, propagation)
         tree = open_tree(source, recursive=recursive)
         try:
             with self._target(item["destination"], directory=os.path.isdir(source)) as target:
-                mount_setattr(tree, set=attributes, recursive=recursive)
+                mount_setattr(tree, set=attributes)
+                if attributes_below:
+                    mount_setattr(tree, set=attributes_below, recursive=True)
                 move_mount(tree, target)
             mount_setattr(tree, propagation=propagation, recursive=recursive)
         finally:
@@ -291,6 +297,29 @@ class Rootfs:
         for name, value in _LINKS.items():
             os.symlink(value, name, dir_fd=dev)
         os.close(dev)
+
+    def _make_device(self, device: Mapping[str, Any]) -> None:
+        """Make a device that config.json asks for (config-linux.md, "Devices"); one that is there already is right."""
+        path: str = device["path"]
+        parent, _, name = path.rstrip("/").rpartition("/")
+        number = os.makedev(device["major"], device["minor"])
+        kind = stat.S_IFBLK if device["type"] == "b" else stat.S_IFCHR
+        directory = self._open_or_make(parent or "/", True)
+        try:
+            try:
+                os.mknod(name, kind | 0o600, number, dir_fd=directory)
+            except FileExistsError:
+                found = os.stat(name, dir_fd=directory, follow_symlinks=False)
+                if stat.S_IFMT(found.st_mode) != kind or found.st_rdev != number:
+                    raise
+            os.chown(name, device.get("uid", 0), device.get("gid", 0), dir_fd=directory, follow_symlinks=False)
+            os.chmod(name, device.get("fileMode", 0o666), dir_fd=directory)
+        except OSError as error:
+            raise StartFailed(
+                f'unable to start container process: cannot make the device "{path}": {error.strerror}'
+            ) from error
+        finally:
+            os.close(directory)
 
     # Targets
 

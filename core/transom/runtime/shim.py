@@ -12,8 +12,9 @@ It is forked from the spawner with the message that the daemon sent there:
     stdin_once   whether its stdin is closed when the first attached client's input ends
 
 Files that it keeps in its directory: `control.sock` (channels), `pid` (the init's process ID, from the moment that the
-container runs), `exit` (the exit status, from the moment that it and the whole log are on disk), `execs/<id>` and
-`execs/<id>.exit`, `driver/` (the exec driver's notes). All are written by rename.
+container runs), `paused` (empty, while the container is paused), `exit` (the exit status, from the moment that it and
+the whole log are on disk), `execs/<id>` and `execs/<id>.exit`, `driver/` (the exec driver's notes). All are written by
+rename.
 
 A request on a channel has `op` and `number`; its answer has the same number, and `error` with `exit_code` if it failed:
 
@@ -23,7 +24,9 @@ A request on a channel has `op` and `number`; its answer has the same number, an
              and for a client what attach has, with its connection
     resize   height, width, exec (its ID, or empty for the container)
     signal   signal
-    pause, resume, update (resources), stats
+    pause, resume, update (resources)
+    processes                           → {"processes": […]}
+    stats                               → {"counters": the driver's `Counters`, "network": counters by interface}
 
 Without being asked it sends {"event": "exit", "status": …} and {"event": "exec", "exec": …, "exit_code": …}.
 """
@@ -37,18 +40,21 @@ import select
 import signal
 import time
 import traceback
+from dataclasses import asdict
 from pathlib import Path
 
 from transom.drivers.exec import ExecDriver
 from transom.errors import Conflict, NotFound, TransomError
+from transom.runtime.accounting import interfaces
 from transom.runtime.channel import Channel, Message, listen
 from transom.runtime.classes import find_class
 from transom.runtime.container_log import ContainerLog
+from transom.runtime.program import exit_code_of
 from transom.runtime.session import Session
 from transom.runtime.streams import Loop
 from transom.runtime.syscalls.processes import set_child_subreaper, set_name, set_undumpable
 
-__all__ = ["exit_code_of", "main", "publish"]
+__all__ = ["main", "publish"]
 
 
 def main(message: Message, channel: Channel) -> None:
@@ -67,11 +73,6 @@ def publish(path: Path, content: str) -> None:
     with open(temporary, "w") as file:
         file.write(content)
     os.rename(temporary, path)
-
-
-def exit_code_of(status: int) -> int:
-    """Return a wait status as a shell's exit code: 128 and the signal's number for a killed process."""
-    return os.WEXITSTATUS(status) if os.WIFEXITED(status) else 128 + os.WTERMSIG(status)
 
 
 class Shim:
@@ -101,6 +102,7 @@ class Shim:
         self._status: int | None = None
         self._finishing = False
         self._over = False
+        self._paused = False
         self._execs: dict[str, Session] = {}
         self._exec_pids: dict[int, str] = {}
         self._connect(channel)
@@ -212,8 +214,10 @@ class Shim:
         self._init.attach(descriptors.pop(), message, base64.b64decode(message["leftover"]))
 
     def _do_exec(self, message: Message, descriptors: list[int]) -> Message:
-        if not self._pid or self._status is not None:
-            raise Conflict("the container is not running")
+        self._check_running()
+        if self._paused:
+            # It would be born frozen, and the shim wait for it.
+            raise Conflict("the container is paused, unpause the container before exec")
         name: str = message["exec"]
         process = json.loads((self._directory / "execs" / name).read_bytes())["process"]
         self._forget_ended_execs()
@@ -257,16 +261,31 @@ class Shim:
         self._driver.kill(message["signal"])
 
     def _do_pause(self, _message: Message, _descriptors: list[int]) -> None:
+        self._check_running()
         self._driver.pause()
+        self._paused = True
+        publish(self._directory / "paused", "")
 
     def _do_resume(self, _message: Message, _descriptors: list[int]) -> None:
+        self._check_running()
         self._driver.resume()
+        self._paused = False
+        (self._directory / "paused").unlink(missing_ok=True)
+
+    def _do_processes(self, _message: Message, _descriptors: list[int]) -> Message:
+        self._check_running()
+        return {"processes": self._driver.processes()}
 
     def _do_update(self, message: Message, _descriptors: list[int]) -> None:
         self._driver.update(message["resources"])
 
     def _do_stats(self, _message: Message, _descriptors: list[int]) -> Message:
-        return {"stats": self._driver.stats()}
+        self._check_running()
+        return {"counters": asdict(self._driver.stats()), "network": interfaces(self._pid)}
+
+    def _check_running(self) -> None:
+        if not self._pid or self._status is not None:
+            raise Conflict("the container is not running")
 
     # What ends
 

@@ -27,14 +27,14 @@ from transom.errors import (
 from transom.runtime.channel import Channel, Message, connect
 from transom.runtime.spawner import start_spawner
 
-__all__ = ["Listener", "Shims"]
+__all__ = ["Listener", "Shims", "checked"]
 
 log = logging.getLogger(__name__)
 
 #: Seconds that a shim may take for an answer: a freeze, or a program on a slow disk.
 _PATIENCE = 120.0
 _ERRORS: dict[int, type[TransomError]] = {
-    error.status: error for error in (InvalidParameter, NotFound, Conflict, Unsupported)
+    error.status: error for error in (InvalidParameter, NotFound, Conflict, Unsupported, Unavailable)
 }
 
 
@@ -123,6 +123,15 @@ class Shims:
 
         Raises the error that the shim answered, or `Conflict` if there is none (any more).
         """
+        answer = self.ask(container, op, *descriptors, **fields)
+        try:
+            message = answer.result(_PATIENCE)
+        except FutureTimeout:
+            raise Unavailable(f"the shim of the container {container} does not answer") from None
+        return checked(message)
+
+    def ask(self, container: str, op: str, *descriptors: int, **fields: Any) -> Future[Message]:
+        """Ask a shim and return a future of its answer, which `checked` looks into. Raises `Conflict`."""
         shim = self._shims.get(container)
         if shim is None:
             raise Conflict(f"container {container} is not running")
@@ -135,13 +144,7 @@ class Shims:
             except OSError as error:
                 del shim.waiting[number]
                 raise Conflict(f"container {container} is not running: its shim is gone") from error
-        try:
-            message = answer.result(_PATIENCE)
-        except FutureTimeout:
-            raise Unavailable(f"the shim of the container {container} does not answer") from None
-        if "error" in message:
-            raise _error(message)
-        return message
+        return answer
 
     def close(self) -> None:
         """Leave the shims alone, and end the spawner."""
@@ -222,6 +225,13 @@ class Shims:
             answer.set_result({"error": gone, "status": Conflict.status})
         if current and not shim.exited:
             self._listener.lost(shim.container)
+
+
+def checked(message: Message) -> Message:
+    """Return a shim's answer, or raise the error that it is."""
+    if "error" in message:
+        raise _error(message)
+    return message
 
 
 def _error(message: Message) -> TransomError:

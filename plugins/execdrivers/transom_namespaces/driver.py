@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from transom.errors import DriverUnavailable
+from transom.errors import DriverUnavailable, StartFailed
 from transom.runtime.native import NativeDriver, require_namespaces
 from transom.runtime.rootfs import Rootfs
 from transom.runtime.syscalls import processes
@@ -64,46 +64,82 @@ class NamespacesDriver(NativeDriver):
         # that namespace is made by the child.
         return sum(_NAMESPACES[kind][1] for kind, path in self._wanted().items() if not path and kind != "cgroup")
 
+    @contextmanager
+    def birth(self) -> Iterator[None]:
+        """Lead into the pid namespace that config.json gives by path, which a process can only be born into."""
+        path = self._wanted().get("pid")
+        if not path:
+            yield
+            return
+        with _children_in(_open(path)):
+            yield
+
     def child_isolate(self) -> None:
         """Enter the namespaces that config.json gives by path, and set up the new ones."""
         wanted = self._wanted()
         for kind, path in wanted.items():
-            if path:
-                descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+            if path and kind != "pid":
+                descriptor = _open(path)
                 processes.setns(descriptor, _NAMESPACES[kind][1])
                 os.close(descriptor)
-        if "cgroup" in wanted and not wanted["cgroup"]:
-            processes.unshare(processes.CLONE_NEWCGROUP)
+        if not self.moves:
+            self._isolate_cgroup()
         if "network" in wanted and not wanted["network"]:
             _raise_loopback()
-        if "uts" in wanted:
+        if "uts" in wanted and not wanted["uts"]:
             processes.sethostname(self.config.get("hostname", ""))
             if self.config.get("domainname"):
                 processes.setdomainname(self.config["domainname"])
+
+    def child_released(self) -> None:
+        """Make the control group namespace where the init was not yet in its groups before."""
+        if self.moves:
+            self._isolate_cgroup()
 
     def child_enter_root(self, rootfs: Rootfs) -> None:
         """Make it the root of the mount namespace."""
         rootfs.pivot()
 
+    def _isolate_cgroup(self) -> None:
+        wanted = self._wanted()
+        if "cgroup" in wanted and not wanted["cgroup"]:
+            processes.unshare(processes.CLONE_NEWCGROUP)
+
     @contextmanager
     def joining(self) -> Iterator[Callable[[], None]]:
         """Lead into all namespaces of the init."""
         pidfd = os.pidfd_open(self.pid)
-        home = os.open("/proc/self/ns/pid_for_children", os.O_RDONLY | os.O_CLOEXEC)
         flags = sum(_NAMESPACES[kind][1] for kind in self._wanted() if kind != "pid")
-        try:
-            # A process's pid namespace is the one that its parent's children are born into.
-            processes.setns(pidfd, processes.CLONE_NEWPID)
-            try:
-                yield lambda: processes.setns(pidfd, flags)
-            finally:
-                processes.setns(home, processes.CLONE_NEWPID)
-        finally:
-            os.close(home)
-            os.close(pidfd)
+        with _children_in(pidfd):
+            yield lambda: processes.setns(pidfd, flags)
 
     def _wanted(self) -> dict[str, str | None]:
         return {item["type"]: item.get("path") for item in self.config["linux"]["namespaces"]}
+
+
+def _open(path: str) -> int:
+    """Open a namespace by its path."""
+    try:
+        return os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    except OSError as error:
+        raise StartFailed(
+            f"unable to start container process: cannot join the namespace {path}: {error.strerror}"
+        ) from error
+
+
+@contextmanager
+def _children_in(descriptor: int) -> Iterator[None]:
+    """Let children of the `with` block be born into a pid namespace; its descriptor, or its process's, is closed."""
+    home = os.open("/proc/self/ns/pid_for_children", os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        processes.setns(descriptor, processes.CLONE_NEWPID)
+        try:
+            yield
+        finally:
+            processes.setns(home, processes.CLONE_NEWPID)
+    finally:
+        os.close(home)
+        os.close(descriptor)
 
 
 def _raise_loopback() -> None:

@@ -4,22 +4,23 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from transom.containers.model import ContainerConfig, ExecConfig, HostConfig, RestartPolicy, Ulimit
+from transom.containers.model import ContainerConfig, Device, ExecConfig, HostConfig, RestartPolicy, Ulimit
 from transom.errors import InvalidParameter, Unsupported
-from transom.graph.model import RunConfig
+from transom.graph.model import Healthcheck, RunConfig
 from transom.runtime.streams import detach_sequence
 from transom_api.mounts import parse_mounts
 from transom_api.unsupported import (
     CONTAINER_FIELDS,
     ENDPOINT_FIELDS,
     HOST_FIELDS,
+    UPDATE_FIELDS,
     refuse_unsupported,
 )
 
 if TYPE_CHECKING:
     from transom_api.fields import Fields
 
-__all__ = ["parse_container", "parse_exec"]
+__all__ = ["parse_container", "parse_exec", "parse_update"]
 
 _DEFAULT_SHM_SIZE = HostConfig.shm_size
 
@@ -32,6 +33,17 @@ def parse_container(body: Fields) -> tuple[ContainerConfig, HostConfig]:
     host = _parse_host(body.object("HostConfig"))
     _check_networking(body.object("NetworkingConfig"))
     return _parse_config(body), host
+
+
+def parse_update(body: Fields) -> RestartPolicy | None:
+    """Return the restart policy that `POST /containers/{id}/update` asks for, None for none. Raises as above."""
+    refuse_unsupported(body, UPDATE_FIELDS)
+    return _parse_restart(body) if body.object("RestartPolicy").string("Name") else None
+
+
+def _parse_restart(host: Fields) -> RestartPolicy:
+    policy = host.object("RestartPolicy")
+    return RestartPolicy(policy.string("Name") or "no", policy.integer("MaximumRetryCount"))
 
 
 def _parse_config(body: Fields) -> ContainerConfig:
@@ -49,6 +61,7 @@ def _parse_config(body: Fields) -> ContainerConfig:
             stop_signal=body.string("StopSignal"),
             shell=body.words("Shell"),
             on_build=body.strings("OnBuild"),
+            healthcheck=_parse_healthcheck(body.object("Healthcheck")) if "Healthcheck" in body else None,
         ),
         hostname=body.string("Hostname"),
         domainname=body.string("Domainname"),
@@ -62,17 +75,27 @@ def _parse_config(body: Fields) -> ContainerConfig:
     )
 
 
+def _parse_healthcheck(check: Fields) -> Healthcheck:
+    return Healthcheck(
+        test=check.strings("Test"),
+        interval=check.integer("Interval"),
+        timeout=check.integer("Timeout"),
+        retries=check.integer("Retries"),
+        start_period=check.integer("StartPeriod"),
+        start_interval=check.integer("StartInterval"),
+    )
+
+
 def _parse_host(host: Fields) -> HostConfig:
     refuse_unsupported(host, HOST_FIELDS)
     log = host.object("LogConfig")
-    restart = host.object("RestartPolicy")
     return HostConfig(
         graphdriver=_parse_graphdriver(host),
         execdriver=host.string("Runtime"),
         network=host.string("NetworkMode"),
         auto_remove=host.boolean("AutoRemove"),
         read_only=host.boolean("ReadonlyRootfs"),
-        init=host.boolean("Init"),
+        init=host.boolean("Init") if "Init" in host else None,
         mounts=parse_mounts(host),
         binds=host.strings("Binds"),
         volume_driver=host.string("VolumeDriver"),
@@ -82,12 +105,27 @@ def _parse_host(host: Fields) -> HostConfig:
             for limit in host.objects("Ulimits")
         ),
         shm_size=host.integer("ShmSize") or _DEFAULT_SHM_SIZE,
-        restart=RestartPolicy(restart.string("Name") or "no", restart.integer("MaximumRetryCount")),
+        restart=_parse_restart(host),
         log_driver=log.string("Type"),
         log_options=log.mapping("Config"),
         console_size=host.size("ConsoleSize"),
         oom_score_adj=host.integer("OomScoreAdj"),
         annotations=host.mapping("Annotations"),
+        ipc=host.string("IpcMode"),
+        pid=host.string("PidMode"),
+        uts=host.string("UTSMode"),
+        cgroupns=host.string("CgroupnsMode"),
+        sysctls=host.mapping("Sysctls"),
+        devices=tuple(
+            Device(
+                device.string("PathOnHost"),
+                device.string("PathInContainer") or device.string("PathOnHost"),
+                device.string("CgroupPermissions") or Device.permissions,
+            )
+            for device in host.objects("Devices")
+        ),
+        volumes_from=host.strings("VolumesFrom"),
+        container_id_file=host.string("ContainerIDFile"),
     )
 
 

@@ -6,11 +6,11 @@ import asyncio
 from typing import TYPE_CHECKING
 
 from transom.errors import InvalidParameter, Unavailable, Unsupported
-from transom_api.bodies import parse_container
+from transom_api.bodies import parse_container, parse_update
 from transom_api.jobs import engine_of, run
 from transom_api.parameters import Query, read_body, read_content
 from transom_api.router import answer, empty, open_stream
-from transom_api.shapes_containers import container_details, container_summary
+from transom_api.shapes_containers import container_details, container_summary, process_table
 from transom_api.streams import JSON_LINES, hand_over, json_line
 
 if TYPE_CHECKING:
@@ -25,11 +25,16 @@ __all__ = [
     "get_container_json",
     "get_containers_json",
     "post_container_attach",
+    "get_container_top",
     "post_container_kill",
+    "post_container_pause",
+    "post_container_rename",
     "post_container_resize",
     "post_container_restart",
     "post_container_start",
     "post_container_stop",
+    "post_container_unpause",
+    "post_container_update",
     "post_container_wait",
     "post_containers_create",
 ]
@@ -117,6 +122,37 @@ async def post_container_resize(request: web.Request) -> web.StreamResponse:
     query = Query(request)
     await run(request, "resize", container=_name(request), height=query.size("h"), width=query.size("w"))
     return empty(200)
+
+
+async def post_container_pause(request: web.Request) -> web.StreamResponse:
+    """POST /containers/{id}/pause."""
+    await run(request, "pause", container=_name(request))
+    return empty()
+
+
+async def post_container_unpause(request: web.Request) -> web.StreamResponse:
+    """POST /containers/{id}/unpause."""
+    await run(request, "unpause", container=_name(request))
+    return empty()
+
+
+async def post_container_rename(request: web.Request) -> web.StreamResponse:
+    """POST /containers/{id}/rename."""
+    await run(request, "rename", container=_name(request), name=Query(request).text("name"))
+    return empty()
+
+
+async def post_container_update(request: web.Request) -> web.StreamResponse:
+    """POST /containers/{id}/update."""
+    restart = parse_update(await read_body(request))
+    warnings = await run(request, "update", container=_name(request), restart=restart)
+    return answer({"Warnings": warnings or None})
+
+
+async def get_container_top(request: web.Request) -> web.StreamResponse:
+    """GET /containers/{id}/top."""
+    table = await run(request, "top", container=_name(request), arguments=Query(request).text("ps_args"))
+    return answer(process_table(table))
 
 
 async def delete_container(request: web.Request) -> web.StreamResponse:

@@ -35,6 +35,10 @@ _SIZE = re.compile(r"(\d{1,18})([kmg]?)\Z", re.IGNORECASE)
 _UNITS = {"": 1, "k": 1 << 10, "m": 1 << 20, "g": 1 << 30}
 
 
+#: The options of a mount, and the type that has them.
+_OPTIONS = {"BindOptions": "bind", "VolumeOptions": "volume", "TmpfsOptions": "tmpfs", "ImageOptions": "image"}
+
+
 def parse_mounts(host: Fields) -> tuple[Mount, ...]:
     """Return the mounts of `Mounts` and `Tmpfs`. Raises `InvalidParameter` and `Unsupported`."""
     return (
@@ -56,14 +60,16 @@ def _parse_mount(item: Fields) -> Mount:
             return _parse_volume(item, destination)
         case "tmpfs":
             return _parse_long_tmpfs(item, destination)
-        case "image" | "npipe" | "cluster":
-            raise Unsupported(f"mounts of the type {kind} are not supported: use bind, volume or tmpfs")
-    raise InvalidParameter(f"mount type unknown: {kind!r}: it should be bind, volume or tmpfs")
+        case "image":
+            return _parse_image(item, destination)
+        case "npipe" | "cluster":
+            raise Unsupported(f"mounts of the type {kind} are not supported: use bind, volume, tmpfs or image")
+    raise InvalidParameter(f"mount type unknown: {kind!r}: it should be bind, volume, tmpfs or image")
 
 
 def _check_options(item: Fields, kind: str) -> None:
     """Raise `InvalidParameter` for the options of another type."""
-    for name, owner in (("BindOptions", "bind"), ("VolumeOptions", "volume"), ("TmpfsOptions", "tmpfs")):
+    for name, owner in _OPTIONS.items():
         if owner != kind and item.keys(name):
             raise InvalidParameter(f'invalid mount config for type "{kind}": field {name} must not be specified')
 
@@ -73,24 +79,38 @@ def _parse_bind(item: Fields, destination: str) -> Mount:
     if not source:
         raise InvalidParameter('invalid mount config for type "bind": field Source must not be empty')
     options = item.object("BindOptions")
-    for name in ("ReadOnlyNonRecursive", "ReadOnlyForceRecursive"):
-        if options.boolean(name):
-            raise Unsupported(f"the option {options.path(name)} is not supported by this engine: leave it out")
+    read_only, propagation = item.boolean("ReadOnly"), options.string("Propagation")
+    writable_below, force_recursive = options.boolean("ReadOnlyNonRecursive"), options.boolean("ReadOnlyForceRecursive")
+    problem = ""
+    if (writable_below or force_recursive) and not read_only:
+        problem = "ReadOnlyNonRecursive and ReadOnlyForceRecursive are for a mount that is ReadOnly"
+    elif writable_below and force_recursive:
+        problem = "ReadOnlyForceRecursive and ReadOnlyNonRecursive exclude each other"
+    elif force_recursive and options.boolean("NonRecursive"):
+        problem = "ReadOnlyForceRecursive and NonRecursive exclude each other"
+    elif force_recursive and propagation not in ("", "private", "rprivate"):
+        problem = f"ReadOnlyForceRecursive needs the propagation rprivate, and not {propagation}"
+    if problem:
+        raise InvalidParameter(f'invalid mount config for type "bind": {problem}')
     return Mount(
         MountKind.BIND,
         destination,
         source,
-        read_only=item.boolean("ReadOnly"),
-        propagation=options.string("Propagation"),
+        read_only=read_only,
+        propagation=propagation,
         recursive=not options.boolean("NonRecursive"),
+        writable_below=writable_below,
+        force_recursive=force_recursive,
         create_source=options.boolean("CreateMountpoint"),
     )
 
 
 def _parse_volume(item: Fields, destination: str) -> Mount:
     options = item.object("VolumeOptions")
-    if options.string("Subpath"):
-        raise Unsupported(f"the option {options.path('Subpath')} is not supported by this engine: leave it out")
+    if item.boolean("ReadOnly") and not item.string("Source"):
+        raise InvalidParameter(
+            'invalid mount config for type "volume": must not set ReadOnly mode when using anonymous volumes'
+        )
     driver = options.object("DriverConfig")
     return Mount(
         MountKind.VOLUME,
@@ -101,7 +121,16 @@ def _parse_volume(item: Fields, destination: str) -> Mount:
         labels=options.mapping("Labels"),
         read_only=item.boolean("ReadOnly"),
         copy=not options.boolean("NoCopy"),
+        subpath=options.string("Subpath"),
     )
+
+
+def _parse_image(item: Fields, destination: str) -> Mount:
+    source = item.string("Source")
+    if not source:
+        raise InvalidParameter('invalid mount config for type "image": field Source must not be empty')
+    subpath = item.object("ImageOptions").string("Subpath")
+    return Mount(MountKind.IMAGE, destination, source, read_only=True, copy=False, subpath=subpath)
 
 
 def _parse_long_tmpfs(item: Fields, destination: str) -> Mount:

@@ -16,6 +16,7 @@ from transom_api.jobs import engine_of
 
 __all__ = [
     "API_VERSION",
+    "HEADERS",
     "MINIMUM_API_VERSION",
     "add_headers",
     "answer",
@@ -32,7 +33,8 @@ MINIMUM_API_VERSION = "1.24"
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
-_HEADERS = {
+#: What every answer has.
+HEADERS = {
     "Api-Version": API_VERSION,
     "Docker-Experimental": "false",
     "Ostype": "linux",
@@ -72,7 +74,7 @@ def since_version(request: web.Request, version: str) -> bool:
 
 async def add_headers(_request: web.Request, response: web.StreamResponse) -> None:
     """Add the headers that every answer has."""
-    response.headers.update(_HEADERS)
+    response.headers.update(HEADERS)
 
 
 @web.middleware

@@ -15,32 +15,35 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
+    from transom.containers.model import ProcessList
     from transom.graph.model import RunConfig
 
-__all__ = ["container_details", "container_summary", "exec_details", "network_id", "run_config", "status_line"]
+__all__ = [
+    "container_details",
+    "container_summary",
+    "exec_details",
+    "network_id",
+    "process_table",
+    "run_config",
+    "status_line",
+]
 
 Json = dict[str, Any]
 
 #: Fields of HostConfig for what the engine does not do; a container that asks for one is not created.
 _HOST_DEFAULTS: Json = {
-    "ContainerIDFile": "",
     "PortBindings": {},
-    "VolumesFrom": None,
     "CapAdd": None,
     "CapDrop": None,
-    "CgroupnsMode": "private",
     "Dns": [],
     "DnsOptions": [],
     "DnsSearch": [],
     "ExtraHosts": None,
-    "IpcMode": "private",
     "Cgroup": "",
     "Links": None,
-    "PidMode": "",
     "Privileged": False,
     "PublishAllPorts": False,
     "SecurityOpt": None,
-    "UTSMode": "",
     "UsernsMode": "",
     "Isolation": "",
     "CpuShares": 0,
@@ -59,7 +62,6 @@ _HOST_DEFAULTS: Json = {
     "CpuRealtimeRuntime": 0,
     "CpusetCpus": "",
     "CpusetMems": "",
-    "Devices": [],
     "DeviceCgroupRules": None,
     "DeviceRequests": None,
     "MemoryReservation": 0,
@@ -118,6 +120,10 @@ def network_id(name: str) -> str:
     return hashlib.sha256(f"transom network {name}".encode()).hexdigest()
 
 
+#: What the list says of a container that runs.
+_HEALTH = {"starting": " (health: starting)", "healthy": " (healthy)", "unhealthy": " (unhealthy)"}
+
+
 def status_line(container: Container, now: int) -> str:
     """Return a container's state in words, at a time in nanoseconds: "Up 5 minutes", "Exited (0) 2 hours ago"."""
     state = container.state
@@ -127,7 +133,7 @@ def status_line(container: Container, now: int) -> str:
 
     match state.status:
         case Status.RUNNING:
-            return f"Up {ago(state.started)}"
+            return f"Up {ago(state.started)}{_HEALTH[state.health.status] if state.health else ''}"
         case Status.PAUSED:
             return f"Up {ago(state.started)} (Paused)"
         case Status.RESTARTING:
@@ -262,9 +268,14 @@ def exec_details(record: ExecRecord) -> Json:
     }
 
 
+def process_table(table: ProcessList) -> Json:
+    """Return the processes of a container."""
+    return {"Titles": table.titles, "Processes": table.processes}
+
+
 def _state(container: Container) -> Json:
     state = container.state
-    return {
+    shape: Json = {
         "Status": state.status.value,
         # Docker says that a container which waits to be started again runs.
         "Running": state.running or state.status is Status.RESTARTING,
@@ -278,6 +289,21 @@ def _state(container: Container) -> Json:
         "StartedAt": format_time(state.started),
         "FinishedAt": format_time(state.finished),
     }
+    if state.health is not None:
+        shape["Health"] = {
+            "Status": state.health.status,
+            "FailingStreak": state.health.failing_streak,
+            "Log": [
+                {
+                    "Start": format_time(result.start),
+                    "End": format_time(result.end),
+                    "ExitCode": result.exit_code,
+                    "Output": result.output,
+                }
+                for result in state.health.log
+            ],
+        }
+    return shape
 
 
 def _config(container: Container) -> Json:
@@ -305,8 +331,22 @@ def _host_config(container: Container) -> Json:
     long_form = [_mount_request(mount) for mount in host.mounts if not _is_short_tmpfs(mount)]
     shape: Json = {
         "Binds": host.binds or None,
+        "ContainerIDFile": host.container_id_file,
         "VolumeDriver": host.volume_driver,
+        "VolumesFrom": host.volumes_from or None,
         **_HOST_DEFAULTS,
+        "CgroupnsMode": host.cgroupns or "private",
+        "IpcMode": host.ipc or "private",
+        "PidMode": host.pid,
+        "UTSMode": host.uts,
+        "Devices": [
+            {
+                "PathOnHost": device.source,
+                "PathInContainer": device.destination,
+                "CgroupPermissions": device.permissions,
+            }
+            for device in host.devices
+        ],
         "LogConfig": {"Type": container.log_driver, "Config": host.log_options},
         "NetworkMode": host.network or "default",
         "RestartPolicy": {"Name": host.restart.name, "MaximumRetryCount": host.restart.maximum_retries},
@@ -320,8 +360,10 @@ def _host_config(container: Container) -> Json:
         "Runtime": container.execdriver,
         "Ulimits": [{"Name": limit.name, "Soft": limit.soft, "Hard": limit.hard} for limit in host.ulimits],
     }
-    if host.init:
-        shape["Init"] = True
+    if host.init is not None:
+        shape["Init"] = host.init
+    if host.sysctls:
+        shape["Sysctls"] = host.sysctls
     if host.annotations:
         shape["Annotations"] = host.annotations
     if in_short_form:
@@ -344,7 +386,7 @@ def _mount_request(mount: Mount) -> Json:
     shape: Json = {"Type": mount.kind.value, "Target": mount.destination}
     if mount.source:
         shape["Source"] = mount.source
-    if mount.read_only:
+    if mount.read_only and mount.kind is not MountKind.IMAGE:
         shape["ReadOnly"] = True
     options: Json = {}
     match mount.kind:
@@ -355,6 +397,10 @@ def _mount_request(mount: Mount) -> Json:
                 options["NonRecursive"] = True
             if mount.create_source:
                 options["CreateMountpoint"] = True
+            if mount.writable_below:
+                options["ReadOnlyNonRecursive"] = True
+            if mount.force_recursive:
+                options["ReadOnlyForceRecursive"] = True
             name = "BindOptions"
         case MountKind.VOLUME:
             if not mount.copy:
@@ -363,7 +409,13 @@ def _mount_request(mount: Mount) -> Json:
                 options["Labels"] = mount.labels
             if mount.driver or mount.driver_options:
                 options["DriverConfig"] = {"Name": mount.driver, "Options": mount.driver_options}
+            if mount.subpath:
+                options["Subpath"] = mount.subpath
             name = "VolumeOptions"
+        case MountKind.IMAGE:
+            if mount.subpath:
+                options["Subpath"] = mount.subpath
+            name = "ImageOptions"
         case MountKind.TMPFS:
             if mount.tmpfs.size:
                 options["SizeBytes"] = mount.tmpfs.size

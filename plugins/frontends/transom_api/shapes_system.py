@@ -153,7 +153,7 @@ def event_message(event: Event) -> Json:
     message: Json = {
         "Type": event.type,
         "Action": event.action,
-        "Actor": {"ID": event.id, "Attributes": event.attributes},
+        "Actor": {"ID": event.id, "Attributes": dict(sorted(event.attributes.items()))},
         "scope": "local",
         "time": event.time // 1_000_000_000,
         "timeNano": event.time,

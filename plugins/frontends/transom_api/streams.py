@@ -11,6 +11,7 @@ import struct
 import termios
 import time
 from contextlib import asynccontextmanager
+from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
 import orjson
@@ -20,7 +21,7 @@ from transom.errors import TransomError
 from transom_api.connection import Stream, connection_of
 from transom_api.feed import Feed
 from transom_api.jobs import engine_of
-from transom_api.router import since_version
+from transom_api.router import HEADERS, since_version
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -73,8 +74,8 @@ async def hand_over(request: web.Request, name: str, *, terminal: bool, **parame
     """Make the connection a raw stream and run a job that gets it: as `connection`, to be duplicated, with `leftover`.
 
     The job calls `begin` when it has the connection where it belongs: that sends the head of the answer, on which
-    clients go on to start what they attached to. What is wrong with the request must have been found before; an error
-    of the job is written to the stream, as a piece of standard output.
+    clients go on to start what they attached to. An error before that is an ordinary answer; one that comes later is
+    written to the stream, as a piece of standard output.
     """
     engine = engine_of(request)
     stream = await connection_of(request).take()
@@ -107,8 +108,25 @@ class _Answer:
             self._write(head)
             _wait_until_read(self._descriptor)
 
+    def fail(self, error: TransomError) -> None:
+        """Send an error: as the answer, or in the stream if it has begun."""
+        if not self._head:
+            self.complain(str(error))
+            return
+        self._head = b""
+        body = orjson.dumps({"message": str(error)}, option=orjson.OPT_APPEND_NEWLINE)
+        headers = {
+            **HEADERS,
+            "Content-Type": JSON_LINES,
+            "Content-Length": len(body),
+            "Connection": "close",
+        }
+        lines = [f"HTTP/1.1 {error.status} {HTTPStatus(error.status).phrase}"]
+        lines += [f"{name}: {value}" for name, value in headers.items()]
+        self._write("\r\n".join((*lines, "", "")).encode() + body)
+
     def complain(self, message: str) -> None:
-        """Send an error."""
+        """Send a message in the stream."""
         line = f"{message}\r\n".encode()
         self.begin()
         self._write(line if self._terminal else frame("stdout", line))
@@ -142,7 +160,7 @@ def _run(engine: Engine, job: Job, answer: _Answer) -> None:
     try:
         job.run()
     except TransomError as error:
-        answer.complain(str(error))
+        answer.fail(error)
     except Exception as error:
         if not engine.stopping.is_set():
             log.exception("the job %s failed", job.name)

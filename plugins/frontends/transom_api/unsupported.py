@@ -14,14 +14,13 @@ from transom.errors import Unsupported
 if TYPE_CHECKING:
     from transom_api.fields import Fields
 
-__all__ = ["CONTAINER_FIELDS", "ENDPOINT_FIELDS", "HOST_FIELDS", "refuse_unsupported"]
+__all__ = ["CONTAINER_FIELDS", "ENDPOINT_FIELDS", "HOST_FIELDS", "UPDATE_FIELDS", "refuse_unsupported"]
 
 #: By field: the values besides null, false, 0 and empty ones that are as good as nothing.
 Accepted = Mapping[str, tuple[Any, ...]]
 
 CONTAINER_FIELDS: Accepted = {
     "ArgsEscaped": (),
-    "Healthcheck": ({"Test": ["NONE"]},),
     "MacAddress": (),
     "NetworkDisabled": (),
 }
@@ -37,7 +36,6 @@ HOST_FIELDS: Accepted = {
     "CapDrop": (),
     "Cgroup": (),
     "CgroupParent": (),
-    "CgroupnsMode": ("private",),
     "CpuCount": (),
     "CpuPercent": (),
     "CpuPeriod": (),
@@ -49,14 +47,12 @@ HOST_FIELDS: Accepted = {
     "CpusetMems": (),
     "DeviceCgroupRules": (),
     "DeviceRequests": (),
-    "Devices": (),
     "Dns": (),
     "DnsOptions": (),
     "DnsSearch": (),
     "ExtraHosts": (),
     "IOMaximumBandwidth": (),
     "IOMaximumIOps": (),
-    "IpcMode": ("private",),
     "Isolation": ("default",),
     "KernelMemory": (),
     "KernelMemoryTCP": (),
@@ -67,16 +63,49 @@ HOST_FIELDS: Accepted = {
     "MemorySwappiness": (-1,),
     "NanoCpus": (),
     "OomKillDisable": (),
-    "PidMode": (),
     "PidsLimit": (-1,),
     "PortBindings": (),
     "Privileged": (),
     "PublishAllPorts": (),
     "SecurityOpt": (),
-    "Sysctls": (),
-    "UTSMode": (),
     "UsernsMode": (),
-    "VolumesFrom": (),
+}
+
+#: What `POST /containers/{id}/update` can change elsewhere: limits of resources, which containers have not yet here.
+UPDATE_FIELDS: Accepted = {
+    name: HOST_FIELDS.get(name, ())
+    for name in (
+        "BlkioDeviceReadBps",
+        "BlkioDeviceReadIOps",
+        "BlkioDeviceWriteBps",
+        "BlkioDeviceWriteIOps",
+        "BlkioWeight",
+        "BlkioWeightDevice",
+        "CgroupParent",
+        "CpuCount",
+        "CpuPercent",
+        "CpuPeriod",
+        "CpuQuota",
+        "CpuRealtimePeriod",
+        "CpuRealtimeRuntime",
+        "CpuShares",
+        "CpusetCpus",
+        "CpusetMems",
+        "DeviceCgroupRules",
+        "DeviceRequests",
+        "Devices",
+        "IOMaximumBandwidth",
+        "IOMaximumIOps",
+        "KernelMemory",
+        "KernelMemoryTCP",
+        "Memory",
+        "MemoryReservation",
+        "MemorySwap",
+        "MemorySwappiness",
+        "NanoCpus",
+        "OomKillDisable",
+        "PidsLimit",
+    )
 }
 
 #: Lists that replace a default: an empty one asks for no masked path at all, and only null for the default.

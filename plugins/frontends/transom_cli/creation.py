@@ -9,6 +9,7 @@ from transom_cli import values
 from transom_cli.client import Client
 from transom_cli.errors import CommandFailed, DaemonError
 from transom_cli.flags import BOOL, BYTES, INT, LIST, STRING, Flag, Kind
+from transom_cli.health import HEALTH_FLAGS, healthcheck
 from transom_cli.mounts import mount, split_volumes
 from transom_cli.pull import pull_image
 from transom_cli.references import parse_reference
@@ -26,7 +27,9 @@ CREATE_FLAGS = [
         since="1.43",
     ),
     Flag(["--attach", "-a"], LIST._replace(parse=values.stream_name), about="Attach to STDIN, STDOUT or STDERR"),
+    Flag(["--cgroupns"], default="", about="Cgroup namespace to use (host|private)", since="1.41"),
     Flag(["--cidfile"], about="Write the container ID to the file"),
+    Flag(["--device"], LIST._replace(parse=values.device), about="Add a host device to the container"),
     Flag(["--domainname"], about="Container NIS domain name"),
     Flag(["--entrypoint"], about="Overwrite the default ENTRYPOINT of the image"),
     Flag(["--env", "-e"], LIST._replace(parse=values.environment), about="Set environment variables"),
@@ -35,9 +38,11 @@ CREATE_FLAGS = [
     Flag(["--expose"], LIST, about="Expose a port or a range of ports"),
     Flag(["--graphdriver"], about="Graph driver to keep this container's files with (see driver ls)"),
     Flag(["--group-add"], LIST, about="Add additional groups to join"),
+    *HEALTH_FLAGS,
     Flag(["--hostname", "-h"], about="Container host name"),
     Flag(["--init"], BOOL, about="Run an init inside the container that forwards signals and reaps processes"),
     Flag(["--interactive", "-i"], BOOL, about="Keep STDIN open even if not attached"),
+    Flag(["--ipc"], default="", about="IPC mode to use"),
     Flag(["--label", "-l"], LIST._replace(parse=values.label), about="Set meta data on a container"),
     Flag(["--label-file"], LIST, about="Read in a line delimited file of labels"),
     Flag(["--log-driver"], about="Logging driver for the container"),
@@ -46,6 +51,7 @@ CREATE_FLAGS = [
     Flag(["--name"], about="Assign a name to the container"),
     Flag(["--network", "--net"], Kind("network", str, multiple=True), about="Connect a container to a network"),
     Flag(["--oom-score-adj"], INT, default=0, about="Tune host's OOM preferences (-1000 to 1000)"),
+    Flag(["--pid"], default="", about="PID namespace to use"),
     Flag(["--platform"], about="Set platform if server is multi-platform capable"),
     Flag(["--pull"], default="missing", about='Pull image before running ("always", "missing", "never")'),
     Flag(["--quiet", "-q"], BOOL, about="Suppress the pull output"),
@@ -61,12 +67,15 @@ CREATE_FLAGS = [
     Flag(["--stop-signal"], about="Signal to stop the container"),
     Flag(["--stop-timeout"], INT, about="Timeout (in seconds) to stop a container"),
     Flag(["--storage-opt"], LIST, about="Storage driver options for the container"),
+    Flag(["--sysctl"], LIST._replace(parse=values.sysctl), about="Sysctl options"),
     Flag(["--tmpfs"], LIST, about="Mount a tmpfs directory"),
     Flag(["--tty", "-t"], BOOL, about="Allocate a pseudo-TTY"),
     Flag(["--ulimit"], Kind("ulimit", values.ulimit, multiple=True), about="Ulimit options"),
     Flag(["--user", "-u"], STRING, about="Username or UID (format: <name|uid>[:<group|gid>])"),
+    Flag(["--uts"], default="", about="UTS namespace to use"),
     Flag(["--volume", "-v"], LIST, about="Bind mount a volume"),
     Flag(["--volume-driver"], about="Optional volume driver for the container"),
+    Flag(["--volumes-from"], LIST, about="Mount volumes from the specified container(s)"),
     Flag(["--workdir", "-w"], about="Working directory inside the container"),
 ]
 
@@ -116,6 +125,9 @@ def specify(arguments: list[str], flags: dict[str, Any]) -> Specification:
     }
     binds, body["Volumes"] = split_volumes(flags["volume"])
     body["HostConfig"]["Binds"] = binds
+    check = healthcheck(flags)
+    if check is not None:
+        body["Healthcheck"] = check
     if flags["stop_signal"] is not None:
         body["StopSignal"] = flags["stop_signal"]
     if flags["stop_timeout"] is not None:
@@ -136,26 +148,42 @@ def _host_config(flags: dict[str, Any]) -> dict[str, Any]:
     host: dict[str, Any] = {
         "Annotations": values.key_values(flags["annotation"]),
         "AutoRemove": flags["rm"],
+        "CgroupnsMode": _mode(flags, "cgroupns", "CGROUP", ("", "private", "host")),
         "ContainerIDFile": flags["cidfile"] or "",
+        "Devices": [values.device_mapping(device) for device in flags["device"]],
         "GroupAdd": list(flags["group_add"]),
+        "IpcMode": flags["ipc"],
         "LogConfig": {"Type": flags["log_driver"] or "", "Config": values.key_values(flags["log_opt"])},
         "Mounts": list(flags["mount"]),
         "NetworkMode": flags["network"][0] if flags["network"] else "default",
         "OomScoreAdj": flags["oom_score_adj"],
+        "PidMode": _mode(flags, "pid", "PID", ("", "host")),
         "ReadonlyRootfs": flags["read_only"],
         "RestartPolicy": restart,
         "Runtime": _one(flags, "runtime", "execdriver"),
         "ShmSize": flags["shm_size"],
         "StorageOpt": _storage_options(flags),
+        "Sysctls": values.key_values(flags["sysctl"]),
         "Tmpfs": {path: options for path, _, options in (item.partition(":") for item in flags["tmpfs"])},
         "Ulimits": list(flags["ulimit"]),
+        "UTSMode": _mode(flags, "uts", "UTS", ("", "host")),
         "VolumeDriver": flags["volume_driver"] or "",
+        "VolumesFrom": list(flags["volumes_from"]) or None,
     }
     if flags["init"]:
         host["Init"] = True
     if flags["tty"]:
         host["ConsoleSize"] = list(window_size())
     return host
+
+
+def _mode(flags: dict[str, Any], name: str, word: str, modes: tuple[str, ...]) -> str:
+    """Return whose namespace is asked for. Raises `ValueError` for a mode that there is not."""
+    mode: str = flags[name]
+    joins = name == "pid" and mode.startswith("container:") and len(mode) > len("container:")
+    if mode not in modes and not joins:
+        raise ValueError(f"--{name}: invalid {word} mode")
+    return mode
 
 
 def _storage_options(flags: dict[str, Any]) -> dict[str, str]:

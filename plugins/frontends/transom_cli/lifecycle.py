@@ -1,4 +1,4 @@
-"""`stop`, `restart`, `kill`, `rm` and `wait`: one request for each container that is named."""
+"""`stop`, `restart`, `kill`, `pause`, `unpause`, `rm` and `wait`: one request for each container that is named."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from transom_cli.client import Client
 from transom_cli.errors import CommandFailed, DaemonError, Unreachable, report_failures
 from transom_cli.flags import BOOL, INT, api_command, flag
 
-__all__ = ["for_each", "kill", "restart", "rm", "stop", "wait"]
+__all__ = ["for_each", "kill", "pause", "restart", "rm", "stop", "unpause", "wait"]
 
 _MANY = "CONTAINER [CONTAINER...]"
 
@@ -48,6 +48,18 @@ def restart(client: Client, arguments: list[str], *, signal: str | None, timeout
 def kill(client: Client, arguments: list[str], *, signal: str | None) -> None:
     """Send a signal to containers; SIGKILL if none is named."""
     for_each(arguments, lambda name: client.post(f"/containers/{name}/kill", signal=signal))
+
+
+@api_command("pause", _MANY, about="Pause all processes within one or more containers", least=1, most=None)
+def pause(client: Client, arguments: list[str]) -> None:
+    """Stop the processes of containers where they are."""
+    for_each(arguments, lambda name: client.post(f"/containers/{name}/pause"))
+
+
+@api_command("unpause", _MANY, about="Unpause all processes within one or more containers", least=1, most=None)
+def unpause(client: Client, arguments: list[str]) -> None:
+    """Let the processes of paused containers go on."""
+    for_each(arguments, lambda name: client.post(f"/containers/{name}/unpause"))
 
 
 @api_command("rm", _MANY, about="Remove one or more containers", least=1, most=None)

@@ -10,7 +10,7 @@ from transom_cli import values
 
 __all__ = ["mount", "split_volumes"]
 
-_FLAGS = ("readonly", "ro", "volume-nocopy", "bind-nonrecursive")
+_FLAGS = ("readonly", "ro", "volume-nocopy", "bind-nonrecursive", "bind-create-src")
 _RECURSIVE = {
     "enabled": {},
     "disabled": {"NonRecursive": True},
@@ -101,6 +101,8 @@ def _set_bind(options: dict[str, Any], key: str, value: str, field: str) -> None
         options["Propagation"] = value.lower()
     elif key == "bind-nonrecursive":
         options["NonRecursive"] = _boolean(key, value)
+    elif key == "bind-create-src":
+        options["CreateMountpoint"] = _boolean(key, value)
     elif key == "bind-recursive":
         if value not in _RECURSIVE:
             raise ValueError(

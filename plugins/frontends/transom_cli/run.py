@@ -119,7 +119,7 @@ create = ApiCommand(
     _create,
     usage=_USAGE,
     about="Create a new container",
-    flags=CREATE_FLAGS,
+    flags=sorted(CREATE_FLAGS, key=lambda option: option.long),
     least=1,
     most=None,
     interspersed=False,

@@ -10,7 +10,7 @@ from transom_cli.errors import CommandFailed
 if TYPE_CHECKING:
     from transom_cli.template import Template
 
-__all__ = ["Format", "Listing", "parse_format", "print_table", "quiet_format"]
+__all__ = ["Format", "Listing", "natural_key", "parse_format", "print_table", "quiet_format"]
 
 #: A column is at least so wide, and so many spaces stand between it and the next.
 _MINIMUM, _PADDING = 10, 3
@@ -94,6 +94,13 @@ def print_table(rows: Sequence[Sequence[str]], minimum: int = _MINIMUM, padding:
     for row in rows:
         cells = [f"{cell:{width}}" for cell, width in zip(row[:-1], widths, strict=False)]
         print("".join([*cells, *row[-1:]]))
+
+
+def natural_key(name: str) -> list[tuple[int, int, str]]:
+    """Return a key by which numbers in names sort as numbers."""
+    import re  # for the few lists that are sorted here
+
+    return [(0, int(part), "") if part.isdigit() else (1, 0, part) for part in re.split(r"(\d+)", name) if part]
 
 
 def _headings(listing: Listing) -> dict[str, str | Callable[[str], str]]:

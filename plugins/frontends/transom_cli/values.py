@@ -6,18 +6,24 @@ import re
 
 __all__ = [
     "boolean",
+    "device",
+    "device_mapping",
     "environment",
     "exposed_ports",
     "filter_pair",
     "integer",
     "key_values",
     "label",
+    "nano_cpus",
     "read_environment",
     "read_labels",
     "restart_policy",
     "size",
     "stream_name",
+    "swap_size",
+    "sysctl",
     "ulimit",
+    "unsigned_16",
 ]
 
 _TRUE = ("1", "t", "T", "true", "TRUE", "True")
@@ -27,6 +33,11 @@ _ULIMITS = (
     "as", "core", "cpu", "data", "fsize", "locks", "memlock", "msgqueue", "nice", "nofile", "nproc", "rss",
     "rtprio", "rttime", "sigpending", "stack",
 )  # fmt: skip
+#: The parameters of the kernel that Docker's client lets through, with the beginnings of others.
+_SYSCTLS = frozenset(
+    f"kernel.{name}" for name in "msgmax msgmnb msgmni sem shmall shmmax shmmni shm_rmid_forced".split()
+)
+_SYSCTL_PREFIXES = ("net.", "fs.mqueue.")
 
 
 def boolean(value: str) -> bool:
@@ -56,6 +67,22 @@ def size(value: str) -> int:
     number, unit = match.groups()
     power = " kmgtp".index(unit.lower()) if unit else 0
     return int(float(number) * 1024**power)
+
+
+def swap_size(value: str) -> int:
+    """Return a number of bytes, or -1 for no limit."""
+    return -1 if value == "-1" else size(value)
+
+
+def nano_cpus(value: str) -> int:
+    """Return a decimal number of processors in billionths."""
+    match = re.fullmatch(r"([+-]?\d*)(?:\.(\d*))?", value)
+    if match is None or not any(match.groups()):
+        raise ValueError(f"failed to parse {value} as a rational number")
+    whole, fraction = match[1], match[2] or ""
+    if len(fraction.rstrip("0")) > 9:
+        raise ValueError("value is too precise")
+    return int(f"{whole}{fraction:0<9.9}")
 
 
 def filter_pair(value: str) -> tuple[str, str]:
@@ -105,6 +132,42 @@ def ulimit(value: str) -> dict[str, str | int]:
     return {"Name": name, "Soft": soft, "Hard": hard}
 
 
+def sysctl(value: str) -> str:
+    """Return one `--sysctl`, unchanged."""
+    name, equals, _ = value.partition("=")
+    if not equals or not (name in _SYSCTLS or name.startswith(_SYSCTL_PREFIXES)):
+        raise ValueError(f"sysctl '{value}' is not allowed")
+    return value
+
+
+def device(value: str) -> str:
+    """Return one `--device` (`path[:path in the container][:permissions]`), unchanged."""
+    parts = value.split(":")
+    if len(parts) > 3 or not parts[0]:
+        raise ValueError(f"bad format for path: {value}")
+    if len(parts) == 3 and not _is_device_mode(parts[2]):
+        raise ValueError(f"bad mode specified: {parts[2]}")
+    inside = parts[1] if len(parts) > 1 and not (len(parts) == 2 and _is_device_mode(parts[1])) else parts[0]
+    if not inside.startswith("/"):
+        raise ValueError(f"{inside} is not an absolute path")
+    return value
+
+
+def device_mapping(value: str) -> dict[str, str]:
+    """Return a `--device` as the API's device."""
+    source, *rest = value.split(":")
+    permissions = rest.pop() if rest and _is_device_mode(rest[-1]) else "rwm"
+    return {
+        "PathOnHost": source,
+        "PathInContainer": rest[0] if rest else source,
+        "CgroupPermissions": permissions,
+    }
+
+
+def _is_device_mode(value: str) -> bool:
+    return bool(value) and set(value) <= set("rwm") and len(set(value)) == len(value)
+
+
 def exposed_ports(ranges: tuple[str, ...]) -> dict[str, dict[str, str]]:
     """Return `port[-port][/protocol]` strings as the API's set of ports."""
     ports = {}
@@ -114,8 +177,8 @@ def exposed_ports(ranges: tuple[str, ...]) -> dict[str, dict[str, str]]:
         numbers, _, protocol = value.partition("/")
         first, dash, last = numbers.partition("-")
         try:
-            start = _port(first)
-            end = _port(last) if dash else start
+            start = unsigned_16(first)
+            end = unsigned_16(last) if dash else start
             if end < start:
                 raise ValueError(f"invalid range specified for port: {numbers}")
         except ValueError as error:
@@ -124,7 +187,8 @@ def exposed_ports(ranges: tuple[str, ...]) -> dict[str, dict[str, str]]:
     return ports
 
 
-def _port(value: str) -> int:
+def unsigned_16(value: str) -> int:
+    """Return a decimal number of 16 bits."""
     if not re.fullmatch("[0-9]+", value):
         raise ValueError(f'strconv.ParseUint: parsing "{value}": invalid syntax')
     if int(value) > 0xFFFF:

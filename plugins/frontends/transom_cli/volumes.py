@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from typing import Any
 
 from transom_cli import values
@@ -11,7 +10,7 @@ from transom_cli.containers import collect_filters
 from transom_cli.errors import CommandFailed, DaemonError, report_failures
 from transom_cli.flags import BOOL, FILTER, LIST, Kind, api_command, flag
 from transom_cli.inspection import FORMAT_HELP, inspect_all
-from transom_cli.tables import Listing, parse_format, quiet_format
+from transom_cli.tables import Listing, natural_key, parse_format, quiet_format
 
 __all__ = ["create", "inspect", "ls", "rm"]
 
@@ -59,7 +58,7 @@ def ls(
     answer = client.get("/volumes", filters=collect_filters(filters))
     for warning in answer.get("Warnings") or []:
         CommandFailed(warning).show()
-    volumes = sorted(answer["Volumes"] or [], key=lambda volume: _natural(volume["Name"]))
+    volumes = sorted(answer["Volumes"] or [], key=lambda volume: natural_key(volume["Name"]))
     shown.print(LISTING, [_row(volume) for volume in volumes])
 
 
@@ -106,8 +105,3 @@ def _row(volume: dict[str, Any]) -> dict[str, Any]:
         "Size": str(usage.get("Size", "N/A")),
         "Status": "N/A",
     }
-
-
-def _natural(name: str) -> list[tuple[int, int, str]]:
-    """Return a key by which numbers in names sort as numbers."""
-    return [(0, int(part), "") if part.isdigit() else (1, 0, part) for part in re.split(r"(\d+)", name) if part]

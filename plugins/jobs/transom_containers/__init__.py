@@ -1,4 +1,5 @@
-"""The jobs about containers: create, start, stop, kill, wait, logs, attach, exec, list, inspect, remove."""
+"""The jobs about containers: create, start, stop, kill, wait, logs, attach, exec, list, inspect, remove, pause,
+rename, update, top."""
 
 from __future__ import annotations
 
@@ -12,7 +13,7 @@ __all__ = ["transom_jobs"]
 
 @hookimpl
 def transom_jobs() -> Mapping[str, Handler]:
-    from transom_containers import create, execs, files, lifecycle, lists, streams
+    from transom_containers import changes, create, execs, files, lifecycle, lists, processes, streams
 
     return {
         "create": create.create,
@@ -22,6 +23,11 @@ def transom_jobs() -> Mapping[str, Handler]:
         "restart": lifecycle.restart,
         "wait": lifecycle.wait,
         "remove": lifecycle.remove,
+        "pause": changes.pause,
+        "unpause": changes.unpause,
+        "rename": changes.rename,
+        "update": changes.update,
+        "top": processes.top,
         "attach": streams.attach,
         "logs": streams.logs,
         "resize": streams.resize,

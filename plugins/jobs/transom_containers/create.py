@@ -17,15 +17,16 @@ from transom.containers.model import (
     Mount,
     MountKind,
 )
-from transom.containers.mounts import check_bind_source, check_mount, gather_mounts, parse_bind
+from transom.containers.mounts import check_bind_source, check_mount, gather_mounts, inherit_mounts, parse_bind
 from transom.containers.names import check_name, make_id, make_name
+from transom.containers.namespaces import name_donors
 from transom.containers.rootfs import find_directory
-from transom.containers.signals import parse_signal
 from transom.drivers.network import SandboxKind
-from transom.errors import Conflict, InvalidParameter, NotFound, Unsupported
-from transom.graph.model import Image, Platform, RunConfig
-from transom.logs.options import check_options
+from transom.errors import Conflict, InvalidParameter, NotFound
+from transom.graph.model import Healthcheck, Image, Platform, RunConfig
+from transom.logs.options import check_options as check_log_options
 from transom.volumes import ANONYMOUS_LABEL
+from transom_containers.checks import check_kept, check_options
 
 if TYPE_CHECKING:
     from transom.engine import Engine
@@ -34,7 +35,6 @@ if TYPE_CHECKING:
 __all__ = ["create"]
 
 _DEFAULT_NETWORKS = ("", "default")
-_RESTART_POLICIES = ("", "no", "always", "unless-stopped", "on-failure")
 
 
 def create(
@@ -67,7 +67,7 @@ def _create(engine: Engine, job: Job, image: Image, config: ContainerConfig, hos
     run = _merge(image.config, config.run)
     if not run.entrypoint and not run.cmd:
         raise InvalidParameter("no command specified")
-    _check(run, config, host)
+    check_options(run, config, host)
     execdriver = engine.execdriver(host.execdriver)
     log_driver, host = _choose_log(engine, host)
     identity = make_id()
@@ -77,25 +77,29 @@ def _create(engine: Engine, job: Job, image: Image, config: ContainerConfig, hos
     ]
     for mount in asked:
         check_bind_source(mount)
+    inherited = inherit_mounts(host.volumes_from, engine.containers.get)
+    host = name_donors(host, engine.containers.get)
     network = _choose_network(engine, host.network, execdriver)
     container = Container(
         id=identity,
         name=chosen_name,
         created=time.time_ns(),
         image=image.id,
-        config=replace(config, run=run, hostname=config.hostname or _hostname(identity, network)),
+        config=replace(config, run=run, hostname=config.hostname or _hostname(identity, network, host.uts)),
         host=host,
         graphdriver=engine.graphdriver(host.graphdriver),
         execdriver=execdriver,
         network=network,
         log_driver=log_driver,
-        mounts=gather_mounts(asked, run.volumes),
+        mounts=gather_mounts(asked, run.volumes, inherited),
     )
-    _check_execdriver(engine, container, config)
+    check_kept(engine, container, config)
     with ExitStack() as undo:
         parent = engine.layers.ensure(image, container.graphdriver, lambda _: job.check())
         engine.layers.prepare(identity, container.graphdriver, parent)
         undo.callback(engine.layers.remove, container.graphdriver, identity)
+        mounts = tuple(_find_image(engine, job, container, mount) for mount in container.mounts)
+        container = replace(container, mounts=mounts)
         container = replace(container, mounts=_make_volumes(engine, container, undo))
         container = _add(engine, container, named=bool(name))
         undo.pop_all()
@@ -166,8 +170,16 @@ def _merge(image: RunConfig, asked: RunConfig) -> RunConfig:
         stop_signal=asked.stop_signal or image.stop_signal,
         shell=asked.shell or image.shell,
         on_build=asked.on_build,
-        healthcheck=asked.healthcheck or image.healthcheck,
+        healthcheck=_merge_healthcheck(image.healthcheck, asked.healthcheck),
     )
+
+
+def _merge_healthcheck(image: Healthcheck | None, asked: Healthcheck | None) -> Healthcheck | None:
+    """Return an image's health check with what was asked for on top."""
+    if image is None or asked is None:
+        return asked or image
+    values = {name: value or getattr(image, name) for name, value in vars(asked).items()}
+    return Healthcheck(**values)
 
 
 def _environment(image: Sequence[str], asked: Sequence[str]) -> tuple[str, ...]:
@@ -179,31 +191,6 @@ def _environment(image: Sequence[str], asked: Sequence[str]) -> tuple[str, ...]:
     return (*asked, *(item for item in image if item.partition("=")[0] not in names))
 
 
-def _check(run: RunConfig, config: ContainerConfig, host: HostConfig) -> None:
-    if run.working_dir and not run.working_dir.startswith("/"):
-        raise InvalidParameter(f"the working directory '{run.working_dir}' is invalid, it needs to be an absolute path")
-    if run.stop_signal:
-        parse_signal(run.stop_signal)
-    for item in run.env:
-        if item[:1] in ("", "="):
-            raise InvalidParameter(f"invalid environment variable: {item}")
-    if len(config.hostname) > 64:
-        raise InvalidParameter(f"invalid hostname {config.hostname!r}: it is longer than 64 characters")
-    if host.restart.name not in _RESTART_POLICIES:
-        raise InvalidParameter(
-            f"invalid restart policy: unknown policy '{host.restart.name}'; use one of 'no', 'always', 'on-failure', or"
-            " 'unless-stopped'"
-        )
-    if host.restart.name not in ("", "no") and host.auto_remove:
-        raise InvalidParameter("can't create 'AutoRemove' container with restart policy")
-    if host.init:
-        raise Unsupported("an init process inside the container (--init) is not supported yet: leave the option out")
-    if not -1000 <= host.oom_score_adj <= 1000:
-        raise InvalidParameter(f"Invalid value {host.oom_score_adj}, range for oom score adj is [-1000, 1000]")
-    if host.shm_size < 0:
-        raise InvalidParameter("SHM size can not be less than 0")
-
-
 def _choose_log(engine: Engine, host: HostConfig) -> tuple[str, HostConfig]:
     """Return the log driver, and what was asked for with the log's options as they are: the daemon's are its driver's
     defaults."""
@@ -211,7 +198,7 @@ def _choose_log(engine: Engine, host: HostConfig) -> tuple[str, HostConfig]:
     options = host.log_options
     if name == engine.config.log_driver:
         options = {**engine.config.log_opts, **options}
-    check_options(engine.catalog.log.get(name), options)
+    check_log_options(engine.catalog.log.get(name), options)
     return name, replace(host, log_options=options)
 
 
@@ -232,17 +219,21 @@ def _choose_network(engine: Engine, wanted: str, execdriver: str) -> str:
     return wanted
 
 
-def _hostname(identity: str, network: str) -> str:
-    """Return the host name of a container that was given none: on the machine's network it has the machine's."""
-    return os.uname().nodename if network == "host" else identity[:12]
+def _hostname(identity: str, network: str, uts: str) -> str:
+    """Return the host name of a container that was given none: where it shares the machine's, it has that."""
+    return os.uname().nodename if "host" in (network, uts) else identity[:12]
 
 
-def _check_execdriver(engine: Engine, container: Container, asked: ContainerConfig) -> None:
-    namespaces = engine.catalog.exec.get(container.execdriver).namespaces
-    if asked.hostname and "uts" not in namespaces:
-        raise InvalidParameter(
-            f"the exec driver {container.execdriver} does not isolate the host name, so --hostname cannot be kept"
-        )
+def _find_image(engine: Engine, job: Job, container: Container, mount: Mount) -> Mount:
+    """Return a mount of an image with the image that it names, whose layers are there."""
+    # What is inherited knows its image; it may be in another graph driver, or have another name now.
+    if mount.kind is not MountKind.IMAGE:
+        return mount
+    image = engine.images.get(mount.image or mount.source)
+    layer = engine.layers.ensure(image, container.graphdriver, lambda _: job.check())
+    if layer is None:
+        raise InvalidParameter(f"the image {mount.source} has no files that could be mounted at {mount.destination}")
+    return replace(mount, image=image.id, layer=layer)
 
 
 def _make_volumes(engine: Engine, container: Container, undo: ExitStack) -> tuple[Mount, ...]:
@@ -262,7 +253,11 @@ def _make_volumes(engine: Engine, container: Container, undo: ExitStack) -> tupl
             undo.callback(engine.volumes.remove, record.name)
             engine.events.record("volume", "create", record.name, {"driver": record.driver})
         mounts.append(replace(mount, driver=record.driver))
-    _fill(engine, container, [mount for mount in mounts if mount.kind is MountKind.VOLUME and mount.copy])
+    _fill(
+        engine,
+        container,
+        [mount for mount in mounts if mount.kind is MountKind.VOLUME and mount.copy and not mount.subpath],
+    )
     return tuple(mounts)
 
 

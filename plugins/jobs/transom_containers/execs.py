@@ -7,8 +7,9 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from transom.containers.attachments import Attachment
-from transom.containers.model import ExecConfig, ExecRecord, Status
-from transom.errors import Conflict, InvalidParameter
+from transom.containers.model import ExecConfig, ExecRecord
+from transom.containers.states import check_executable
+from transom.errors import InvalidParameter
 
 if TYPE_CHECKING:
     from transom.engine import Engine
@@ -22,8 +23,7 @@ def exec_create(engine: Engine, _job: Job, *, container: str, config: ExecConfig
     if not config.cmd:
         raise InvalidParameter("No exec command specified")
     found = engine.containers.get(container)
-    if found.state.status is Status.PAUSED:
-        raise Conflict(f"container {container} is paused, unpause the container before exec")
+    check_executable(found, container)
     exec_id = engine.supervisor.execs.create(found, config)
     engine.supervisor.record(found, f"exec_create: {' '.join(config.cmd)}", {"execID": exec_id})
     return exec_id
@@ -53,6 +53,7 @@ def exec_start(
         if detach != (connection is None):
             raise InvalidParameter("an exec instance is started either detached or with a connection")
         container = engine.containers.get(record.container)
+        check_executable(container, container.id)
         attachment = None
         if connection is not None:
             config = record.config

@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING
 from transom.containers.attachments import Attachment
 from transom.containers.logs import LogStream, Wanted, logged
 from transom.containers.model import Container, Status
+from transom.containers.states import check_attachable, check_running
 from transom.drivers.log import LogDriver
-from transom.errors import Cancelled, Conflict, InvalidParameter, NotFound
+from transom.errors import Cancelled, InvalidParameter, NotFound
 
 if TYPE_CHECKING:
     from transom.engine import Engine
@@ -80,8 +81,7 @@ def attach(
     handed_over = False
     try:
         found = engine.containers.get(container)
-        if found.state.status in (Status.PAUSED, Status.RESTARTING):
-            raise Conflict(f"container {container} is {found.state.status.value}: it cannot be attached to")
+        check_attachable(found, container)
         names = tuple(
             name for name, wanted in (("stdin", stdin), ("stdout", stdout), ("stderr", stderr)) if wanted and stream
         )
@@ -110,8 +110,7 @@ def attach(
 def resize(engine: Engine, _job: Job, *, container: str, height: int, width: int) -> None:
     """Set the size of a container's terminal, in characters."""
     found = engine.containers.get(container)
-    if not found.state.running:
-        raise Conflict(f"container {found.id} is not running")
+    check_running(found)
     engine.supervisor.shims.request(found.id, "resize", exec="", height=height, width=width)
     engine.supervisor.record(found, "resize", {"height": str(height), "width": str(width)})
 

@@ -9,9 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from transom.containers.model import Container, MountKind, RestartPolicy, Ulimit
+from transom.containers.model import Container, Device, MountKind, RestartPolicy, Ulimit
 from transom.errors import InvalidParameter, TransomError, Unsupported
 from transom.graph.digest import Digest
+from transom.graph.model import Healthcheck
 from transom_api.bodies import parse_container, parse_exec
 from transom_api.fields import parse_object
 from transom_api.shapes_containers import container_details
@@ -148,6 +149,25 @@ def test_everything_that_can_be_asked_for_is_understood():
             "ConsoleSize": [24, 80],
             "OomScoreAdj": 500,
             "Annotations": {"a": "b"},
+            "IpcMode": "shareable",
+            "PidMode": "host",
+            "UTSMode": "host",
+            "CgroupnsMode": "private",
+            "Sysctls": {"net.ipv4.ip_forward": "1"},
+            "Devices": [
+                {"PathOnHost": "/dev/fuse"},
+                {"PathOnHost": "/a", "PathInContainer": "/b", "CgroupPermissions": "r"},
+            ],
+            "VolumesFrom": ["donor:ro"],
+            "ContainerIDFile": "/cid",
+        },
+        Healthcheck={
+            "Test": ["CMD", "true"],
+            "Interval": 1,
+            "Timeout": 2,
+            "Retries": 3,
+            "StartPeriod": 4,
+            "StartInterval": 5,
         },
     )
     run = config.run
@@ -161,6 +181,11 @@ def test_everything_that_can_be_asked_for_is_understood():
     assert (host.restart, host.log_driver) == (RestartPolicy("on-failure", 3), "json-file")
     assert (host.log_options, host.console_size, host.oom_score_adj) == ({"max-size": "1m"}, (24, 80), 500)
     assert host.annotations == {"a": "b"}
+    assert (host.ipc, host.pid, host.uts, host.cgroupns) == ("shareable", "host", "host", "private")
+    assert (host.sysctls, host.volumes_from) == ({"net.ipv4.ip_forward": "1"}, ("donor:ro",))
+    assert host.devices == (Device("/dev/fuse", "/dev/fuse", "rwm"), Device("/a", "/b", "r"))
+    assert host.container_id_file == "/cid"
+    assert run.healthcheck == Healthcheck(("CMD", "true"), 1, 2, 3, 4, 5)
 
 
 @pytest.mark.parametrize("field", sorted(HOST_FIELDS))
@@ -184,8 +209,7 @@ def test_no_masked_path_at_all_is_refused_since_it_is_not_the_default(field):
         parse_host(**{field: []})
 
 
-def test_switching_a_health_check_off_is_accepted_and_endpoint_settings_are_not():
-    parse(Healthcheck={"Test": ["NONE"]})
+def test_endpoint_settings_and_other_storage_options_are_refused():
     with pytest.raises(Unsupported, match=r"EndpointsConfig\.net\.Aliases"):
         parse(NetworkingConfig={"EndpointsConfig": {"net": {"Aliases": ["a"]}}})
     with pytest.raises(Unsupported, match="more than one network"):
@@ -254,6 +278,23 @@ def test_long_mounts_are_understood():
     assert (tmpfs.kind, tmpfs.tmpfs.size, tmpfs.tmpfs.mode) == (MountKind.TMPFS, 4096, 0o700)
 
 
+def test_mounts_of_parts_and_images_are_understood():
+    volume, image, fixed = parse_host(
+        Mounts=[
+            {"Type": "volume", "Source": "data", "Target": "/v", "VolumeOptions": {"Subpath": "a/b"}},
+            {"Type": "image", "Source": "busybox", "Target": "/i", "ImageOptions": {"Subpath": "etc"}},
+            bind(ReadOnly=True, ReadOnlyForceRecursive=True, Propagation="rprivate"),
+        ]
+    ).mounts
+    assert (volume.subpath, image.subpath) == ("a/b", "etc")
+    assert (image.kind, image.source, image.read_only) == (MountKind.IMAGE, "busybox", True)
+    assert (fixed.force_recursive, fixed.writable_below) == (True, False)
+
+
+def bind(*, ReadOnly: bool = False, **options: object) -> dict[str, object]:  # noqa: N803 as the API has it
+    return {"Type": "bind", "Source": "/a", "Target": "/b", "ReadOnly": ReadOnly, "BindOptions": options}
+
+
 @pytest.mark.parametrize(
     ("mount", "message"),
     [
@@ -261,12 +302,18 @@ def test_long_mounts_are_understood():
         ({"Type": "bind", "Target": "/a"}, "field Source must not be empty"),
         ({"Type": "tmpfs", "Target": "/a", "Source": "/b"}, "field Source must not be specified"),
         ({"Type": "nfs", "Target": "/a"}, "mount type unknown: 'nfs'"),
-        ({"Type": "image", "Target": "/a", "Source": "x"}, "of the type image are not supported"),
+        ({"Type": "image", "Target": "/a"}, "field Source must not be empty"),
+        ({"Type": "npipe", "Target": "/a", "Source": "x"}, "of the type npipe are not supported"),
         ({"Type": "volume", "Target": "/a", "BindOptions": {"Propagation": "private"}}, "BindOptions must not be"),
         (
-            {"Type": "volume", "Target": "/a", "VolumeOptions": {"Subpath": "x"}},
-            "Subpath is not supported",
+            {"Type": "bind", "Source": "/a", "Target": "/b", "ImageOptions": {"Subpath": "x"}},
+            "ImageOptions must not be",
         ),
+        ({"Type": "volume", "Target": "/a", "ReadOnly": True}, "must not set ReadOnly mode when using anonymous"),
+        (bind(ReadOnlyNonRecursive=True), "are for a mount that is ReadOnly"),
+        (bind(ReadOnly=True, ReadOnlyNonRecursive=True, ReadOnlyForceRecursive=True), "exclude each other"),
+        (bind(ReadOnly=True, NonRecursive=True, ReadOnlyForceRecursive=True), "exclude each other"),
+        (bind(ReadOnly=True, Propagation="rshared", ReadOnlyForceRecursive=True), "needs the propagation rprivate"),
         ({"Type": "tmpfs", "Target": "/a", "TmpfsOptions": {"SizeBytes": -1}}, "out of range"),
     ],
 )
@@ -354,4 +401,4 @@ def test_a_container_shows_what_was_asked_of_it(tmp_path):
     # What is shown can be asked for again.
     del shown["MaskedPaths"], shown["ReadonlyPaths"]
     again = parse(**{**STOCK, "HostConfig": shown})[1]
-    assert again == replace(host, execdriver="chroot", log_driver="json-file")
+    assert again == replace(host, execdriver="chroot", log_driver="json-file", ipc="private", cgroupns="private")

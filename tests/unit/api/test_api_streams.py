@@ -189,7 +189,8 @@ def test_an_attach_in_a_chunked_request_is_refused(api, attachable):
 
 
 def test_an_error_after_the_stream_has_begun_is_written_to_it(api, engine):
-    def fail(job, *, connection, **_):
+    def fail(job, *, begin, **_):
+        begin()
         raise StartFailed('exec: "nope": executable file not found in $PATH', 127)
 
     engine.results.update(exec_inspect=ExecRecord("e", ID, ExecConfig(("nope",))), exec_start=fail)
@@ -204,8 +205,19 @@ def test_an_error_after_the_stream_has_begun_is_written_to_it(api, engine):
         assert connection.recv(1) == b""
 
 
+def test_an_error_before_the_stream_has_begun_is_an_ordinary_answer(api, attachable):
+    attachable.results["attach"] = Conflict("container web is paused, unpause the container before attach")
+    answer = api.post("/containers/web/attach?stream=1&stdout=1")
+    assert (answer.status, answer.message) == (409, "container web is paused, unpause the container before attach")
+    assert answer.headers["Api-Version"] == "1.50"
+
+
 def test_the_head_of_a_stream_comes_alone_even_if_all_is_over_at_once(api, engine):
-    engine.results.update(exec_inspect=ExecRecord("e", ID, ExecConfig(("nope",))), exec_start=StartFailed("no", 127))
+    def fail(job, *, begin, **_):
+        begin()
+        raise StartFailed("no", 127)
+
+    engine.results.update(exec_inspect=ExecRecord("e", ID, ExecConfig(("nope",))), exec_start=fail)
     with api.connect() as connection:
         connection.sendall(b"POST /exec/e/start HTTP/1.1\r\nHost: d\r\nContent-Length: 2\r\n\r\n{}")
         until(lambda: len(connection.recv(1, socket.MSG_PEEK)) == 1)

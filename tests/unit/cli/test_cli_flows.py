@@ -159,7 +159,10 @@ def test_flags_become_the_body_of_the_request(daemon: Any, transom: Transom) -> 
         "--name n -it -h host -u 1:2 -w /w -e A=b -l k=v --entrypoint e --stop-signal INT --stop-timeout 4"
         " --network none --graphdriver vfs --execdriver chroot --read-only --tmpfs /t:size=1m --shm-size 1k"
         " --ulimit core=1:2 --group-add g --init --oom-score-adj 3 --restart on-failure:5 --log-driver j"
-        " --log-opt a=b -v /s:/d --mount type=tmpfs,dst=/m"
+        " --log-opt a=b -v /s:/d --mount type=tmpfs,dst=/m --ipc shareable --pid container:p --uts host"
+        " --cgroupns private --sysctl net.ipv4.ip_forward=1 --device /dev/fuse --device /a:/b:r --volumes-from v:ro"
+        " --health-cmd check --health-interval 1m30s --health-timeout 500ms --health-retries 2"
+        " --health-start-period 2s --health-start-interval 1s"
     )
     assert transom("create", *flags.split(), "busybox", "ls", "-l") == 0
     request = daemon.requests[0]
@@ -186,6 +189,14 @@ def test_flags_become_the_body_of_the_request(daemon: Any, transom: Transom) -> 
         "Volumes": {},
         "StopSignal": "INT",
         "StopTimeout": 4,
+        "Healthcheck": {
+            "Test": ["CMD-SHELL", "check"],
+            "Interval": 90 * 10**9,
+            "Timeout": 5 * 10**8,
+            "Retries": 2,
+            "StartPeriod": 2 * 10**9,
+            "StartInterval": 10**9,
+        },
     }
     expected = {
         "NetworkMode": "none",
@@ -202,6 +213,16 @@ def test_flags_become_the_body_of_the_request(daemon: Any, transom: Transom) -> 
         "LogConfig": {"Type": "j", "Config": {"a": "b"}},
         "Binds": ["/s:/d"],
         "Mounts": [{"Type": "tmpfs", "Source": "", "Target": "/m"}],
+        "IpcMode": "shareable",
+        "PidMode": "container:p",
+        "UTSMode": "host",
+        "CgroupnsMode": "private",
+        "Sysctls": {"net.ipv4.ip_forward": "1"},
+        "Devices": [
+            {"PathOnHost": "/dev/fuse", "PathInContainer": "/dev/fuse", "CgroupPermissions": "rwm"},
+            {"PathOnHost": "/a", "PathInContainer": "/b", "CgroupPermissions": "r"},
+        ],
+        "VolumesFrom": ["v:ro"],
     }
     assert {key: host[key] for key in expected} == expected
 
@@ -215,6 +236,13 @@ def test_flags_become_the_body_of_the_request(daemon: Any, transom: Transom) -> 
         ("--pull bogus", "invalid pull option: 'bogus'"),
         ("--storage-opt x", "invalid storage option"),
         ("--env-file /nope", "open /nope: no such file or directory"),
+        ("--pid bogus", "--pid: invalid PID mode"),
+        ("--pid container:", "--pid: invalid PID mode"),
+        ("--uts bogus", "--uts: invalid UTS mode"),
+        ("--cgroupns bogus", "--cgroupns: invalid CGROUP mode"),
+        ("--no-healthcheck --health-cmd x", "--no-healthcheck conflicts with --health-* options"),
+        ("--health-interval -1s", "--health-interval cannot be negative"),
+        ("--health-retries -1", "--health-retries cannot be negative"),
     ],
 )
 def test_flags_that_cannot_be_are_refused_before_the_daemon_is_asked(

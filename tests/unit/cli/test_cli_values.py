@@ -59,6 +59,48 @@ def test_a_wrong_ulimit_is_refused(text: str) -> None:
         values.ulimit(text)
 
 
+@pytest.mark.parametrize(
+    ("text", "inside", "permissions"),
+    [
+        ("/dev/a", "/dev/a", "rwm"),
+        ("/dev/a:/dev/b", "/dev/b", "rwm"),
+        ("/dev/a:r", "/dev/a", "r"),
+        ("/dev/a:/dev/b:rw", "/dev/b", "rw"),
+    ],
+)
+def test_a_device_has_a_path_inside_and_permissions(text: str, inside: str, permissions: str) -> None:
+    assert values.device_mapping(values.device(text)) == {
+        "PathOnHost": "/dev/a",
+        "PathInContainer": inside,
+        "CgroupPermissions": permissions,
+    }
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("", "bad format for path: "),
+        (":/x", "bad format for path: :/x"),
+        ("/a:/b:r:w", "bad format for path: /a:/b:r:w"),
+        ("/a:/b:x", "bad mode specified: x"),
+        ("/a:/b:rr", "bad mode specified: rr"),
+        ("/a:b", "b is not an absolute path"),
+        ("vendor.example/class=name", "vendor.example/class=name is not an absolute path"),
+    ],
+)
+def test_a_wrong_device_is_refused(text: str, message: str) -> None:
+    with pytest.raises(ValueError, match="^" + re.escape(message)):
+        values.device(text)
+
+
+def test_only_parameters_of_namespaces_are_let_through() -> None:
+    assert values.sysctl("net.core.somaxconn=5") == "net.core.somaxconn=5"
+    assert values.sysctl("kernel.shmmax=5=6") == "kernel.shmmax=5=6"
+    for text in ("kernel.panic=1", "net.core.somaxconn", "fs.file-max=1"):
+        with pytest.raises(ValueError, match=f"^sysctl '{text}' is not allowed"):
+            values.sysctl(text)
+
+
 def test_variables_of_files_come_before_those_of_the_command_line(tmp_path: Path) -> None:
     file = tmp_path / "env"
     file.write_text("\ufeff# comment\n\n  A=1 # not a comment\nHOME\nNOT_SET\n")

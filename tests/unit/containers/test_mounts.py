@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 
-from transom.containers.model import Mount, MountKind
-from transom.containers.mounts import gather_mounts, parse_bind
-from transom.errors import InvalidParameter
+from transom.containers.model import Container, ContainerConfig, HostConfig, Mount, MountKind
+from transom.containers.mounts import check_mount, gather_mounts, inherit_mounts, parse_bind
+from transom.errors import InvalidParameter, NotFound
+from transom.graph.digest import Digest
 
 
 def test_a_path_is_a_bind_whose_source_is_made() -> None:
@@ -66,3 +69,68 @@ def test_a_volume_without_a_name_gets_one() -> None:
     (mount,) = gather_mounts([Mount(MountKind.VOLUME, "/srv")], [])
     assert mount.anonymous
     assert len(mount.source) == 64
+
+
+@pytest.fixture
+def find() -> Callable[[str], Container]:
+    """Find a container `donor` with a volume at /data, one that can only be read at /fixed, and a bind at /srv."""
+    donor = Container(
+        "d" * 64, "donor", 0, Digest.of(b""), ContainerConfig("image"), HostConfig(), "vfs", "chroot", "host", "local",
+        mounts=(
+            Mount(MountKind.VOLUME, "/data", "pages", driver="local", mode="z", mountpoint="/volumes/pages"),
+            Mount(MountKind.VOLUME, "/fixed", "a" * 64, read_only=True, anonymous=True),
+            Mount(MountKind.BIND, "/srv", "/machine", propagation="rslave"),
+        ),
+    )  # fmt: skip
+
+    def find(name: str) -> Container:
+        if name != "donor":
+            raise NotFound(f"No such container: {name}")
+        return donor
+
+    return find
+
+
+def test_mounts_of_another_container_are_inherited(find: Callable[[str], Container]) -> None:
+    data, fixed, bind = inherit_mounts(["donor"], find)
+    assert (data.source, data.copy, data.mode, data.mountpoint) == ("pages", False, "", "")
+    assert [mount.read_only for mount in (data, fixed, bind)] == [False, True, False]
+    assert (bind.source, bind.propagation) == ("/machine", "rslave")
+
+
+@pytest.mark.parametrize("mode", ["ro", "ro,z", "Z,ro"])
+def test_inherited_mounts_can_be_read_only(find: Callable[[str], Container], mode: str) -> None:
+    assert all(mount.read_only for mount in inherit_mounts([f"donor:{mode}"], find))
+
+
+def test_what_is_inherited_read_only_stays_so(find: Callable[[str], Container]) -> None:
+    assert [mount.read_only for mount in inherit_mounts(["donor:rw"], find)] == [False, True, False]
+
+
+@pytest.mark.parametrize("text", ["", ":ro", "donor:rx", "donor:ro,rw", "donor:rshared", "donor:nocopy"])
+def test_a_wrong_way_of_inheriting_is_refused(find: Callable[[str], Container], text: str) -> None:
+    with pytest.raises(InvalidParameter):
+        inherit_mounts([text], find)
+
+
+def test_what_is_asked_for_takes_the_place_of_what_is_inherited(find: Callable[[str], Container]) -> None:
+    mounts = gather_mounts([parse_bind("mine:/data")], ["/fixed", "/more"], inherit_mounts(["donor"], find))
+    assert {mount.destination: mount.source for mount in mounts if mount.destination != "/more"} == {
+        "/data": "mine",
+        "/fixed": "a" * 64,
+        "/srv": "/machine",
+    }
+
+
+@pytest.mark.parametrize(
+    ("source", "subpath", "sentence"),
+    [
+        ("", "part", "must not set Subpath when using anonymous volumes"),
+        ("pages", "/part", "subpath must be a relative path within the volume"),
+        ("pages", "a/../../b", "subpath must be a relative path within the volume"),
+        ("pages", "..", "subpath must be a relative path within the volume"),
+    ],
+)
+def test_a_part_that_is_not_within_a_volume_is_refused(source: str, subpath: str, sentence: str) -> None:
+    with pytest.raises(InvalidParameter, match=sentence):
+        check_mount(Mount(MountKind.VOLUME, "/x", source, subpath=subpath))

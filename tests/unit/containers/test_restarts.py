@@ -9,7 +9,8 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from transom.containers.model import Container, ContainerConfig, HostConfig, RestartPolicy, State, Status
-from transom.containers.restarts import Restarts
+from transom.containers.restarts import Restarts, check_policy
+from transom.errors import InvalidParameter
 from transom.graph.digest import Digest
 
 
@@ -103,3 +104,17 @@ def test_what_is_forgotten_is_not_restarted(restarted: list[str], restarts: Rest
 )
 def test_a_policy_says_what_starts_with_the_engine(restarts: Restarts, left: Container, again: bool) -> None:
     assert restarts.wanted_after_boot(left) is again
+
+
+@pytest.mark.parametrize(
+    ("policy", "reason"),
+    [
+        (RestartPolicy("sometimes"), "unknown policy 'sometimes'"),
+        (RestartPolicy("always", 3), "maximum retry count can only be used with 'on-failure'"),
+        (RestartPolicy("no", -1), "can only be used with 'on-failure' and cannot be negative"),
+        (RestartPolicy("on-failure", -1), "maximum retry count cannot be negative"),
+    ],
+)
+def test_a_restart_policy_that_there_is_not_is_refused(policy: RestartPolicy, reason: str) -> None:
+    with pytest.raises(InvalidParameter, match=reason):
+        check_policy(policy)

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from transom.containers.model import (
     Container,
     ContainerConfig,
+    Device,
     ExecConfig,
     HostConfig,
     Mount,
@@ -21,6 +22,7 @@ from transom.containers.model import (
     Ulimit,
 )
 from transom.containers.spec import Surroundings, build_spec, exec_process, merge_environment
+from transom.errors import InvalidParameter
 from transom.graph.digest import Digest
 from transom.graph.model import RunConfig
 
@@ -68,7 +70,7 @@ def test_what_is_asked_for_takes_the_place_of_a_default_mount(container: Contain
     at = {item["destination"]: item for item in found}
     assert len(at) == len(found)
     assert {"size=5", "mode=700"} <= set(at["/dev/shm"]["options"])
-    assert (at["/etc/hosts"]["source"], "ro" in at["/etc/hosts"]["options"]) == ("/machine/hosts", True)
+    assert (at["/etc/hosts"]["source"], "rro" in at["/etc/hosts"]["options"]) == ("/machine/hosts", True)
 
 
 def test_outer_mounts_come_before_inner_ones(container: Container, tmp_path: Path) -> None:
@@ -103,6 +105,87 @@ def test_a_network_namespace_is_made_where_the_network_is_private(
 ) -> None:
     namespaces = spec(container, tmp_path, private_network=private)["linux"]["namespaces"]
     assert ({"type": "network"} in namespaces) is private
+
+
+def options(container: Container, root: Path, mount: Mount) -> list[str]:
+    mounts = spec(replace(container, mounts=(mount,)), root)["mounts"]
+    return next(item["options"] for item in mounts if item["destination"] == mount.destination)
+
+
+def test_a_read_only_bind_is_so_all_the_way_down_unless_it_was_said_otherwise(
+    container: Container, tmp_path: Path
+) -> None:
+    bind = Mount(MountKind.BIND, "/x", "/y", mountpoint="/y", read_only=True)
+    assert options(container, tmp_path, bind) == ["rbind", "rro", "rprivate"]
+    assert options(container, tmp_path, replace(bind, writable_below=True)) == ["rbind", "ro", "rprivate"]
+    assert options(container, tmp_path, replace(bind, recursive=False)) == ["bind", "ro", "rprivate"]
+
+
+def test_a_part_of_a_volume_is_bound_instead_of_all_of_it(container: Container, tmp_path: Path) -> None:
+    volume = Mount(MountKind.VOLUME, "/x", "pages", mountpoint="/volumes/pages", part="/staged")
+    mounts = spec(replace(container, mounts=(volume,)), tmp_path)["mounts"]
+    assert next(item["source"] for item in mounts if item["destination"] == "/x") == "/staged"
+
+
+def test_namespaces_are_new_joined_or_the_machines(container: Container, tmp_path: Path) -> None:
+    chosen = {"mount": "", "pid": "/proc/7/ns/pid", "uts": ""}
+    linux = spec(container, tmp_path, namespaces=chosen, private_network=False)["linux"]
+    assert linux["namespaces"] == [{"type": "mount"}, {"type": "pid", "path": "/proc/7/ns/pid"}, {"type": "uts"}]
+
+
+def test_only_a_namespace_of_its_own_gets_a_host_name(container: Container, tmp_path: Path) -> None:
+    assert spec(container, tmp_path)["hostname"] == "web"
+    assert spec(container, tmp_path, namespaces={"mount": ""})["hostname"] == ""
+
+
+def shared_memory(container: Container, root: Path, **changes: Any) -> list[dict[str, Any]]:
+    return [item for item in spec(container, root, **changes)["mounts"] if item["destination"] == "/dev/shm"]
+
+
+def test_memory_is_shared_by_a_bind_and_not_there_where_it_is_not_wanted(container: Container, tmp_path: Path) -> None:
+    assert [item["type"] for item in shared_memory(container, tmp_path)] == ["tmpfs"]
+    (bind,) = shared_memory(container, tmp_path, shared_memory=Path("/shims/x/mounts/shm"))
+    assert (bind["type"], bind["source"]) == ("bind", "/shims/x/mounts/shm")
+    assert shared_memory(replace(container, host=HostConfig(ipc="none")), tmp_path) == []
+
+
+def test_a_device_is_made_as_it_is_outside_and_allowed(container: Container, tmp_path: Path) -> None:
+    given = replace(container, host=HostConfig(devices=(Device("/dev/null", "/dev/void", "r"),)))
+    linux = spec(given, tmp_path)["linux"]
+    mode = Path("/dev/null").stat().st_mode & 0o7777
+    node = {"path": "/dev/void", "type": "c", "major": 1, "minor": 3, "fileMode": mode, "uid": 0, "gid": 0}
+    assert linux["devices"] == [node]
+    assert linux["resources"]["devices"] == [{"allow": True, "type": "c", "major": 1, "minor": 3, "access": "r"}]
+
+
+def test_a_directory_stands_for_the_devices_below_it(container: Container, tmp_path: Path) -> None:
+    given = replace(container, host=HostConfig(devices=(Device("/dev/pts", "/opt/pts"),)))
+    if not Path("/dev/pts/ptmx").exists():
+        pytest.skip("this machine has no /dev/pts/ptmx")
+    assert "/opt/pts/ptmx" in [node["path"] for node in spec(given, tmp_path)["linux"]["devices"]]
+
+
+@pytest.mark.parametrize("source", ["/dev/no-such-device", "/etc/passwd"])
+def test_a_device_that_is_none_is_refused(container: Container, tmp_path: Path, source: str) -> None:
+    given = replace(container, host=HostConfig(devices=(Device(source, source),)))
+    with pytest.raises(InvalidParameter, match=f'error gathering device information .* "{source}"'):
+        spec(given, tmp_path)
+
+
+def test_an_own_network_has_dockers_settings_and_those_that_were_asked_for(
+    container: Container, tmp_path: Path
+) -> None:
+    given = replace(container, host=HostConfig(sysctls={"net.ipv4.ip_forward": "1"}))
+    found = spec(given, tmp_path)["linux"]["sysctl"]
+    assert found["net.ipv4.ip_forward"] == "1"
+    assert found["net.ipv4.ip_unprivileged_port_start"] == "0"
+    assert spec(container, tmp_path, private_network=False)["linux"]["sysctl"] == {}
+
+
+def test_an_init_is_asked_for_by_an_annotation(container: Container, tmp_path: Path) -> None:
+    given = replace(container, host=HostConfig(init=True, annotations={"a": "b"}))
+    assert spec(given, tmp_path)["annotations"] == {"a": "b", "transom.init": "true"}
+    assert spec(container, tmp_path)["annotations"] == {}
 
 
 def test_an_exec_inherits_environment_directory_and_user(container: Container, tmp_path: Path) -> None:

@@ -89,3 +89,21 @@ def test_a_removed_container_cannot_be_changed(db: GraphDB, store: ContainerStor
     store.remove(container)
     with pytest.raises(NotFound):
         store.replace(container)
+
+
+def test_a_renamed_container_is_found_by_its_new_name_alone(db: GraphDB, store: ContainerStore) -> None:
+    container = add(db, store, "abc", "old")
+    renamed = store.rename(container, "new")
+    for containers in (store, ContainerStore(db)):
+        assert containers.get("new") == renamed
+        with pytest.raises(NotFound):
+            containers.get("old")
+    add(db, store, "def", "old")
+
+
+def test_a_container_is_not_renamed_to_what_another_is_called(db: GraphDB, store: ContainerStore) -> None:
+    container = add(db, store, "abc", "one")
+    add(db, store, "def", "two")
+    with pytest.raises(Conflict, match='name "/two" is already in use'):
+        store.rename(container, "two")
+    assert ContainerStore(db).get("one") == container

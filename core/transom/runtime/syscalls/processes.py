@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import os
+from collections.abc import Sequence
 
 from transom.runtime.syscalls._libc import check, libc
 
@@ -22,6 +23,7 @@ __all__ = [
     "drop_bounding",
     "set_ambient",
     "set_child_subreaper",
+    "set_command_line",
     "set_keep_capabilities",
     "set_name",
     "set_no_new_privileges",
@@ -148,6 +150,17 @@ def set_name(name: str) -> None:
     """Set the name that ps shows, cut to 15 bytes (PR_SET_NAME)."""
     data = name.encode()[:15] + b"\0"
     check(libc.prctl(_PR_SET_NAME, data, 0, 0, 0), "prctl PR_SET_NAME")
+
+
+def set_command_line(words: Sequence[str]) -> None:
+    """Set the command line that ps shows, cut to the room that the process's own had (proc_pid_stat(5), arg_start)."""
+    with open("/proc/self/stat", "rb") as file:
+        fields = file.read().rpartition(b")")[2].split()
+    start, end = int(fields[45]), int(fields[46])
+    room = end - start - 1
+    data = b"\0".join(word.encode() for word in words)[:room]
+    ctypes.memset(start, 0, room)
+    ctypes.memmove(start, data, len(data))
 
 
 def drop_bounding(capability: int) -> None:
