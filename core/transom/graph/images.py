@@ -304,6 +304,11 @@ class ImageStore:
         """
         return _image(self._find(name))
 
+    def named(self, reference: Reference) -> Image | None:
+        """Return the image that a tag or a digest reference names, None if there is none."""
+        node = self._db.get("tag" if reference.digest is None else "digest", str(reference))
+        return None if node is None else _image(self._db.targets(node, "names")[0])
+
     def list(self) -> tuple[Image, ...]:
         """Return all images, the last created first."""
         images = [_image(node) for node in self._db.list("image")]
@@ -321,9 +326,28 @@ class ImageStore:
         """Return the digest references that name an image, in the order of their names."""
         return self._names(image, "digest")
 
+    def repository(self, reference: Reference) -> tuple[Reference, ...]:
+        """Return all tags of a repository, in the order of their names."""
+        nodes = self._db.find("tag", f"{reference.name}:")
+        return tuple(Reference.parse(node.name) for node in nodes)
+
     def layers(self, image: Image) -> tuple[Descriptor, ...]:
         """Return what describes the blobs of an image's layers, lowest first. Raises `NotFound`."""
         return tuple(self.descriptor(blob) for blob in image.blobs)
+
+    def manifest(self, image: Image) -> Descriptor:
+        """Return what describes an image's manifest. Raises `NotFound`."""
+        if image.manifest is None:
+            raise NotFound(f"the image {image.id} has no manifest: pull it again")
+        return self.descriptor(image.manifest)
+
+    def keep(self, image: Image, lease: Lease) -> None:
+        """Let a lease keep all that an image is made of, also when it is removed. Raises `NotFound`."""
+        with self._db.transaction():
+            node = self._db.need("image", image.id)
+            for relation in ("config", "manifest", "layer"):
+                for part in self._db.targets(node, relation):
+                    lease.keep(part)
 
     def parent(self, image: Image) -> Image | None:
         """Return the image that an image was made from here, None if it was made elsewhere or that one is gone."""

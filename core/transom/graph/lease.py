@@ -41,6 +41,14 @@ class Lease:
         """Keep a node of the database and all that can be reached from it."""
         self._db.link(self._node, "keeps", node)
 
+    def keep_if_known(self, digest: Digest) -> bool:
+        """Keep a blob if the database knows it, and return whether it does. Then look whether it is there, whole."""
+        with self._db.transaction():
+            node = self._db.get("blob", digest)
+            if node is not None:
+                self.keep(node)
+        return node is not None
+
     def blobs(self) -> tuple[Digest, ...]:
         """Return the digests of the blobs that it keeps."""
         return tuple(Digest(node.name) for node in self._db.targets(self._node, "keeps") if node.kind == "blob")

@@ -46,6 +46,13 @@ class Query:
             )
         return path
 
+    def texts(self, name: str) -> tuple[str, ...]:
+        """Return all values of a parameter that may come more than once."""
+        values = tuple(self._values.getall(name, ()))
+        if any("\0" in value for value in values):
+            raise InvalidParameter(f"invalid value for {name}: it contains a zero byte")
+        return values
+
     def flag(self, name: str) -> bool:
         """Return a boolean: everything is true but an empty value, 0, no, false and none."""
         return self._values.get(name, "").strip().lower() not in _FALSE

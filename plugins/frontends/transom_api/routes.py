@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable
 
 from aiohttp import web
 
-from transom_api import containers, execs, files, images, logs, networks, registries, system, volumes
+from transom_api import containers, execs, files, image_archives, images, logs, networks, registries, system, volumes
 
 __all__ = ["ROUTES"]
 
@@ -55,6 +55,9 @@ ROUTES: tuple[tuple[str, str, Handler], ...] = (
     ("GET", "/images/{name:.+}/history", images.get_images_history),
     ("POST", "/images/{name:.+}/tag", images.post_image_tag),
     ("POST", "/images/prune", images.post_images_prune),
+    ("POST", "/images/load", image_archives.post_images_load),
+    ("GET", "/images/get", image_archives.get_images_get),
+    ("GET", "/images/{name:.+}/get", image_archives.get_image_get),
     ("DELETE", "/images/{name:.+}", images.delete_images),
     ("GET", "/volumes", volumes.get_volumes),
     ("POST", "/volumes/create", volumes.post_volumes_create),

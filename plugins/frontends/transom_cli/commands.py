@@ -65,10 +65,12 @@ _DRIVER = {
 _IMAGE = {
     "history": Entry("history", "history", "Show the history of an image"),
     "inspect": Entry("inspection", "inspect_images", "Display detailed information on one or more images"),
+    "load": Entry("loading", "load", "Load an image from a tar archive or STDIN"),
     "ls": Entry("images", "images", "List images"),
     "prune": Entry("pruning", "prune_images", "Remove unused images"),
     "pull": Entry("pull", "pull", "Download an image from a registry"),
     "rm": Entry("images", "rmi", "Remove one or more images"),
+    "save": Entry("saving", "save", "Save one or more images to a tar archive (streamed to STDOUT by default)"),
     "tag": Entry("images", "tag", "Create a tag TARGET_IMAGE that refers to SOURCE_IMAGE"),
 }
 _SYSTEM = {
@@ -122,6 +124,7 @@ COMMANDS: Mapping[str, Entry] = {
     "history": _IMAGE["history"],
     "inspect": Entry("inspection", "inspect", "Return low-level information on containers, images and volumes"),
     "kill": _CONTAINER["kill"],
+    "load": _IMAGE["load"],
     "logs": _CONTAINER["logs"],
     "pause": _CONTAINER["pause"],
     "port": _CONTAINER["port"],
@@ -129,6 +132,7 @@ COMMANDS: Mapping[str, Entry] = {
     "restart": _CONTAINER["restart"],
     "rm": _CONTAINER["rm"],
     "rmi": _IMAGE["rm"],
+    "save": _IMAGE["save"],
     "start": _CONTAINER["start"],
     "stop": _CONTAINER["stop"],
     "tag": _IMAGE["tag"],

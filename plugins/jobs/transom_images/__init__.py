@@ -1,4 +1,4 @@
-"""The jobs about images: pull, push, list, inspect, history, tag, remove, prune."""
+"""The jobs about images: pull, push, list, inspect, history, tag, remove, prune, save, load."""
 
 from __future__ import annotations
 
@@ -15,10 +15,12 @@ if TYPE_CHECKING:
 def transom_jobs() -> Mapping[str, Handler]:
     from transom_images.inspection import distribution_inspect
     from transom_images.listing import image_history, image_inspect, image_list
+    from transom_images.loading import image_load
     from transom_images.login import auth
     from transom_images.pull import pull
     from transom_images.push import push
     from transom_images.removing import image_prune, image_remove
+    from transom_images.saving import image_save
     from transom_images.search import image_search
     from transom_images.tagging import image_tag
 
@@ -34,4 +36,6 @@ def transom_jobs() -> Mapping[str, Handler]:
         "image_tag": image_tag,
         "image_remove": image_remove,
         "image_prune": image_prune,
+        "image_save": image_save,
+        "image_load": image_load,
     }
