@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import bz2
 import gzip
 import io
 import json
+import lzma
 import tarfile
 from collections.abc import Callable
 from typing import Any
@@ -104,7 +106,7 @@ def test_loading_is_an_event(engine: Engine) -> None:
     ]
 
 
-@pytest.mark.parametrize("compress", [gzip.compress, zstandard.ZstdCompressor().compress])
+@pytest.mark.parametrize("compress", [gzip.compress, zstandard.ZstdCompressor().compress, bz2.compress, lzma.compress])
 def test_an_archive_may_be_compressed_as_a_whole(engine: Engine, compress: Callable[[bytes], bytes]) -> None:
     load(engine, compress(pack(oci_layout(APP))))
     assert files(engine, "app:1") == {"one": "content", "two": "content"}
