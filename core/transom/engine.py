@@ -27,7 +27,7 @@ from transom.graph.layers import LayerStore
 from transom.graph.locks import Locks
 from transom.hookspecs import hookimpl
 from transom.job import Handler, Job, Message
-from transom.logs.options import check_options
+from transom.logs.options import check_log
 from transom.volumes import VolumeStore
 
 __all__ = ["Engine"]
@@ -104,7 +104,7 @@ class Engine:
     def _check_log(self) -> None:
         """Refuse options of logs that no container could have. That a driver does not work is said where it is used."""
         if self.config.log_opts:
-            check_options(self.catalog.log.get(self.config.log_driver), self.config.log_opts)
+            check_log(self.catalog.log, self.config.log_driver, self.config.log_opts)
 
     def _gather_handlers(self) -> dict[str, Handler]:
         handlers: dict[str, Handler] = {}

@@ -9,15 +9,31 @@ from typing import TYPE_CHECKING
 from transom.errors import InvalidParameter
 
 if TYPE_CHECKING:
+    from transom.catalog import Shelf
     from transom.drivers.log import LogDriver
 
-__all__ = ["check_options", "parse_buffer_size", "parse_count", "parse_size", "parse_truth", "refuse_unknown"]
+__all__ = [
+    "check_log",
+    "check_options",
+    "parse_buffer_size",
+    "parse_count",
+    "parse_size",
+    "parse_truth",
+    "refuse_unknown",
+]
 
 _SIZE = re.compile(r"(\d+(?:\.\d+)?) ?([kmgtp]?)(i?b)?\Z", re.IGNORECASE | re.ASCII)
 _TRUTHS = {"1": True, "t": True, "true": True, "0": False, "f": False, "false": False}
 #: What every driver has: how the container's output reaches it.
 _COMMON = ("mode", "max-buffer-size")
 _DEFAULT_BUFFER_SIZE = 1_000_000
+
+
+def check_log(drivers: Shelf[LogDriver], name: str, options: Mapping[str, str]) -> None:
+    """Check that there is a log driver, and that it takes the options. Raises `InvalidParameter`."""
+    if name not in drivers.names():
+        raise InvalidParameter(f"logger: no log driver named '{name}' is registered")
+    check_options(drivers.get(name), options)
 
 
 def check_options(driver: type[LogDriver], options: Mapping[str, str]) -> None:

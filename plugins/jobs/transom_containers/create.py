@@ -24,7 +24,7 @@ from transom.containers.rootfs import find_directory
 from transom.drivers.network import SandboxKind
 from transom.errors import Conflict, InvalidParameter, NotFound
 from transom.graph.model import Healthcheck, Image, Platform, RunConfig
-from transom.logs.options import check_options as check_log_options
+from transom.logs.options import check_log
 from transom.volumes import ANONYMOUS_LABEL
 from transom_containers.checks import check_kept, check_options
 
@@ -198,7 +198,7 @@ def _choose_log(engine: Engine, host: HostConfig) -> tuple[str, HostConfig]:
     options = host.log_options
     if name == engine.config.log_driver:
         options = {**engine.config.log_opts, **options}
-    check_log_options(engine.catalog.log.get(name), options)
+    check_log(engine.catalog.log, name, options)
     return name, replace(host, log_options=options)
 
 
