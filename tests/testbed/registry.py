@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import shutil
 import socket
 import subprocess
@@ -9,6 +11,9 @@ import time
 from pathlib import Path
 
 __all__ = ["Registry", "free_port"]
+
+#: The annotation of an OCI layout's index that names an image.
+_REFERENCE = "org.opencontainers.image.ref.name"
 
 
 def free_port() -> int:
@@ -64,6 +69,20 @@ class Registry:
         )
         self.push(f"oci:{layout}:busybox", "busybox:latest")
 
+    def push_configured(self, name: str, config: dict[str, object]) -> str:
+        """Bring busybox with more in its configuration, which no tool writes: Docker's own fields."""
+        source, target = self.directory / "layout", self.directory / f"layout-{name}"
+        shutil.copytree(source, target)
+        index = json.loads((target / "index.json").read_text())
+        [entry] = [item for item in index["manifests"] if item["annotations"][_REFERENCE] == "busybox"]
+        manifest = json.loads(_blob(target, entry).read_text())
+        content = json.loads(_blob(target, manifest["config"]).read_text())
+        content["config"].update(config)
+        manifest["config"].update(_write_blob(target, content))
+        entry.update(_write_blob(target, manifest))
+        (target / "index.json").write_text(json.dumps({**index, "manifests": [entry]}))
+        return self.push(f"oci:{target}:busybox", f"{name}:latest")
+
     def push_files(self, name: str, layers: list[bytes]) -> str:
         """Make an image of busybox and one layer per content, `/file0`, `/file1` …, and bring it here."""
         layout = self.directory / "layout"
@@ -82,6 +101,18 @@ class Registry:
         target = f"{self.address}/{name}"
         _run("skopeo", "--insecure-policy", "copy", "--dest-tls-verify=false", source, f"docker://{target}")
         return target
+
+
+def _blob(layout: Path, descriptor: dict[str, str]) -> Path:
+    return layout / "blobs" / descriptor["digest"].replace(":", "/")
+
+
+def _write_blob(layout: Path, value: object) -> dict[str, object]:
+    """Put a JSON value into a layout, and return what a descriptor says of it."""
+    content = json.dumps(value).encode()
+    digest = hashlib.sha256(content).hexdigest()
+    (layout / "blobs" / "sha256" / digest).write_bytes(content)
+    return {"digest": f"sha256:{digest}", "size": len(content)}
 
 
 def _make_busybox_tree(root: Path) -> None:

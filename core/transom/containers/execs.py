@@ -38,11 +38,11 @@ class Execs:
         self._lock = threading.Lock()
         self._records: dict[str, ExecRecord] = {}
 
-    def create(self, container: Container, config: ExecConfig) -> str:
+    def create(self, container: Container, config: ExecConfig, *, probe: bool = False) -> str:
         """Record a process to be started, and return its ID."""
         if not container.state.running:
             raise Conflict(f"container {container.id} is not running")
-        record = ExecRecord(make_id(), container.id, config)
+        record = ExecRecord(make_id(), container.id, config, probe=probe)
         with self._lock:
             self._trim(container.id)
             self._records[record.id] = record
@@ -61,9 +61,12 @@ class Execs:
                 return self.ended(exec_id, ended) or record
         return record
 
-    def start(self, exec_id: str, attachment: Attachment | None, size: tuple[int, int] = (0, 0)) -> None:
+    def start(
+        self, exec_id: str, attachment: Attachment | None, size: tuple[int, int] = (0, 0), *, capture: int = 0
+    ) -> None:
         """Start a recorded process, once. The attachment's descriptor is taken over.
 
+        With `capture` so many bytes of what it writes come with the news of its end.
         Raises `Conflict` if it was started before or the container has ended, and `StartFailed`.
         """
         try:
@@ -91,6 +94,7 @@ class Execs:
                 exec=exec_id,
                 terminal=config.tty,
                 stdin=attachment is not None and "stdin" in attachment.streams,
+                capture=capture,
                 **told,
             )
         except TransomError as error:
@@ -110,6 +114,26 @@ class Execs:
         if not record.running:
             raise Conflict(f"exec instance {exec_id} is not running")
         self._shims.request(record.container, "resize", exec=exec_id, height=height, width=width)
+
+    def kill(self, exec_id: str, signal: int) -> None:
+        """Send a signal to a process and those that it made. Raises `NotFound`, and `Conflict` if it has ended."""
+        record = self.get(exec_id)
+        self._shims.request(record.container, "exec_signal", exec=exec_id, signal=signal)
+
+    def discard(self, exec_id: str) -> None:
+        """Forget a process that nobody will ask for."""
+        with self._lock:
+            record = self._records.pop(exec_id, None)
+        if record is not None:
+            self._forget_files(record)
+
+    def probes(self, container: str) -> tuple[str, ...]:
+        """Return the IDs of a container's health checks that have not ended."""
+        with self._lock:
+            records = tuple(self._records.values())
+        return tuple(
+            record.id for record in records if record.container == container and record.probe and record.running
+        )
 
     def of(self, container: str) -> tuple[str, ...]:
         """Return the IDs of a container's exec instances that have not ended."""

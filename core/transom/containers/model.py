@@ -239,7 +239,7 @@ class ExecConfig:
 
 @dataclass(frozen=True)
 class ExecRecord:
-    """A process that was asked for with `exec`; `exit_code` is None until it has ended."""
+    """A process that was added to a container; `exit_code` is None until it has ended."""
 
     id: str
     container: str
@@ -247,6 +247,8 @@ class ExecRecord:
     running: bool = False
     exit_code: int | None = None
     pid: int = 0
+    #: Whether the engine runs it to check the container's health, for no client.
+    probe: bool = False
 
 
 @dataclass(frozen=True)

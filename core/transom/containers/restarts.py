@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import threading
-import time
 from collections.abc import Callable
 from typing import Any
 
+from transom.containers.alarms import Alarms
 from transom.containers.model import Container, RestartPolicy, Status
 from transom.errors import InvalidParameter
 
@@ -38,18 +38,13 @@ def check_policy(policy: RestartPolicy) -> None:
 class Restarts:
     """The restarts that are due, of one engine.
 
-    `restart` is called with a container's ID when its time has come, in a thread that `submit` gives; that thread is
-    kept only while a restart is due.
+    `restart` is called with a container's ID when its time has come, in a thread that `submit` gives.
     """
 
     def __init__(self, restart: Callable[[str], None], submit: Callable[[Callable[[], None]], Any]) -> None:
-        self._restart = restart
-        self._submit = submit
-        self._changed = threading.Condition()
+        self._alarms = Alarms(restart, submit)
+        self._lock = threading.Lock()
         self._delays: dict[str, float] = {}
-        self._due: dict[str, float] = {}
-        self._waiting = False
-        self._closed = False
 
     def delay(self, container: Container) -> float | None:
         """Return the seconds to wait before a container that just ended is started again, or None for never."""
@@ -62,7 +57,7 @@ class Restarts:
             self.forget(container.id)
             return None
         lasted = (state.finished - state.started) / 1e9 >= _LASTING
-        with self._changed:
+        with self._lock:
             before = 0.0 if lasted else self._delays.get(container.id, 0.0)
             self._delays[container.id] = min(before * 2 or _FIRST_DELAY, _LONGEST_DELAY)
             return self._delays[container.id]
@@ -80,37 +75,14 @@ class Restarts:
 
     def schedule(self, container: str, seconds: float) -> None:
         """Start a container again after some seconds."""
-        with self._changed:
-            self._due[container] = time.monotonic() + seconds
-            self._changed.notify()
-            if not self._waiting and not self._closed:
-                self._waiting = True
-                self._submit(self._wait)
+        self._alarms.set(container, seconds)
 
     def forget(self, container: str) -> None:
         """Do not start a container again."""
-        with self._changed:
+        with self._lock:
             self._delays.pop(container, None)
-            self._due.pop(container, None)
-            self._changed.notify()
+        self._alarms.cancel(container)
 
     def close(self) -> None:
         """Start nothing any more."""
-        with self._changed:
-            self._closed = True
-            self._due.clear()
-            self._changed.notify()
-
-    def _wait(self) -> None:
-        while True:
-            with self._changed:
-                if not self._due:
-                    self._waiting = False
-                    return
-                container, moment = min(self._due.items(), key=lambda item: item[1])
-                seconds = moment - time.monotonic()
-                if seconds > 0:
-                    self._changed.wait(seconds)
-                    continue
-                del self._due[container]
-            self._restart(container)
+        self._alarms.close()

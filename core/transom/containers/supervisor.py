@@ -25,6 +25,8 @@ from typing import TYPE_CHECKING
 from transom.containers.attachments import Attachments
 from transom.containers.execs import Execs
 from transom.containers.followers import Followers
+from transom.containers.health import initial_health
+from transom.containers.health_checks import HealthChecks
 from transom.containers.model import Container, State, Status, WaitResult
 from transom.containers.preparation import Preparation
 from transom.containers.restarts import Restarts
@@ -68,6 +70,7 @@ class Supervisor:
         self.attachments = Attachments(self.shims)
         self.execs = Execs(engine, self.shims)
         self.followers = Followers(engine.submit)
+        self._health = HealthChecks(self.execs, self._store.locked, self._change, self.record)
         self._preparation = Preparation(engine, self.shims)
         self.views = Views(engine, self._preparation)
         self._restarts = Restarts(self._restart, self._endings.submit)
@@ -208,6 +211,7 @@ class Supervisor:
         """Let go of the containers, which run on."""
         self._closing.set()
         self._restarts.close()
+        self._health.close()
         self._endings.shutdown(wait=True, cancel_futures=True)
         self.attachments.close()
         self.shims.close()
@@ -238,7 +242,13 @@ class Supervisor:
         except BaseException as error:
             self._start_failed(container, error)
             raise
-        state = State(status=Status.RUNNING, pid=pid, started=time.time_ns(), restarts=container.state.restarts)
+        state = State(
+            status=Status.RUNNING,
+            pid=pid,
+            started=time.time_ns(),
+            restarts=container.state.restarts,
+            health=initial_health(container),
+        )
         self._change(replace(prepared, state=state))
         self.record(prepared, "start")
 
@@ -271,8 +281,8 @@ class Supervisor:
     def _heard_exit(self, container_id: str, status: Message) -> None:
         self._submit(self._ended, container_id, status["exit_code"], status["finished"])
 
-    def _heard_exec_exit(self, container_id: str, exec_id: str, exit_code: int) -> None:
-        self._submit(self._exec_ended, container_id, exec_id, exit_code)
+    def _heard_exec_exit(self, container_id: str, exec_id: str, exit_code: int, output: str) -> None:
+        self._submit(self._exec_ended, container_id, exec_id, exit_code, output)
 
     def _heard_lost(self, container_id: str) -> None:
         self._submit(self._lost, container_id)
@@ -288,13 +298,15 @@ class Supervisor:
         except Exception:
             log.exception("what follows the end of a process failed: %s", arguments)
 
-    def _exec_ended(self, container_id: str, exec_id: str, exit_code: int) -> None:
-        self.execs.ended(exec_id, exit_code)
+    def _exec_ended(self, container_id: str, exec_id: str, exit_code: int, output: str) -> None:
+        record = self.execs.ended(exec_id, exit_code)
         try:
             container = self._store.get(container_id)
         except NotFound:
             return
         self.record(container, "exec_die", {"execID": exec_id, "exitCode": str(exit_code)})
+        if record is not None:
+            self._health.ended(record, output)
 
     def _lost(self, container_id: str) -> None:
         """A shim ended without a word: either its container never started, or it was killed."""
@@ -358,7 +370,7 @@ class Supervisor:
         self.waiters.resolve(container.id, "removed", result)
 
     def _change(self, container: Container) -> None:
-        self._store.replace(container)
+        self._store.replace(self._health.follow(container))
         self.followers.wake(container.id)
 
     def _set_stopped_by_user(self, container_id: str) -> None:
@@ -401,7 +413,8 @@ class Supervisor:
                     # One container that cannot be recovered must not keep the engine from starting.
                     log.exception("recovery of the container %s", directory.name)
                     self._preparation.discard(directory)
-        for container in self._store.list():
+        # The oldest first: others may have namespaces and mounts of theirs.
+        for container in reversed(self._store.list()):
             self._settle(container)
 
     def _recover(self, directory: Path) -> None:
@@ -417,10 +430,17 @@ class Supervisor:
                 adopted = container
                 paused = (directory / "paused").exists()
                 if not container.state.running:
-                    adopted = container.with_state(status=Status.RUNNING, started=time.time_ns(), exit_code=0, error="")
+                    adopted = container.with_state(
+                        status=Status.RUNNING,
+                        started=time.time_ns(),
+                        exit_code=0,
+                        error="",
+                        health=initial_health(container),
+                    )
                 pid = int((directory / "pid").read_text())
                 self._preparation.adopt(adopted)
                 self.execs.adopt(container.id)
+                self._health.adopt(container)
                 self._change(adopted.with_state(pid=pid, status=Status.PAUSED if paused else Status.RUNNING))
                 return
             self._preparation.kill(container)

@@ -8,13 +8,24 @@ import struct
 import termios
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import Protocol
 
 from transom.drivers.exec import Stdio
 from transom.runtime.channel import Message
-from transom.runtime.container_log import ContainerLog
 from transom.runtime.streams import Client, Input, Loop, Output, detach_sequence
 
 __all__ = ["Session"]
+
+
+class Sink(Protocol):
+    """What gets the output of a process besides its clients."""
+
+    @property
+    def full(self) -> bool:
+        """Whether the process should wait."""
+
+    def write(self, stream: str, data: bytes) -> None:
+        """Take a piece of output."""
 
 
 class Session:
@@ -32,7 +43,7 @@ class Session:
         terminal: bool,
         stdin: bool,
         stdin_once: bool,
-        log: ContainerLog | None = None,
+        log: Sink | None = None,
         on_drained: Callable[[], None] = lambda: None,
     ) -> None:
         self._loop = loop

@@ -21,14 +21,17 @@ A request on a channel has `op` and `number`; its answer has the same number, an
     start                               → {"pid": …}
     attach   streams, framed, detach, leftover  the client's connection as a descriptor
     exec     exec (its ID; what to run is in execs/<id>), terminal, stdin  → {"pid": …}
-             and for a client what attach has, with its connection
+             and for a client what attach has, with its connection; or capture, the bytes of output that come with
+             its end
+    exec_signal  exec, signal: for the process, and those of its process group
     resize   height, width, exec (its ID, or empty for the container)
     signal   signal
     pause, resume, update (resources)
     processes                           → {"processes": […]}
     stats                               → {"counters": the driver's `Counters`, "network": counters by interface}
 
-Without being asked it sends {"event": "exit", "status": …} and {"event": "exec", "exec": …, "exit_code": …}.
+Without being asked it sends {"event": "exit", "status": …} and
+{"event": "exec", "exec": …, "exit_code": …, "output": …}.
 """
 
 from __future__ import annotations
@@ -51,7 +54,7 @@ from transom.runtime.classes import find_class
 from transom.runtime.container_log import ContainerLog
 from transom.runtime.program import exit_code_of
 from transom.runtime.session import Session
-from transom.runtime.streams import Loop
+from transom.runtime.streams import Beginning, Loop
 from transom.runtime.syscalls.processes import set_child_subreaper, set_name, set_undumpable
 
 __all__ = ["main", "publish"]
@@ -105,6 +108,7 @@ class Shim:
         self._paused = False
         self._execs: dict[str, Session] = {}
         self._exec_pids: dict[int, str] = {}
+        self._beginnings: dict[str, Beginning] = {}
         self._connect(channel)
 
     def run(self) -> None:
@@ -221,16 +225,18 @@ class Shim:
         name: str = message["exec"]
         process = json.loads((self._directory / "execs" / name).read_bytes())["process"]
         self._forget_ended_execs()
+        beginning = Beginning(message.get("capture", 0))
         session = Session(
             self._loop,
             terminal=message["terminal"],
             stdin=message["stdin"],
             stdin_once=True,
+            log=beginning,
         )
         try:
             if descriptors:
                 session.attach(descriptors.pop(), message, base64.b64decode(message["leftover"]))
-            with session.stdio(captured=not session.idle) as stdio:
+            with session.stdio(captured=beginning.limit > 0 or not session.idle) as stdio:
                 spawned = self._driver.exec(process, stdio)
         except BaseException:
             session.end()
@@ -239,6 +245,7 @@ class Shim:
         if spawned.terminal is not None:
             session.use_terminal(spawned.terminal)
         self._exec_pids[spawned.pid] = name
+        self._beginnings[name] = beginning
         return {"pid": spawned.pid}
 
     def _forget_ended_execs(self) -> None:
@@ -259,6 +266,17 @@ class Shim:
         if self._status is not None:
             raise Conflict("the container has ended")
         self._driver.kill(message["signal"])
+
+    def _do_exec_signal(self, message: Message, _descriptors: list[int]) -> None:
+        pid = next((pid for pid, name in self._exec_pids.items() if name == message["exec"]), None)
+        if pid is None:
+            raise Conflict(f"the process {message['exec']} has ended")
+        # It was made the leader of a group, and is not waited for yet; it may have left the group.
+        for send in (os.killpg, os.kill):
+            try:
+                send(pid, message["signal"])
+            except ProcessLookupError:
+                continue
 
     def _do_pause(self, _message: Message, _descriptors: list[int]) -> None:
         self._check_running()
@@ -334,6 +352,7 @@ class Shim:
         session = self._execs[name]
         session.drain_now()
         publish(self._directory / "execs" / f"{name}.exit", str(code))
-        self._announce({"event": "exec", "exec": name, "exit_code": code})
+        output = self._beginnings.pop(name).text()
+        self._announce({"event": "exec", "exec": name, "exit_code": code, "output": output})
         # Processes that it left behind may hold its streams; their output is still read, for nobody.
         session.release_clients()

@@ -43,7 +43,7 @@ class Listener:
     """What the shims' owner is told. Each is called in the monitor's thread and must not block."""
 
     exited: Callable[[str, Message], None]
-    exec_exited: Callable[[str, str, int], None]
+    exec_exited: Callable[[str, str, int, str], None]
     lost: Callable[[str], None]
 
 
@@ -209,7 +209,8 @@ class Shims:
             shim.exited = True
             self._listener.exited(shim.container, message["status"])
         elif message["event"] == "exec":
-            self._listener.exec_exited(shim.container, message["exec"], message["exit_code"])
+            output = message.get("output", "")
+            self._listener.exec_exited(shim.container, message["exec"], message["exit_code"], output)
 
     def _drop(self, shim: _Shim) -> None:
         with self._lock:

@@ -183,6 +183,28 @@ class Output:
             os.close(self._descriptor)
 
 
+class Beginning:
+    """The first bytes of what a process writes to both its streams, and a mark where there was more."""
+
+    #: What there is no room for is dropped: nobody has to wait.
+    full = False
+
+    def __init__(self, limit: int) -> None:
+        self.limit = limit
+        self._content = b""
+        self._more = False
+
+    def write(self, stream: str, data: bytes) -> None:  # noqa: ARG002 both streams are one here
+        """Keep of a piece what there is room for."""
+        room = self.limit - len(self._content)
+        self._content += data[:room]
+        self._more = self._more or len(data) > room
+
+    def text(self) -> str:
+        """Return what was kept; bytes that are no UTF-8 are replaced."""
+        return self._content.decode(errors="replace") + ("..." if self._more and self.limit else "")
+
+
 class Client:
     """A client's connection, attached to a process.
 

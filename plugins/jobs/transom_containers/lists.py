@@ -6,6 +6,7 @@ import builtins
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
+from transom.containers.health import HEALTHY, STARTING, UNHEALTHY
 from transom.containers.model import Container, MountKind, Status
 from transom.errors import InvalidParameter, NotFound
 from transom.graph.digest import Digest
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
 
 __all__ = ["container_list", "container_sizes", "inspect"]
 
+_HEALTH = (STARTING, HEALTHY, UNHEALTHY)
 Filters = Mapping[str, tuple[str, ...]]
 
 
@@ -95,6 +97,11 @@ def _test(engine: Engine, name: str, values: tuple[str, ...]) -> Callable[[Conta
             )
         case "network":
             return lambda container: container.network in values
+        case "health":
+            wrong = [value for value in values if value not in (*_HEALTH, "none")]
+            if wrong:
+                raise InvalidParameter(f"invalid filter 'health={wrong[0]}'")
+            return lambda container: (container.state.health.status if container.state.health else "none") in values
         case "is-task":
             wanted = _boolean(name, values)
             return lambda _: not wanted

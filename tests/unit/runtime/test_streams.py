@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from transom.runtime.streams import Client, Input, Loop, Output, detach_sequence
+from transom.runtime.streams import Beginning, Client, Input, Loop, Output, detach_sequence
 
 
 @pytest.fixture
@@ -180,3 +180,18 @@ def test_a_client_that_is_gone_is_dropped(loop: Loop, ends: tuple[int, socket.so
     ends[1].close()
     turn_until(loop, lambda: client.closed)
     assert gone == [client]
+
+
+@given(st.lists(st.binary(max_size=9)), st.integers(1, 20))
+def test_a_beginning_is_kept_and_what_is_left_out_is_marked(pieces: list[bytes], limit: int) -> None:
+    beginning = Beginning(limit)
+    for piece in pieces:
+        beginning.write("stdout", piece)
+    whole = b"".join(pieces)
+    assert beginning.text() == whole[:limit].decode(errors="replace") + ("..." if len(whole) > limit else "")
+
+
+def test_without_room_nothing_is_kept() -> None:
+    beginning = Beginning(0)
+    beginning.write("stdout", b"much")
+    assert beginning.text() == ""
