@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable
+import os
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from transom_cli.errors import CommandFailed, DaemonError, Unreachable
@@ -23,13 +24,37 @@ def version_key(version: str) -> tuple[int, ...]:
 
 
 class Client:
-    """A client of the API at one address. `start` is called if nothing listens there."""
+    """A client of the API at one address. `start` is called if nothing listens there.
 
-    def __init__(self, host: str, start: Callable[[Address], None] | None = None) -> None:
+    `directory` is where the user's configuration is, if there is one.
+    """
+
+    def __init__(self, host: str, start: Callable[[Address], None] | None = None, directory: str = "") -> None:
         self.address = parse_host(host)
+        self.directory = directory
         self._start = start
         self._idle: Connection | None = None
-        self._version = ""
+        # DOCKER_API_VERSION is taken at its word, so that a client can be held to an older version.
+        self._version = os.environ.get("DOCKER_API_VERSION", "").removeprefix("v")
+        self._configuration: Mapping[str, Any] | None = None
+
+    @property
+    def configuration(self) -> Mapping[str, Any]:
+        """What the user's `config.json` says, empty if there is none."""
+        if self._configuration is None:
+            path = f"{self.directory}/config.json"
+            if self.directory and os.path.exists(path):  # noqa: PTH110 pathlib takes longer to import
+                from transom_cli.configuration import read_configuration  # few users have one
+
+                self._configuration = read_configuration(path)
+            else:
+                self._configuration = {}
+        return self._configuration
+
+    def setting(self, name: str) -> str:
+        """Return a text of the configuration, empty if it is not there or is no text."""
+        value = self.configuration.get(name)
+        return value if isinstance(value, str) else ""
 
     @property
     def host(self) -> str:
@@ -136,12 +161,12 @@ class Client:
     def _connect(self) -> Connection:
         try:
             try:
-                return Connection(self.address)
+                return self._connection()
             except (FileNotFoundError, ConnectionRefusedError):
                 if self._start is None:
                     raise
                 self._start(self.address)
-                return Connection(self.address)
+                return self._connection()
         except PermissionError as error:
             raise Unreachable(
                 f"permission denied while trying to connect to the daemon at {self.host}:"
@@ -152,6 +177,10 @@ class Client:
             raise Unreachable(
                 f"Cannot connect to the Transom daemon at {self.host}. Is the transom daemon running?"
             ) from error
+
+    def _connection(self) -> Connection:
+        headers = self.configuration.get("HttpHeaders")
+        return Connection(self.address, headers if isinstance(headers, dict) else {})
 
     def _check(self, response: Response) -> None:
         """Raise `DaemonError` for an answer that is an error."""

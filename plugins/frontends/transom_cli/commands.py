@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import NamedTuple
 
-__all__ = ["COMMANDS", "GROUPS", "SECTIONS", "Entry"]
+__all__ = ["COMMANDS", "GROUPS", "SECTIONS", "Entry", "other_names"]
 
 _COMMON, _MANAGEMENT, _PLAIN, _PLUGINS = "Common Commands", "Management Commands", "Commands", "Commands of Plugins"
 #: The sections of the help, in order; the last is for what plugins give.
@@ -73,6 +73,10 @@ _IMAGE = {
     "save": Entry("saving", "save", "Save one or more images to a tar archive (streamed to STDOUT by default)"),
     "tag": Entry("images", "tag", "Create a tag TARGET_IMAGE that refers to SOURCE_IMAGE"),
 }
+_NETWORK = {
+    "inspect": Entry("networks", "inspect", "Display detailed information on one or more networks"),
+    "ls": Entry("networks", "ls", "List networks"),
+}
 _SYSTEM = {
     "events": Entry("events", "events", "Get real time events from the server"),
     "info": Entry("system", "info", "Display system-wide information"),
@@ -96,6 +100,7 @@ GROUPS: Mapping[str, Mapping[str, Entry]] = {
     "container": _with_aliases(_CONTAINER, ps="ls"),
     "driver": _with_aliases(_DRIVER),
     "image": _with_aliases(_IMAGE),
+    "network": _with_aliases(_NETWORK),
     "system": _SYSTEM,
     "volume": _with_aliases(_VOLUME),
 }
@@ -112,17 +117,19 @@ COMMANDS: Mapping[str, Entry] = {
     "container": Entry("", "", "Manage containers", _MANAGEMENT),
     "driver": Entry("", "", "Show drivers", _MANAGEMENT),
     "image": Entry("", "", "Manage images", _MANAGEMENT),
+    "network": Entry("", "", "Manage networks", _MANAGEMENT),
     "system": Entry("", "", "Manage Transom", _MANAGEMENT),
     "volume": Entry("", "", "Manage volumes", _MANAGEMENT),
     "attach": _CONTAINER["attach"],
     "cp": _CONTAINER["cp"],
+    "completion": Entry("completion", "completion", "Generate the completion script for a shell"),
     "create": _CONTAINER["create"],
     "daemon": Entry("daemon", "daemon", "Run the engine in the foreground"),
     "diff": _CONTAINER["diff"],
     "events": _SYSTEM["events"],
     "export": _CONTAINER["export"],
     "history": _IMAGE["history"],
-    "inspect": Entry("inspection", "inspect", "Return low-level information on containers, images and volumes"),
+    "inspect": Entry("inspection", "inspect", "Return low-level information on Transom's objects"),
     "kill": _CONTAINER["kill"],
     "load": _IMAGE["load"],
     "logs": _CONTAINER["logs"],
@@ -140,4 +147,15 @@ COMMANDS: Mapping[str, Entry] = {
     "unpause": _CONTAINER["unpause"],
     "update": _CONTAINER["update"],
     "wait": _CONTAINER["wait"],
+    # What completion scripts call.
+    "__complete": Entry("completion", "complete", section=""),
 }
+
+
+def other_names(path: str) -> list[str]:
+    """Return all the paths of the command at one, `container rm` or `rm`, itself among them, the grouped ones first."""
+    group, _, name = path.rpartition(" ")
+    entry = (GROUPS[group] if group else COMMANDS)[name]
+    paths = [(f"{one} {each}", found) for one, commands in GROUPS.items() for each, found in commands.items()]
+    place = (entry.module, entry.attribute)
+    return [one for one, found in [*paths, *COMMANDS.items()] if (found.module, found.attribute) == place]

@@ -84,6 +84,8 @@ def ps(
         print("WARNING: Ignoring custom format, because both --format and --quiet are set.", file=sys.stderr)
     elif template:
         _try(template)
+    if not quiet and not template:
+        template = client.setting("psFormat")
     shown = parse_format(_QUIET.get(template or "", "{{.ID}}") if quiet else template or "")
     size = size or (template != "json" and shown.uses("Size"))
     found = client.get(

@@ -154,6 +154,8 @@ class ApiCommand(click.Command):
         for option in self.params:
             if isinstance(option, Flag) and option.since and ctx.params[str(option.name)] != option.initial:
                 _require_version(client, option)
+        if ctx.params.get("detach_keys", "") is None:
+            ctx.params["detach_keys"] = client.setting("detachKeys") or None
         return self.callback(client, ctx.args, **ctx.params)
 
     def _check_count(self, ctx: click.Context, count: int) -> None:
@@ -180,9 +182,22 @@ class ApiCommand(click.Command):
         options = " [OPTIONS]" if self.params else ""
         return f"Usage:  {ctx.command_path}{options} {self.usage}".rstrip()
 
+    def _aliases(self, ctx: click.Context) -> list[str]:
+        """Return all the names of the command, with the program's, if it is one of the program's own."""
+        from transom_cli.commands import COMMANDS, GROUPS, other_names  # for help alone
+
+        program, _, path = ctx.command_path.partition(" ")
+        group, _, name = path.rpartition(" ")
+        if name not in (GROUPS.get(group, ()) if group else COMMANDS):
+            return []
+        return [f"{program} {other}" for other in other_names(path)]
+
     def get_help(self, ctx: click.Context) -> str:
         """Return the help, in Docker's layout."""
         parts = [self.get_usage(ctx), self.help or ""]
+        aliases = self._aliases(ctx)
+        if len(aliases) > 1:
+            parts.append("Aliases:\n  " + ", ".join(aliases))
         options = describe_flags([option for option in self.params if isinstance(option, Flag)])
         if options:
             parts.append(f"Options:\n{options}")
@@ -282,6 +297,7 @@ def _short(
         option = options.get(f"-{letter}")
         if option is None:
             if letter == "h":
+                print("Flag shorthand -h has been deprecated, use --help")
                 found["help"] = True
                 return
             raise FlagError(f"unknown shorthand flag: '{letter}' in -{letter}{letters}", context)
@@ -308,10 +324,9 @@ def _store(option: Flag, value: Any, found: dict[str, Any]) -> None:
 
 def describe_flags(flags: Sequence[Flag]) -> str:
     """Return the flags as lines of help: short form, long form, kind of value, explanation."""
-    import shutil  # for help alone, like the next
-    import textwrap
+    import shutil  # for help alone
 
-    width = min(shutil.get_terminal_size().columns, 80)
+    width = shutil.get_terminal_size((80, 24)).columns - 1
     heads = []
     for option in flags:
         short = f"{option.short}, " if option.short else "    "
@@ -323,10 +338,33 @@ def describe_flags(flags: Sequence[Flag]) -> str:
         if option.initial not in (None, False, (), "", 0):
             shown = f'"{option.initial}"' if isinstance(option.initial, str) else str(option.initial).lower()
             text += f" (default {shown})"
-        wrapped = textwrap.wrap(text, max(width - column, 24)) or [""]
-        lines.append(f"{head:{column}}{wrapped[0]}")
-        lines += [f"{'':{column}}{line}" for line in wrapped[1:]]
+        lines.append(f"{head:{column}}{_wrapped(text, column, width)}".rstrip())
     return "\n".join(lines)
+
+
+#: Characters that a line may be longer, so that no short word stands alone.
+_SLOP = 5
+
+
+def _wrapped(text: str, column: int, width: int) -> str:
+    """Return text in lines that begin at a column, broken where pflag breaks them."""
+    if width - column < 24:
+        column = 16
+        first = "\n" + " " * column
+        if width - column < 24:
+            return text.replace("\n", first)
+    else:
+        first = ""
+    length = width - column - _SLOP
+    lines = []
+    while text:
+        end = len(text)
+        if length + _SLOP <= len(text):
+            blank = max(text.rfind(character, 0, length) for character in " \t\n")
+            end = blank if blank > 0 else len(text)
+        lines.append(text[:end])
+        text = text[end + 1 :]
+    return first + f"\n{' ' * column}".join(lines)
 
 
 def _require_version(client: Client, option: Flag) -> None:

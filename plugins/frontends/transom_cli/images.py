@@ -66,6 +66,8 @@ def images(
     """Print the images, a line for each name that one has."""
     if tree:
         raise CommandFailed("--tree is not supported: images have one platform here, so there is no tree to show")
+    if not quiet and not template:
+        template = client.setting("imagesFormat")
     shown = parse_format(quiet_format(template, "{{.ID}}", "image_id: {{.ID}}") if quiet else template or "")
     pairs = (*filters, *(("reference", name) for name in arguments))
     found = client.get("/images/json", all=everything, filters=collect_filters(pairs))

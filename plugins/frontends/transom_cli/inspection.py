@@ -19,14 +19,19 @@ __all__ = ["FORMAT_HELP", "indent", "inspect", "inspect_all", "inspect_container
 
 FORMAT_HELP = "Format output as 'json' or with a Go template"
 #: The kinds that are searched, in this order, each with where it is.
-_KINDS = {"container": "/containers/{}/json", "image": "/images/{}/json", "volume": "/volumes/{}"}
+_KINDS = {
+    "container": "/containers/{}/json",
+    "image": "/images/{}/json",
+    "network": "/networks/{}",
+    "volume": "/volumes/{}",
+}
 _JSON_TOKEN = re.compile(rb'"(?:[^"\\]|\\.)*"|[{}\[\],:]|[^\s{}\[\],:"]+')
 
 
 @api_command(
     "inspect",
     "NAME|ID [NAME|ID...]",
-    about="Return low-level information on containers, images and volumes",
+    about="Return low-level information on containers, images, networks and volumes",
     least=1,
     most=None,
 )
@@ -41,9 +46,10 @@ def inspect(
     size: bool,
     kind: str | None,
 ) -> None:
-    """Print all that is known about containers, images and volumes."""
+    """Print all that is known about containers, images, networks and volumes."""
     if kind is not None and kind not in _KINDS:
-        raise CommandFailed(f'unknown type: "{kind}": must be one of "container", "image", "volume"')
+        kinds = ", ".join(f'"{name}"' for name in _KINDS)
+        raise CommandFailed(f'unknown type: "{kind}": must be one of {kinds}')
 
     def find(name: str) -> bytes:
         for tried in [kind] if kind else _KINDS:

@@ -17,7 +17,7 @@ from transom_cli.errors import CommandFailed
 from transom_cli.flags import BOOL, LIST, Flag, defaults, describe_flags, parse_flags
 from transom_cli.transport import Address
 
-__all__ = ["LazyGroup", "main"]
+__all__ = ["LazyGroup", "choose_host", "main", "root"]
 
 
 class LazyGroup(click.Group):
@@ -54,8 +54,6 @@ class LazyGroup(click.Group):
     def invoke(self, ctx: click.Context) -> Any:
         """Call the sub-command. Raises `CommandFailed` if there is none of the name."""
         arguments = list(ctx.args)
-        if arguments[:1] == ["help"]:
-            arguments = [*arguments[1:], "--help"]
         if not arguments:
             print(self.get_help(ctx), file=sys.stderr)
             return None
@@ -79,12 +77,12 @@ class LazyGroup(click.Group):
 
     def get_usage(self, ctx: click.Context) -> str:
         """Return the line that starts with `Usage:`."""
-        options = " [OPTIONS]" if self.params else ""
-        return f"Usage:  {ctx.command_path}{options} COMMAND"
+        options, arguments = (" [OPTIONS]", " [ARG...]") if self.params else ("", "")
+        return f"Usage:  {ctx.command_path}{options} COMMAND{arguments}"
 
     def get_help(self, ctx: click.Context) -> str:
         """Return the help: the commands by section, and the flags."""
-        parts = [self.get_usage(ctx), self.help or ""]
+        parts = [self.get_usage(ctx).removesuffix(" [ARG...]"), self.help or ""]
         entries = self._listed()
         width = max(len(name) for name in entries) + 2
         for section in SECTIONS:
@@ -109,17 +107,31 @@ class Root(LazyGroup):
 
     def invoke(self, ctx: click.Context) -> Any:
         """Make the client that the commands find as the context's object, and call the sub-command."""
-        hosts = ctx.params["host"]
-        if len(hosts) > 1:
-            raise CommandFailed("Specify only one -H")
-        chosen = hosts[0] if hosts else os.environ.get("DOCKER_HOST", "")
-        ctx.obj = Client(chosen) if chosen else Client(DEFAULT_HOST, _start_daemon)
-        if ctx.params["version"]:
+        if ctx.params["version"] and not ctx.args:
             from transom import __version__  # the package loads the hooks: not for every command
 
             print(f"Transom version {__version__}")
             return None
+        if ctx.params["log_level"].lower() not in _LOG_LEVELS:
+            raise CommandFailed(f"Unable to parse logging level: {ctx.params['log_level']}")
+        chosen = choose_host(ctx.params)
+        directory = ctx.params["config"] or _default_directory()
+        ctx.obj = Client(chosen, directory=directory) if chosen else Client(DEFAULT_HOST, _start_daemon, directory)
+        if ctx.args[:1] == ["help"]:
+            return self._help(ctx, ctx.args[1:])
         return super().invoke(ctx)
+
+    def _help(self, ctx: click.Context, names: Sequence[str]) -> None:
+        """Print the help of the command that the names lead to, as far as they do."""
+        command: click.Command = self
+        for index, name in enumerate(names):
+            found = command.get_command(ctx, name) if isinstance(command, LazyGroup) else None
+            if found is None:
+                if not index:
+                    raise CommandFailed(f"unknown help topic: {' '.join(names)}")
+                break
+            command, ctx = found, click.Context(found, parent=ctx, info_name=name)
+        print(command.get_help(ctx))
 
     def _listed(self) -> dict[str, Entry]:
         plugins = {
@@ -127,6 +139,44 @@ class Root(LazyGroup):
             for name, command in sorted(_plugin_commands().items())
         }
         return {**plugins, **super()._listed()}
+
+
+#: What `--log-level` may be. This client writes no log: the two that say everything show what `--debug` shows.
+_LOG_LEVELS = ("trace", "debug", "info", "warn", "warning", "error", "fatal", "panic")
+_VERBOSE = _LOG_LEVELS[:2]
+_TLS = ("tls", "tlscacert", "tlscert", "tlskey", "tlsverify")
+
+
+def choose_host(flags: Mapping[str, Any]) -> str:
+    """Return the address that the flags and the environment choose, empty for the default one.
+
+    Raises `CommandFailed` for a context that is not the default one, and for TLS.
+    """
+    hosts, context = flags["host"], flags["context"]
+    if len(hosts) > 1:
+        raise CommandFailed("Specify only one -H")
+    if hosts and context:
+        raise CommandFailed("conflicting options: cannot specify both --host and --context")
+    chosen: str = hosts[0] if hosts else "" if context else os.environ.get("DOCKER_HOST", "")
+    context = context or ("" if chosen else os.environ.get("DOCKER_CONTEXT", ""))
+    if context not in (None, "", "default"):
+        raise CommandFailed(
+            f'context "{context}" is not known: the only one is "default"; choose a daemon with --host or DOCKER_HOST'
+        )
+    wanted = [f"--{name}" for name in _TLS if flags[name]]
+    if os.environ.get("DOCKER_TLS_VERIFY") and "://" in chosen and not chosen.startswith("unix:"):
+        wanted.append("DOCKER_TLS_VERIFY")
+    if wanted:
+        raise CommandFailed(
+            f"{wanted[0]} is not supported, as connections have no TLS here: reach the socket of another machine"
+            " through ssh -L"
+        )
+    return chosen
+
+
+def _default_directory() -> str:
+    home = os.environ.get("HOME", "")
+    return os.environ.get("DOCKER_CONFIG") or (f"{home}/.docker" if home else "")
 
 
 def _start_daemon(address: Address) -> None:
@@ -149,8 +199,20 @@ root = Root(
     COMMANDS,
     "A Docker-compatible container engine in which every driver is a plugin",
     [
+        Flag(["--config"], about="Location of client config files (also DOCKER_CONFIG)"),
+        Flag(["--context", "-c"], about='Name of the context to use: the only one is "default" (also DOCKER_CONTEXT)'),
         Flag(["--debug", "-D"], BOOL, about="Show where in the program a failure comes from"),
         Flag(["--host", "-H"], LIST, about="Daemon socket to connect to (also DOCKER_HOST)"),
+        Flag(
+            ["--log-level", "-l"],
+            default="info",
+            about='Set the logging level ("debug", "info", "warn", "error", "fatal"); "debug" is as --debug',
+        ),
+        Flag(["--tls"], BOOL, about="Refused, as the next four: connections have no TLS here"),
+        Flag(["--tlscacert"], about="Trust certs signed only by this CA"),
+        Flag(["--tlscert"], about="Path to TLS certificate file"),
+        Flag(["--tlskey"], about="Path to TLS key file"),
+        Flag(["--tlsverify"], BOOL, about="Use TLS and verify the remote"),
         Flag(["--version", "-v"], BOOL, about="Print version information and quit"),
     ],
 )
@@ -161,7 +223,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     debug = False
     try:
         with root.make_context("transom", list(sys.argv[1:] if arguments is None else arguments)) as context:
-            debug = context.params["debug"]
+            debug = context.params["debug"] or context.params["log_level"].lower() in _VERBOSE
             root.invoke(context)
         sys.stdout.flush()
     except click.exceptions.Exit as ended:

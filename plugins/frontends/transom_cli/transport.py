@@ -7,9 +7,10 @@ rest of `ps`, and does not give away the bytes behind an upgrade.
 from __future__ import annotations
 
 import json
+import re
 import select
 import socket
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, NamedTuple
 
 import h11
@@ -18,6 +19,8 @@ from transom_cli.errors import CommandFailed, Unreachable
 
 __all__ = ["Address", "Connection", "Response", "encode_query", "parse_host"]
 
+_NAME_AND_PORT = re.compile(r"(\[[0-9a-fA-F:.]+\]|[^\[\]:/]+)(?::([0-9]{1,5}))?")
+_DEFAULT_PORT = 2375
 _UNRESERVED = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~")
 
 
@@ -45,14 +48,14 @@ class Address(NamedTuple):
 
 
 def parse_host(host: str) -> Address:
-    """Return the address that a `-H` or DOCKER_HOST means: `unix://PATH`, `tcp://NAME:PORT` or `http://NAME:PORT`."""
+    """Return the address that a `-H` or DOCKER_HOST means: `unix://PATH`, `tcp://NAME[:PORT]` or `http://NAME[:PORT]`."""
     scheme, found, rest = host.partition("://")
     if found and scheme == "unix" and rest:
         return Address(host, path=rest)
     if found and scheme in ("tcp", "http"):
-        name, _, port = rest.rstrip("/").rpartition(":")
-        if name and port.isdecimal() and int(port) < 65536:
-            return Address(host, name=name.strip("[]"), port=int(port))
+        match = _NAME_AND_PORT.fullmatch(rest.rstrip("/"))
+        if match and int(match[2] or _DEFAULT_PORT) < 65536:
+            return Address(host, name=match[1].strip("[]"), port=int(match[2] or _DEFAULT_PORT))
     raise CommandFailed(f"invalid host {host!r}: write unix:///PATH or tcp://NAME:PORT")
 
 
@@ -110,10 +113,11 @@ class Response:
 
 
 class Connection:
-    """One connection to a daemon. Raises `OSError` if it cannot be made."""
+    """One connection to a daemon, with headers for all requests. Raises `OSError` if it cannot be made."""
 
-    def __init__(self, address: Address) -> None:
+    def __init__(self, address: Address, headers: Mapping[str, str] | None = None) -> None:
         self.address = address
+        self._headers = {"User-Agent": "transom", **(headers or {})}
         self.socket = address.connect()
         self._http = h11.Connection(h11.CLIENT)
 
@@ -121,7 +125,7 @@ class Connection:
         """Send a request and return the answer's head. Raises `Unreachable` if the daemon hangs up."""
         if self._http.our_state is h11.DONE:
             self._http.start_next_cycle()
-        fields = {"Host": self._host, "User-Agent": "transom", **headers}
+        fields = {"Host": self._host, **self._headers, **headers}
         if body is not None:
             fields["Content-Type"] = "application/json"
         if body is not None or method == "POST":
@@ -136,7 +140,7 @@ class Connection:
 
         The body ends early if the daemon refuses it. Raises `Unreachable` if the daemon hangs up.
         """
-        fields = {"Host": self._host, "User-Agent": "transom", "Transfer-Encoding": "chunked", **headers}
+        fields = {"Host": self._host, **self._headers, "Transfer-Encoding": "chunked", **headers}
         self._send(h11.Request(method=method, target=target, headers=list(fields.items())))
         for piece in body:
             if not self._send(h11.Data(data=piece)):

@@ -54,6 +54,8 @@ def ls(
     quiet: bool,
 ) -> None:
     """Print the volumes, sorted by name."""
+    if not quiet and not template:
+        template = client.setting("volumesFormat")
     shown = parse_format(quiet_format(template, "{{.Name}}", "name: {{.Name}}") if quiet else template or "")
     answer = client.get("/volumes", filters=collect_filters(filters))
     for warning in answer.get("Warnings") or []:

@@ -187,6 +187,12 @@ def terminal(peer: Peer) -> Callable[..., Result]:
 
 
 @pytest.fixture
+def play() -> Callable[..., Result]:
+    """Run any command on a terminal: `play(command, keys)`."""
+    return on_a_terminal
+
+
+@pytest.fixture
 def shell_on_a_terminal() -> Callable[[str], Result]:
     """Run a script of `sh` on a terminal."""
     return lambda script: on_a_terminal(["/bin/sh", "-c", script])

@@ -94,7 +94,7 @@ def test_a_query_leaves_out_what_is_not_set() -> None:
     )
 
 
-@pytest.mark.parametrize("host", ["", "foo", "unix://", "tcp://x", "tcp://x:y", "tcp://:1", "ftp://x:1"])
+@pytest.mark.parametrize("host", ["", "foo", "unix://", "tcp://x:65536", "tcp://x:y", "tcp://:1", "ftp://x:1"])
 def test_what_is_no_address_is_refused(host: str) -> None:
     with pytest.raises(CommandFailed, match="invalid host"):
         parse_host(host)
