@@ -38,7 +38,8 @@ def parse_container(body: Fields) -> tuple[ContainerConfig, HostConfig]:
 def parse_update(body: Fields) -> RestartPolicy | None:
     """Return the restart policy that `POST /containers/{id}/update` asks for, None for none. Raises as above."""
     refuse_unsupported(body, UPDATE_FIELDS)
-    return _parse_restart(body) if body.object("RestartPolicy").string("Name") else None
+    restart = _parse_restart(body)
+    return restart if body.object("RestartPolicy").string("Name") else None
 
 
 def _parse_restart(host: Fields) -> RestartPolicy:

@@ -13,6 +13,7 @@ from aiohttp import web
 from transom.containers.model import Status
 from transom_api.connection import Connection
 from transom_api.logs import READERS
+from transom_api.protocol import Protocol
 from transom_api.router import add_headers, edge
 from transom_api.routes import ROUTES
 from transom_api.sockets import BACKLOG, listening
@@ -86,7 +87,7 @@ class _Server:
         with ExitStack() as undo:
             servers = [
                 await loop.create_unix_server(
-                    lambda: Connection(inner(), self._opened, self._closed),
+                    lambda: Connection(Protocol(inner, loop), self._opened, self._closed),
                     sock=undo.enter_context(listening(host)),
                     backlog=BACKLOG,
                 )

@@ -96,6 +96,7 @@ UPDATE_FIELDS: Accepted = {
         "Devices",
         "IOMaximumBandwidth",
         "IOMaximumIOps",
+        "Init",
         "KernelMemory",
         "KernelMemoryTCP",
         "Memory",
@@ -105,6 +106,7 @@ UPDATE_FIELDS: Accepted = {
         "NanoCpus",
         "OomKillDisable",
         "PidsLimit",
+        "Ulimits",
     )
 }
 

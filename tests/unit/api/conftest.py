@@ -15,6 +15,7 @@ from typing import IO, Any
 
 import pytest
 
+from testbed.description import check_answer
 from transom.config import Config
 from transom.errors import NotFound
 from transom.events import Events
@@ -102,9 +103,12 @@ class Client:
             content = body if body is None or isinstance(body, bytes) else json.dumps(body).encode()
             kind = {"Content-Type": "application/json"} if content is not None else {}
             connection.request(method, target, content, {**kind, **(headers or {})})
-            return Answer(connection.getresponse())
+            answer = Answer(connection.getresponse())
         finally:
             connection.close()
+        kind_of_answer = answer.headers.get("Content-Type", "")
+        assert check_answer(method, target, answer.status, kind_of_answer, answer.body) == []
+        return answer
 
     def get(self, target: str) -> Answer:
         return self.request("GET", target)

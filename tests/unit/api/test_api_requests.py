@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import http.client
+import json
 from types import SimpleNamespace
 
 import pytest
@@ -172,3 +174,27 @@ def test_routes_of_plugins_are_served_like_the_own_ones(engine, connect):
 
     engine.catalog = SimpleNamespace(gather=lambda _hook: [(web.get("/shout", shout), SimpleNamespace(name="loud"))])
     assert connect().get("/v1.44/shout").json == {"threads": 256}
+
+
+@pytest.mark.parametrize(
+    "request_text",
+    [
+        b"GARBAGE\r\n\r\n",
+        b"GET /_ping HTTP/9.9\r\n\r\n",
+        b"GET /_ping HTTP/1.1\r\nno colon\r\n\r\n",
+        b"POST /volumes/create HTTP/1.1\r\nHost: x\r\nContent-Length: many\r\n\r\n",
+        b"POST /volumes/create HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\nnope\r\n",
+        b"GET /" + b"x" * 70000 + b" HTTP/1.1\r\nHost: x\r\n\r\n",
+        b"GET /_ping HTTP/1.1\r\nHost: x\r\nX: " + b"x" * 70000 + b"\r\n\r\n",
+    ],
+)
+def test_what_is_no_http_is_answered_as_all_that_is_wrong(api, request_text):
+    connection = api.connect()
+    connection.sendall(request_text)
+    answer = http.client.HTTPResponse(connection)
+    answer.begin()
+    body = json.loads(answer.read())
+    assert (answer.status, list(body)) == (400, ["message"])
+    assert "\n" not in body["message"]
+    assert answer.headers["Api-Version"] == "1.50"
+    connection.close()
