@@ -61,6 +61,11 @@ class Preparation:
             _remove_directory(directory)
             (directory / "driver").mkdir(mode=0o700, parents=True)
             (directory / "execs").mkdir(mode=0o700)
+            group = Cgroup(self._cgroup(container.id))
+            undo.callback(group.remove)
+            group.create()
+            # The shim moves the init into the group at the end of all this.
+            self._engine.submit(group.announce_move)
             rootfs = self._engine.layers.mount(container.graphdriver, container.id)
             undo.callback(self._engine.layers.unmount, container.graphdriver, container.id)
             undo.callback(self._release_mounts, container)
@@ -87,6 +92,7 @@ class Preparation:
         with ExitStack() as undo:
             # Each step is taken whatever the others raise, and the last error is raised.
             undo.callback(_remove_directory, self._shims.directory(container.id))
+            undo.callback(Cgroup(self._cgroup(container.id)).remove)
             undo.callback(self._engine.layers.unmount, container.graphdriver, container.id)
             undo.callback(self._release_mounts, container)
             undo.callback(self._disconnect, container)

@@ -106,6 +106,11 @@ class ContainerStore:
             self._names.pop(container.name, None)
             self._locks.pop(container.id, None)
 
+    def has(self, identity: str) -> bool:
+        """Return whether there is a container of an ID."""
+        with self._lock:
+            return identity in self._containers
+
     def has_name(self, name: str) -> bool:
         """Return whether a container has the name."""
         with self._lock:

@@ -27,6 +27,7 @@ from transom.containers.execs import Execs
 from transom.containers.followers import Followers
 from transom.containers.health import initial_health
 from transom.containers.health_checks import HealthChecks
+from transom.containers.measurements import Measurements
 from transom.containers.model import Container, State, Status, WaitResult
 from transom.containers.preparation import Preparation
 from transom.containers.restarts import Restarts
@@ -73,6 +74,7 @@ class Supervisor:
         self._health = HealthChecks(self.execs, self._store.locked, self._change, self.record)
         self._preparation = Preparation(engine, self.shims)
         self.views = Views(engine, self._preparation)
+        self.measurements = Measurements(self.shims, self._store.has, engine.submit)
         self._restarts = Restarts(self._restart, self._endings.submit)
 
     # What clients ask for
@@ -213,6 +215,7 @@ class Supervisor:
         self._restarts.close()
         self._health.close()
         self._endings.shutdown(wait=True, cancel_futures=True)
+        self.measurements.close()
         self.attachments.close()
         self.shims.close()
         self.followers.close()

@@ -2,8 +2,8 @@
 
 Three layouts are in use (cgroups(7)): v2 alone at /sys/fs/cgroup, v1 hierarchies alone, and hybrid, v1 hierarchies with
 a v2 one at /sys/fs/cgroup/unified. The v2 hierarchy is used wherever there is one, since it kills and freezes without
-races and a process can be born in it; v1's freezer serves where there is none. What the processes use is counted by
-v1's controllers where those are, and by v2's elsewhere: a container has a group in the hierarchy of each.
+races; v1's freezer serves where there is none. What the processes use is counted by v1's controllers where those are,
+and by v2's elsewhere: a container has a group in the hierarchy of each. With v2 alone its processes are born there.
 """
 
 from __future__ import annotations
@@ -12,6 +12,8 @@ import errno
 import os
 import signal
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from transom.errors import Unavailable
@@ -24,6 +26,8 @@ _COUNTING_V1 = ("cpu", "cpuacct", "memory", "pids", "blkio")
 _COUNTING_V2 = ("cpu", "memory", "pids", "io")
 #: How long a killed group may take to become empty, in seconds.
 _PATIENCE = 10.0
+#: A process ID above all that there are (PID_MAX_LIMIT).
+_NO_PROCESS = str(1 << 22)
 
 
 def layout(root: Path = ROOT) -> str:
@@ -51,41 +55,51 @@ class Cgroup:
         if self.layout in ("v1", "hybrid"):
             self.counting = {kind: (root / kind).resolve() / name for kind in _COUNTING_V1 if (root / kind).is_dir()}
 
-    def create(self) -> int | None:
-        """Make the group, and return a descriptor of it in which a process can be born, or None without cgroup v2.
-
-        The descriptor is the caller's to close.
-        """
-        if self.directory is None:
-            return None
+    def create(self) -> None:
+        """Make the group. Harmless if it exists."""
         for directory in self._directories():
             _make(directory)
         if self.layout == "v2":
             self._enable_counting()
-        return self.open()
 
-    def open(self) -> int | None:
-        """Return a descriptor of an existing group in which a process can be born, or None without cgroup v2."""
-        if self.directory is None or self.layout == "v1":
-            return None
-        return os.open(self.directory, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+    @contextmanager
+    def birthplace(self) -> Iterator[int | None]:
+        """Give a descriptor of the group in which a process can be born, or None where it has to be moved (`take`)."""
+        if self.directory is None or self.moves:
+            yield None
+            return
+        descriptor = os.open(self.directory, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            yield descriptor
+        finally:
+            os.close(descriptor)
 
     @property
     def moves(self) -> bool:
-        """Whether a process that was born in `open` is not yet in all of the group's hierarchies (`take`)."""
+        """Whether processes come into the group by being moved: v1 knows no other way."""
         return self.layout in ("v1", "hybrid")
 
     def take(self, process: int) -> None:
-        """Move a process to where it could not be born. Harmless if it has ended.
-
-        The first such move takes the kernel several milliseconds, in which it waits; those that follow are quick.
-        """
-        for directory in self._directories():
-            if directory == self.directory and self.layout != "v1":
-                continue
+        """Move a process into the group, if it was not born there. Harmless if it has ended."""
+        if self.moves:
             try:
-                _write(directory / "cgroup.procs", str(process))
+                for directory in self._directories():
+                    _write(directory / "cgroup.procs", str(process))
             except ProcessLookupError:
+                return
+
+    def announce_move(self) -> None:
+        """Have the kernel get ready for a process that is moved soon; this waits for some milliseconds.
+
+        A move locks out all forks of the machine, for which the kernel first waits until every processor has passed a
+        quiet point (percpu-rwsem.c). Another that follows soon need not wait: this one is of a process that there
+        cannot be.
+        """
+        if self.moves:
+            try:
+                _write(self._directories()[0] / "cgroup.procs", _NO_PROCESS)
+            except OSError:
+                # ESRCH is what it is expected to say, and without the group nobody moves.
                 return
 
     def processes(self) -> list[int]:

@@ -116,22 +116,19 @@ class NativeDriver(ExecDriver):
 
     def create(self, stdio: Stdio) -> Spawned:
         """Make the container's init and let it build the container."""
-        birthplace = self._cgroup.create()
+        self._cgroup.create()
         try:
-            with self.birth():
+            with self.birth(), self._cgroup.birthplace() as birthplace:
                 self._launch = Launch(
                     lambda gate: self._build(gate, stdio), namespaces=self.birth_namespaces(), cgroup=birthplace
                 )
-            # Moving it takes the kernel a while, in which it builds its file system.
+            # It builds its file system meanwhile.
             self._take(self._launch)
             terminal = self._launch.wait_ready()
         except BaseException:
             self._launch = None
             self._cgroup.remove()
             raise
-        finally:
-            if birthplace is not None:
-                os.close(birthplace)
         self.pid = self._launch.pid
         return Spawned(self.pid, terminal)
 
@@ -144,13 +141,8 @@ class NativeDriver(ExecDriver):
 
     def exec(self, process: dict[str, Any], stdio: Stdio) -> Spawned:
         """Make a process that joins the container."""
-        birthplace = self._cgroup.open()
-        try:
-            with self.joining() as enter:
-                launch = Launch(lambda gate: self._join(gate, enter, process, stdio), cgroup=birthplace)
-        finally:
-            if birthplace is not None:
-                os.close(birthplace)
+        with self._cgroup.birthplace() as birthplace, self.joining() as enter:
+            launch = Launch(lambda gate: self._join(gate, enter, process, stdio), cgroup=birthplace)
         self._take(launch)
         terminal = launch.wait_ready()
         try:

@@ -53,8 +53,10 @@ class Query:
             raise InvalidParameter(f"invalid value for {name}: it contains a zero byte")
         return values
 
-    def flag(self, name: str) -> bool:
+    def flag(self, name: str, *, default: bool = False) -> bool:
         """Return a boolean: everything is true but an empty value, 0, no, false and none."""
+        if name not in self._values:
+            return default
         return self._values.get(name, "").strip().lower() not in _FALSE
 
     def number(self, name: str) -> int | None:

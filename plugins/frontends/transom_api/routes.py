@@ -6,7 +6,19 @@ from collections.abc import Awaitable, Callable
 
 from aiohttp import web
 
-from transom_api import containers, execs, files, image_archives, images, logs, networks, registries, system, volumes
+from transom_api import (
+    containers,
+    execs,
+    files,
+    image_archives,
+    images,
+    logs,
+    networks,
+    registries,
+    stats,
+    system,
+    volumes,
+)
 
 __all__ = ["ROUTES"]
 
@@ -35,6 +47,7 @@ ROUTES: tuple[tuple[str, str, Handler], ...] = (
     ("POST", "/containers/{id:.+}/rename", containers.post_container_rename),
     ("POST", "/containers/{id:.+}/update", containers.post_container_update),
     ("GET", "/containers/{id:.+}/top", containers.get_container_top),
+    ("GET", "/containers/{id:.+}/stats", stats.get_container_stats),
     ("POST", "/containers/{id:.+}/resize", containers.post_container_resize),
     ("POST", "/containers/{id:.+}/attach", containers.post_container_attach),
     ("POST", "/containers/{id:.+}/exec", execs.post_container_exec),

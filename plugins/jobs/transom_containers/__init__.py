@@ -13,7 +13,7 @@ __all__ = ["transom_jobs"]
 
 @hookimpl
 def transom_jobs() -> Mapping[str, Handler]:
-    from transom_containers import changes, create, execs, files, lifecycle, lists, processes, streams
+    from transom_containers import changes, create, execs, files, lifecycle, lists, processes, statistics, streams
 
     return {
         "create": create.create,
@@ -28,6 +28,8 @@ def transom_jobs() -> Mapping[str, Handler]:
         "rename": changes.rename,
         "update": changes.update,
         "top": processes.top,
+        "stats": statistics.stats,
+        "stats_watch": statistics.stats_watch,
         "attach": streams.attach,
         "logs": streams.logs,
         "resize": streams.resize,
