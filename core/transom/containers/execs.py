@@ -15,6 +15,7 @@ from transom.containers.model import Container, ExecConfig, ExecRecord
 from transom.containers.names import make_id
 from transom.containers.spec import exec_process
 from transom.errors import Conflict, NotFound, StartFailed, TransomError
+from transom.runtime.cgroups import announce_move
 from transom.runtime.shim import publish
 from transom.runtime.shims import Shims
 
@@ -46,6 +47,8 @@ class Execs:
         with self._lock:
             self._trim(container.id)
             self._records[record.id] = record
+        # It is started in a moment.
+        self._engine.submit(announce_move)
         return record.id
 
     def get(self, exec_id: str) -> ExecRecord:

@@ -24,7 +24,7 @@ from transom.drivers.base import Driver
 from transom.drivers.exec import ExecDriver
 from transom.drivers.network import Endpoint, Sandbox, SandboxKind
 from transom.errors import Conflict, InvalidParameter, NotFound, TransomError
-from transom.runtime.cgroups import Cgroup
+from transom.runtime.cgroups import Cgroup, announce_move
 from transom.runtime.classes import name_of
 from transom.runtime.shim import publish
 from transom.runtime.shims import Shims
@@ -65,7 +65,7 @@ class Preparation:
             undo.callback(group.remove)
             group.create()
             # The shim moves the init into the group at the end of all this.
-            self._engine.submit(group.announce_move)
+            self._engine.submit(announce_move)
             rootfs = self._engine.layers.mount(container.graphdriver, container.id)
             undo.callback(self._engine.layers.unmount, container.graphdriver, container.id)
             undo.callback(self._release_mounts, container)

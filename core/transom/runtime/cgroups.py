@@ -18,7 +18,7 @@ from pathlib import Path
 
 from transom.errors import Unavailable
 
-__all__ = ["ROOT", "Cgroup", "layout"]
+__all__ = ["Cgroup", "announce_move", "layout"]
 
 ROOT = Path("/sys/fs/cgroup")
 #: Controllers that count what a group uses, by the names of v1's hierarchies and of v2's `cgroup.controllers`.
@@ -26,8 +26,6 @@ _COUNTING_V1 = ("cpu", "cpuacct", "memory", "pids", "blkio")
 _COUNTING_V2 = ("cpu", "memory", "pids", "io")
 #: How long a killed group may take to become empty, in seconds.
 _PATIENCE = 10.0
-#: A process ID above all that there are (PID_MAX_LIMIT).
-_NO_PROCESS = str(1 << 22)
 
 
 def layout(root: Path = ROOT) -> str:
@@ -37,6 +35,24 @@ def layout(root: Path = ROOT) -> str:
     if (root / "unified" / "cgroup.procs").exists():
         return "hybrid"
     return "v1" if (root / "freezer").is_dir() else "none"
+
+
+def announce_move(root: Path = ROOT) -> None:
+    """Have the kernel get ready for a process that is moved soon (`Cgroup.take`); this waits for some milliseconds.
+
+    A move locks out all forks of the machine, for which the kernel first waits until every processor has passed a quiet
+    point (percpu-rwsem). Another that follows soon need not wait. This one is of the calling process, to where it is.
+    """
+    if layout(root) not in ("v1", "hybrid"):
+        return
+    for controller, path in _groups_of_this_process():
+        if controller in _COUNTING_V1:
+            try:
+                _write(root / controller / path.lstrip("/") / "cgroup.procs", "0")
+            except OSError:
+                # Its group is not to be seen from here: then the move takes its time.
+                continue
+            return
 
 
 class Cgroup:
@@ -86,20 +102,6 @@ class Cgroup:
                 for directory in self._directories():
                     _write(directory / "cgroup.procs", str(process))
             except ProcessLookupError:
-                return
-
-    def announce_move(self) -> None:
-        """Have the kernel get ready for a process that is moved soon; this waits for some milliseconds.
-
-        A move locks out all forks of the machine, for which the kernel first waits until every processor has passed a
-        quiet point (percpu-rwsem.c). Another that follows soon need not wait: this one is of a process that there
-        cannot be.
-        """
-        if self.moves:
-            try:
-                _write(self._directories()[0] / "cgroup.procs", _NO_PROCESS)
-            except OSError:
-                # ESRCH is what it is expected to say, and without the group nobody moves.
                 return
 
     def processes(self) -> list[int]:
@@ -225,6 +227,14 @@ class Cgroup:
     def _tree(directory: Path) -> list[Path]:
         """Return a directory and those below it, each before what is in it."""
         return [Path(path) for path, _, _ in os.walk(directory)]
+
+
+def _groups_of_this_process() -> Iterator[tuple[str, str]]:
+    """Give v1's controllers with the path of this process's group in each (cgroups(7), /proc/[pid]/cgroup)."""
+    with open("/proc/self/cgroup") as file:
+        for line in file:
+            _, controllers, path = line.rstrip("\n").split(":", 2)
+            yield from ((controller, path) for controller in controllers.split(","))
 
 
 def _make(directory: Path) -> None:

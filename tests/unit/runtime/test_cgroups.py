@@ -20,7 +20,7 @@ def write(root: Path, **files: str) -> None:
 
 @pytest.fixture
 def v2(tmp_path: Path) -> Path:
-    """A v2 hierarchy whose root may have the controllers cpu and memory."""
+    """A v2 hierarchy that counts processors already, and more in what is below."""
     write(tmp_path, cgroup__procs="", cgroup__controllers="cpu memory io", cgroup__subtree_control="cpu")
     write(tmp_path / "transom", cgroup__subtree_control="cpu memory pids")
     return tmp_path
@@ -29,8 +29,9 @@ def v2(tmp_path: Path) -> Path:
 @pytest.fixture
 def v1(tmp_path: Path) -> Path:
     """v1 hierarchies, two of which share one directory."""
+    tmp_path = tmp_path / "v1"
     for name in ("freezer", "memory", "cpu,cpuacct", "pids"):
-        (tmp_path / name).mkdir()
+        (tmp_path / name).mkdir(parents=True)
     for name in ("cpu", "cpuacct"):
         (tmp_path / name).symlink_to("cpu,cpuacct")
     return tmp_path
@@ -47,8 +48,7 @@ def test_the_layout_is_told_from_what_is_mounted(v2: Path) -> None:
 
 
 def test_a_group_of_version_2_is_counted_by_what_the_parents_hand_down(v2: Path) -> None:
-    descriptor = Cgroup("/transom/c", v2).create()
-    assert descriptor is not None
+    Cgroup("/transom/c", v2).create()
     assert (v2 / "transom" / "c").is_dir()
     # A real file collects what is written; these are written over.
     assert (v2 / "cgroup.subtree_control").read_text().startswith("+io")
@@ -57,21 +57,27 @@ def test_a_group_of_version_2_is_counted_by_what_the_parents_hand_down(v2: Path)
 
 def test_a_group_of_version_1_is_in_each_hierarchy_once(v1: Path) -> None:
     group = Cgroup("/transom/c", v1)
-    assert group.create() is None
+    group.create()
     places = sorted(str(path.relative_to(v1)) for path in v1.glob("*/transom/c") if not path.parent.parent.is_symlink())
     assert places == ["cpu,cpuacct/transom/c", "freezer/transom/c", "memory/transom/c", "pids/transom/c"]
 
 
-def test_a_process_is_moved_where_it_could_not_be_born(v1: Path) -> None:
+def test_a_process_is_born_in_version_2_alone_and_moved_elsewhere(v1: Path, v2: Path) -> None:
+    group = Cgroup("/transom/c", v2)
+    group.create()
+    with group.birthplace() as birthplace:
+        assert birthplace is not None
+        assert os.path.samestat(os.fstat(birthplace), (v2 / "transom/c").stat())
     write(v1 / "unified", cgroup__procs="")
     group = Cgroup("/transom/c", v1)
     for directory in (group.directory, *group.counting.values()):
         assert directory is not None
         write(directory, cgroup__procs="")
-    assert group.moves
+    with group.birthplace() as birthplace:
+        assert birthplace is None
     group.take(42)
     assert (v1 / "memory/transom/c/cgroup.procs").read_text() == "42"
-    assert (v1 / "unified/transom/c/cgroup.procs").read_text() == ""
+    assert (v1 / "unified/transom/c/cgroup.procs").read_text() == "42"
 
 
 def test_the_counters_of_version_1(v1: Path) -> None:
