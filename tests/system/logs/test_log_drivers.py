@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -243,6 +244,72 @@ def test_without_blocking_a_driver_that_hangs_costs_whole_lines_and_no_time(daem
     numbers = [int(line) for line in lines[:-1]]
     assert len(numbers) < 500_000
     assert numbers == sorted(set(numbers))
+
+
+def test_a_syslog_server_gets_what_a_container_writes(daemon: Daemon, name: str, tmp_path: Path) -> None:
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as server:
+        server.bind(str(tmp_path / "log"))
+        server.settimeout(30)
+        # fmt: off
+        daemon.docker(
+            "run", "--name", name, "--log-driver", "syslog", "--log-opt", f"syslog-address=unixgram://{tmp_path}/log",
+            "--log-opt", "tag={{.Name}}/{{.ImageName}}", daemon.busybox, "sh", "-c", "echo out; echo err >&2",
+        )
+        # fmt: on
+        messages = sorted(server.recv(65536).decode() for _ in range(2))
+    tag = re.escape(f"box/{daemon.busybox}")
+    assert re.fullmatch(rf"<27>\w{{3}} [ \d]\d [\d:]{{8}} {tag}\[\d+\]: err\n", messages[0])
+    assert re.fullmatch(rf"<30>\w{{3}} [ \d]\d [\d:]{{8}} {tag}\[\d+\]: out\n", messages[1])
+    logs = daemon.docker("logs", name, check=False)
+    assert logs.stderr == "Error response from daemon: configured logging driver does not support reading\n"
+
+
+def test_a_container_does_not_start_without_its_syslog_server(daemon: Daemon, name: str) -> None:
+    # fmt: off
+    run = daemon.transom(
+        "run", "--name", name, "--log-driver", "syslog", "--log-opt", "syslog-address=tcp://127.0.0.1:9",
+        daemon.busybox, "true", check=False,
+    )
+    # fmt: on
+    assert run.returncode == 125
+    assert "failed to initialize logging driver" in run.stderr
+    assert "refused" in run.stderr
+    assert inspect(daemon, name)["State"]["Status"] == "created"  # type: ignore[index]
+
+
+def test_a_server_that_takes_nothing_makes_the_container_wait_and_not_its_owner(daemon: Daemon, name: str) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        # fmt: off
+        daemon.transom(
+            "run", "-d", "--name", name, "--log-driver", "syslog", "--log-opt",
+            f"syslog-address=tcp://127.0.0.1:{server.getsockname()[1]}", daemon.busybox, "sh", "-c",
+            "seq 1 1000000; echo done >/done; sleep 1000",
+        )
+        # fmt: on
+        connection, _ = server.accept()
+        first = connection.recv(1000)
+        assert first
+        # It is full everywhere on the way: the container waits, and answers.
+        assert daemon.transom("exec", name, "ls", "/done", check=False).returncode != 0
+        with connection:
+            reader = subprocess.Popen(["cat"], stdin=connection, stdout=subprocess.DEVNULL)
+            wait_for(lambda: daemon.transom("exec", name, "ls", "/done", check=False).returncode == 0)
+        daemon.transom("kill", name)
+        assert reader.wait(30) == 0
+
+
+def test_a_container_ends_though_its_server_takes_nothing(daemon: Daemon, name: str) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        # fmt: off
+        daemon.transom(
+            "run", "-d", "--name", name, "--log-driver", "syslog", "--log-opt",
+            f"syslog-address=tcp://127.0.0.1:{server.getsockname()[1]}", daemon.busybox, "seq", "1", "1000000",
+        )
+        # fmt: on
+        connection, _ = server.accept()
+        with connection:
+            daemon.transom("kill", name)
+            wait_for(lambda: inspect(daemon, name)["State"]["Status"] == "exited")  # type: ignore[index]
 
 
 def test_a_killed_log_process_is_replaced(daemon: Daemon, name: str) -> None:
