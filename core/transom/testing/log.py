@@ -31,6 +31,11 @@ class LogDriverSuite:
     driver_class: ClassVar[type[LogDriver]]
     options: ClassVar[Mapping[str, str]] = {}
 
+    @property
+    def identity(self) -> str:
+        """The container's ID. Logs that do not lie in its directory may need another one in each test."""
+        return ("c0ffee" * 11)[:64]
+
     @pytest.fixture
     def log(self, tmp_path: Path) -> LogDriver:
         """A log of a container that has not written anything."""
@@ -39,7 +44,7 @@ class LogDriverSuite:
     def make(self, place: Path, **options: str) -> LogDriver:
         """Return a log with more options, whose names have underscores here."""
         container = LoggedContainer(
-            id=("c0ffee" * 11)[:64],
+            id=self.identity,
             name="web",
             image=f"sha256:{'ab' * 32}",
             image_name="busybox:1",

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import functools
 import os
-from datetime import datetime
 from json import loads
 
 from transom.drivers.log import Entry
 from transom.logs.parts import Framing
+from transom.logs.times import parse_time
 
-__all__ = ["JsonLines", "parse_time"]
+__all__ = ["JsonLines"]
 
 _CHUNK = 64 << 10
 #: Bytes of a line that can be an entry: Docker's limit for the labels and variables in it is that of a request.
@@ -50,16 +49,3 @@ class JsonLines(Framing):
                 if found > count:
                     return start + newline + 1, 0
         return 0, count - found
-
-
-@functools.lru_cache(maxsize=4)
-def _seconds(second: str, zone: str) -> int:
-    return int(datetime.fromisoformat(second + ("+00:00" if zone == "Z" else zone)).timestamp())
-
-
-def parse_time(text: str) -> int:
-    """Return nanoseconds since the epoch from an RFC 3339 time. Raises `ValueError`."""
-    rest = text[19:]
-    zone = rest.lstrip(".0123456789")
-    fraction = rest[1 : len(rest) - len(zone)]
-    return _seconds(text[:19], zone) * 1_000_000_000 + int(fraction.ljust(9, "0")[:9])

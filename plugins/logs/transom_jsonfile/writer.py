@@ -16,6 +16,7 @@ from pathlib import Path
 from transom.drivers.log import LogWriter
 from transom.logs.files import LogFile, Rotation
 from transom.logs.lines import LONGEST, Streams, cut
+from transom.logs.times import format_second
 
 __all__ = ["JsonFileWriter"]
 
@@ -50,7 +51,7 @@ class JsonFileWriter(LogWriter):
         second, nanosecond = divmod(time, 1_000_000_000)
         if second != self._second:
             self._second = second
-            self._stamp = clock.strftime("%Y-%m-%dT%H:%M:%S", clock.gmtime(second))
+            self._stamp = format_second(second)
         return f'","stream":"{stream}",{self._attributes}"time":"{self._stamp}.{nanosecond:09d}Z"}}\n'
 
 

@@ -15,9 +15,9 @@ from transom.errors import InvalidParameter
 from transom.logs.files import Rotation
 from transom.logs.lines import LONGEST
 from transom.logs.options import check_options
+from transom.logs.times import parse_time
 from transom.testing.log import BEGIN, ReadableLogSuite
 from transom_jsonfile.driver import JsonFileDriver
-from transom_jsonfile.framing import parse_time
 from transom_jsonfile.writer import JsonFileWriter
 
 
