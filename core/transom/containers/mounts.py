@@ -75,7 +75,7 @@ def check_mount(mount: Mount, text: str = "") -> Mount:
     if destination.lstrip("/") == "":
         raise InvalidParameter(f"{what}: invalid specification: destination can't be '/'")
     if mount.propagation and mount.propagation not in _PROPAGATIONS:
-        raise InvalidParameter(f"{what}: invalid propagation: {mount.propagation}")
+        raise InvalidParameter(f"{what}: invalid propagation mode: {mount.propagation}")
     if mount.kind is MountKind.BIND and not mount.source.startswith("/"):
         raise InvalidParameter(f"{what}: invalid mount path: '{mount.source}' mount path must be absolute")
     if mount.subpath:
@@ -149,6 +149,9 @@ def gather_mounts(
             raise InvalidParameter(f"Duplicate mount point: {mount.destination}")
         if mount.kind is MountKind.VOLUME and not mount.source:
             mount = replace(mount, source=make_id(), anonymous=True)
+        elif mount.kind is MountKind.VOLUME and not mount.anonymous and not mount.mode:
+            # What Docker shows: as far as SELinux is concerned, the volume is for all containers.
+            mount = replace(mount, mode="z")
         mounts[mount.destination] = mount
     mounts = {**{mount.destination: mount for mount in inherited}, **mounts}
     for path in image_volumes:

@@ -10,7 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from transom.containers.model import Container, HostConfig
-from transom.errors import Conflict, InvalidParameter, NotFound, TransomError
+from transom.errors import Conflict, InvalidParameter, NotFound
 
 __all__ = ["NAMESPACES", "check_modes", "check_support", "choose_namespaces", "find_shared_memory", "name_donors"]
 
@@ -49,17 +49,8 @@ def check_support(host: HostConfig, driver: str, kept: frozenset[str]) -> None:
 
 
 def name_donors(host: HostConfig, find: Find) -> HostConfig:
-    """Return what was asked for with other containers by ID, so that they can be renamed.
-
-    One that is not there may be there when the container starts.
-    """
-    changes = {}
-    for field, mode in _asked(host):
-        if _donor(mode):
-            try:
-                changes[field] = _DONOR + find(_donor(mode)).id
-            except TransomError:
-                continue
+    """Return what was asked for with other containers by ID, so that they can be renamed. Raises what `find` raises."""
+    changes = {field: _DONOR + find(_donor(mode)).id for field, mode in _asked(host) if _donor(mode)}
     return replace(host, **changes)  # type: ignore[arg-type]
 
 

@@ -248,13 +248,19 @@ class NativeDriver(ExecDriver):
 def _set_sysctl(name: str, value: str) -> None:
     """Set a parameter of the kernel in this process's namespaces (proc_sys(5))."""
     # As in sysctl(8), a slash stands for a dot in the name of an interface.
-    path = name.translate(str.maketrans("./", "/."))
+    path = f"/proc/sys/{name.translate(str.maketrans('./', '/.'))}"
+    action = "open"
     try:
-        with open(f"/proc/sys/{path}", "w") as file:
-            file.write(value)
+        descriptor = os.open(path, os.O_WRONLY | os.O_CLOEXEC)
+        action = "write"
+        try:
+            os.write(descriptor, value.encode())
+        finally:
+            os.close(descriptor)
     except OSError as error:
+        reason = os.strerror(error.errno or 0).lower()
         raise StartFailed(
-            f'unable to start container process: cannot set the sysctl "{name}" to "{value}": {error.strerror}'
+            f"unable to start container process: error during container init: {action} {path}: {reason}"
         ) from error
 
 

@@ -32,6 +32,8 @@ __all__ = [
 
 DEFAULT_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 _TIOCGPTPEER = 0x5441
+#: The kernel has forgotten what it was for, and takes it; the module `resource` does not know it.
+_RLIMIT_LOCKS = 10
 _NOT_FOUND = 127
 _NOT_EXECUTABLE = 126
 
@@ -112,7 +114,9 @@ def _enter(directory: str) -> None:
 
 def _limit(name: str, soft: int, hard: int) -> None:
     try:
-        resource.setrlimit(getattr(resource, name), (_signed(soft), _signed(hard)))
+        resource.setrlimit(
+            _RLIMIT_LOCKS if name == "RLIMIT_LOCKS" else getattr(resource, name), (_signed(soft), _signed(hard))
+        )
     except (ValueError, OSError) as error:
         raise StartFailed(
             f"unable to start container process: cannot set the limit {name} to {soft}:{hard}: {error}"

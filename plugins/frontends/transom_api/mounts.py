@@ -64,7 +64,7 @@ def _parse_mount(item: Fields) -> Mount:
             return _parse_image(item, destination)
         case "npipe" | "cluster":
             raise Unsupported(f"mounts of the type {kind} are not supported: use bind, volume, tmpfs or image")
-    raise InvalidParameter(f"mount type unknown: {kind!r}: it should be bind, volume, tmpfs or image")
+    raise InvalidParameter(f'invalid mount config for type "{kind}": mount type unknown')
 
 
 def _check_options(item: Fields, kind: str) -> None:
@@ -176,7 +176,7 @@ def parse_tmpfs(destination: str, text: str) -> Mount:
             options = [option for option in options if _FLAGS.get(option) != _FLAGS[word]]
             options.append(word)
         else:
-            raise InvalidParameter(f"invalid tmpfs option {word!r} for {destination}")
+            raise InvalidParameter(f'invalid tmpfs option ["{word}"]')
     read_only = "ro" in options
     chosen = tuple(option for option in options if option not in ("ro", "rw"))
     return Mount(MountKind.TMPFS, destination, read_only=read_only, mode=text, tmpfs=Tmpfs(size, mode, chosen))

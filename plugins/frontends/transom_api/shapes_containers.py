@@ -163,7 +163,7 @@ def container_summary(container: Container, sizes: tuple[int, int] | None = None
         "Status": status_line(container, time.time_ns()),
         "HostConfig": {"NetworkMode": container.host.network or "default"},
         "NetworkSettings": {"Networks": _networks(container)},
-        "Mounts": [_mount_point(mount) for mount in container.mounts if mount.kind is not MountKind.TMPFS],
+        "Mounts": [_mount_point(mount) for mount in container.mounts if not _is_short_tmpfs(mount)],
     }
     if container.host.annotations:
         summary["HostConfig"]["Annotations"] = container.host.annotations
@@ -199,7 +199,7 @@ def container_details(
         "ExecIDs": execs or None,
         "HostConfig": _host_config(container),
         "GraphDriver": {"Name": container.graphdriver, "Data": {}},
-        "Mounts": [_mount_point(mount) for mount in container.mounts if mount.kind is not MountKind.TMPFS],
+        "Mounts": [_mount_point(mount) for mount in container.mounts if not _is_short_tmpfs(mount)],
         "Config": _config(container),
         "NetworkSettings": {**_NETWORK_SETTINGS, "Networks": _networks(container)},
     }
@@ -383,9 +383,10 @@ def _is_short_tmpfs(mount: Mount) -> bool:
 
 
 def _mount_request(mount: Mount) -> Json:
-    shape: Json = {"Type": mount.kind.value, "Target": mount.destination}
+    shape: Json = {"Type": mount.kind.value}
     if mount.source:
         shape["Source"] = mount.source
+    shape["Target"] = mount.destination
     if mount.read_only and mount.kind is not MountKind.IMAGE:
         shape["ReadOnly"] = True
     options: Json = {}

@@ -39,7 +39,7 @@ def _run(client: Client, arguments: list[str], **flags: Any) -> None:
     try:
         container = create_container(client, wanted)
     except CommandFailed as failure:
-        raise _refused("run", failure.message) from failure
+        raise _refused("run", failure.message, _start_status(failure.message)) from failure
     with proxied_signals(client, container, flags["sig_proxy"] and not detach):
         _start(client, container, wanted, flags["detach_keys"])
 

@@ -7,7 +7,6 @@ import re
 __all__ = [
     "boolean",
     "device",
-    "device_mapping",
     "environment",
     "exposed_ports",
     "filter_pair",
@@ -28,7 +27,10 @@ __all__ = [
 
 _TRUE = ("1", "t", "T", "true", "TRUE", "True")
 _FALSE = ("0", "f", "F", "false", "FALSE", "False")
-_SIZE = re.compile(r"(\d+(?:\.\d+)?) ?([kmgtp]?)i?b?", re.IGNORECASE | re.ASCII)
+#: A number as far as its last digit or point, a space that may be there, and a unit.
+_SIZE = re.compile(r"(.*[0-9.]) ?([^0-9. ]*)", re.DOTALL)
+_FLOAT = re.compile(r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?", re.ASCII)
+_SUFFIX = re.compile(r"b|[kmgtp](?:i?b)?")
 _ULIMITS = (
     "as", "core", "cpu", "data", "fsize", "locks", "memlock", "msgqueue", "nice", "nofile", "nproc", "rss",
     "rtprio", "rttime", "sigpending", "stack",
@@ -64,9 +66,14 @@ def size(value: str) -> int:
     match = _SIZE.fullmatch(value)
     if not match:
         raise ValueError(f"invalid size: '{value}'")
-    number, unit = match.groups()
-    power = " kmgtp".index(unit.lower()) if unit else 0
-    return int(float(number) * 1024**power)
+    number, suffix = match[1], match[2].lower()
+    if suffix and not _SUFFIX.fullmatch(suffix):
+        raise ValueError(f"invalid suffix: '{suffix}'")
+    if not _FLOAT.fullmatch(number):
+        raise ValueError(f'strconv.ParseFloat: parsing "{number}": invalid syntax')
+    if number.startswith("-"):
+        raise ValueError(f"invalid size: '{value}'")
+    return int(float(number) * 1024 ** " kmgtp".index(suffix[:1].replace("b", "") or " "))
 
 
 def swap_size(value: str) -> int:
@@ -140,8 +147,8 @@ def sysctl(value: str) -> str:
     return value
 
 
-def device(value: str) -> str:
-    """Return one `--device` (`path[:path in the container][:permissions]`), unchanged."""
+def device(value: str) -> dict[str, str]:
+    """Return a `--device` (`path[:path in the container][:permissions]`) as the API's device."""
     parts = value.split(":")
     if len(parts) > 3 or not parts[0]:
         raise ValueError(f"bad format for path: {value}")
@@ -150,18 +157,8 @@ def device(value: str) -> str:
     inside = parts[1] if len(parts) > 1 and not (len(parts) == 2 and _is_device_mode(parts[1])) else parts[0]
     if not inside.startswith("/"):
         raise ValueError(f"{inside} is not an absolute path")
-    return value
-
-
-def device_mapping(value: str) -> dict[str, str]:
-    """Return a `--device` as the API's device."""
-    source, *rest = value.split(":")
-    permissions = rest.pop() if rest and _is_device_mode(rest[-1]) else "rwm"
-    return {
-        "PathOnHost": source,
-        "PathInContainer": rest[0] if rest else source,
-        "CgroupPermissions": permissions,
-    }
+    permissions = parts[-1] if len(parts) > 1 and _is_device_mode(parts[-1]) else "rwm"
+    return {"PathOnHost": parts[0], "PathInContainer": inside, "CgroupPermissions": permissions}
 
 
 def _is_device_mode(value: str) -> bool:

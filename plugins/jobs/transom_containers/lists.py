@@ -100,7 +100,7 @@ def _test(engine: Engine, name: str, values: tuple[str, ...]) -> Callable[[Conta
         case "health":
             wrong = [value for value in values if value not in (*_HEALTH, "none")]
             if wrong:
-                raise InvalidParameter(f"invalid filter 'health={wrong[0]}'")
+                raise InvalidParameter(f"unrecognized filter value for health: {wrong[0]}")
             return lambda container: (container.state.health.status if container.state.health else "none") in values
         case "is-task":
             wanted = _boolean(name, values)

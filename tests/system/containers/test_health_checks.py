@@ -83,7 +83,7 @@ def test_until_the_first_result_it_is_starting(client: Any, daemon: Daemon) -> N
         "(health: starting)\n"
     )
     assert client("ps", "-f", "health=none", "--format", "{{.Names}}").stdout == "other\n"
-    assert "invalid filter 'health=bogus'" in client("ps", "-f", "health=bogus", check=False).stderr
+    assert "unrecognized filter value for health: bogus" in client("ps", "-f", "health=bogus", check=False).stderr
 
 
 def test_a_check_that_takes_too_long_has_failed_and_leaves_no_process(daemon: Daemon) -> None:

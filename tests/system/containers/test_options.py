@@ -106,7 +106,7 @@ def test_without_ipc_there_is_no_shared_memory(daemon: Daemon, run: Run) -> None
         (["--ipc", "container:donor"], "non-shareable IPC (hint: use IpcMode:shareable for the donor container)"),
         (["--ipc", "container:over"], "is not running"),
         (["--pid", "container:over"], "failed to join PID namespace: container"),
-        (["--pid", "container:nosuch"], "failed to join PID namespace: No such container: nosuch"),
+        (["--pid", "container:nosuch"], "Error response from daemon: No such container: nosuch"),
         (["--ipc", "bogus"], "invalid IPC mode: bogus"),
         (["--runtime", "chroot", "--ipc", "shareable"], "the exec driver chroot has no ipc namespaces"),
         (["--runtime", "chroot", "--sysctl", "net.ipv4.ip_forward=1"], "not allowed in host network namespace"),
@@ -152,7 +152,7 @@ def test_parameters_of_the_kernel_are_the_containers_own(daemon: Daemon, run: Ru
 
 def test_a_parameter_that_the_kernel_does_not_take_is_an_error(daemon: Daemon, run: Run) -> None:
     said = run("--sysctl", "net.ipv4.ip_forward=many", daemon.busybox, "true", check=False)
-    assert 'cannot set the sysctl "net.ipv4.ip_forward" to "many": Invalid argument' in said
+    assert "write /proc/sys/net/ipv4/ip_forward: invalid argument" in said
 
 
 @pytest.mark.parametrize("execdriver", ["namespaces", "chroot"])

@@ -301,7 +301,7 @@ def bind(*, ReadOnly: bool = False, **options: object) -> dict[str, object]:  # 
         ({"Type": "bind", "Source": "/a"}, "field Target must not be empty"),
         ({"Type": "bind", "Target": "/a"}, "field Source must not be empty"),
         ({"Type": "tmpfs", "Target": "/a", "Source": "/b"}, "field Source must not be specified"),
-        ({"Type": "nfs", "Target": "/a"}, "mount type unknown: 'nfs'"),
+        ({"Type": "nfs", "Target": "/a"}, "for type .nfs.: mount type unknown"),
         ({"Type": "image", "Target": "/a"}, "field Source must not be empty"),
         ({"Type": "npipe", "Target": "/a", "Source": "x"}, "of the type npipe are not supported"),
         ({"Type": "volume", "Target": "/a", "BindOptions": {"Propagation": "private"}}, "BindOptions must not be"),

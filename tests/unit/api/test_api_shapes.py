@@ -17,12 +17,14 @@ from transom.containers.model import (
     MountKind,
     State,
     Status,
+    Tmpfs,
 )
 from transom.graph.digest import Digest
 from transom.graph.images import HistoryEntry, ImageDetails, ImageSummary, Removed
 from transom.graph.model import Image, Platform, RunConfig
 from transom.job import Progress
 from transom.volumes import VolumeRecord
+from transom_api.mounts import TMPFS_DEFAULTS
 from transom_api.progress import bar, message_line
 from transom_api.shapes_containers import status_line
 
@@ -51,7 +53,8 @@ def web():
         mounts=(
             Mount(MountKind.BIND, "/x", "/tmp", read_only=True, mode="ro"),
             Mount(MountKind.VOLUME, "/v", "data", driver="local", mountpoint="/var/data"),
-            Mount(MountKind.TMPFS, "/t"),
+            Mount(MountKind.TMPFS, "/t", tmpfs=Tmpfs(options=TMPFS_DEFAULTS)),
+            Mount(MountKind.TMPFS, "/long"),
         ),
         state=State(Status.RUNNING, pid=7, started=NOW),
     )
@@ -71,7 +74,7 @@ def test_a_container_in_a_list(api, engine, web):
     assert (shown["SizeRw"], shown["SizeRootFs"]) == (5, 10)
     assert shown["HostConfig"] == {"NetworkMode": "default", "Annotations": {"a": "b"}}
     assert (shown["Labels"], shown["Ports"], list(shown["NetworkSettings"]["Networks"])) == ({"k": "v"}, [], ["none"])
-    assert [mount["Destination"] for mount in shown["Mounts"]] == ["/x", "/v"]
+    assert [mount["Destination"] for mount in shown["Mounts"]] == ["/x", "/v", "/long"]
     assert "SizeRw" not in api.get("/containers/json").json[0]
 
 
@@ -112,6 +115,7 @@ def test_all_about_a_container(api, engine, web):
             "RW": True,
             "Propagation": "",
         },
+        {"Type": "tmpfs", "Source": "", "Destination": "/long", "Mode": "", "RW": True, "Propagation": ""},
     ]
 
 

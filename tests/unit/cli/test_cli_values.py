@@ -29,9 +29,22 @@ def test_a_size_has_binary_units(text: str, size: int) -> None:
     assert values.size(text) == size
 
 
-@pytest.mark.parametrize("text", ["", "x", "-1", "1z", "1.5.5", "k"])
-def test_what_is_no_size_is_refused(text: str) -> None:
-    with pytest.raises(ValueError, match="invalid size"):
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("", "invalid size: ''"),
+        ("x", "invalid size: 'x'"),
+        ("-1", "invalid size: '-1'"),
+        ("k", "invalid size: 'k'"),
+        ("1z", "invalid suffix: 'z'"),
+        ("1kk", "invalid suffix: 'kk'"),
+        ("1Bi", "invalid suffix: 'bi'"),
+        ("1.5.5", 'strconv.ParseFloat: parsing "1.5.5": invalid syntax'),
+        ("a1", 'strconv.ParseFloat: parsing "a1": invalid syntax'),
+    ],
+)
+def test_what_is_no_size_is_refused(text: str, message: str) -> None:
+    with pytest.raises(ValueError, match="^" + re.escape(message) + "$"):
         values.size(text)
 
 
@@ -69,7 +82,7 @@ def test_a_wrong_ulimit_is_refused(text: str) -> None:
     ],
 )
 def test_a_device_has_a_path_inside_and_permissions(text: str, inside: str, permissions: str) -> None:
-    assert values.device_mapping(values.device(text)) == {
+    assert values.device(text) == {
         "PathOnHost": "/dev/a",
         "PathInContainer": inside,
         "CgroupPermissions": permissions,

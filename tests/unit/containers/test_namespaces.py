@@ -81,8 +81,10 @@ def test_another_containers_are_joined_by_its_process(find: Find) -> None:
 
 
 def test_another_container_is_remembered_by_its_id(find: Find) -> None:
-    named = name_donors(HostConfig(pid="container:keeps", ipc="container:nosuch"), find)
-    assert (named.pid, named.ipc) == (f"container:{'2' * 64}", "container:nosuch")
+    named = name_donors(HostConfig(pid="container:keeps", ipc="host"), find)
+    assert (named.pid, named.ipc) == (f"container:{'2' * 64}", "host")
+    with pytest.raises(NotFound, match="No such container: nosuch"):
+        name_donors(HostConfig(pid="container:nosuch"), find)
 
 
 def test_a_container_that_is_not_there_or_does_not_run_cannot_be_joined(find: Find) -> None:
