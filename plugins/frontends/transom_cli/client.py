@@ -5,10 +5,13 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from transom_cli.errors import CommandFailed, DaemonError, Unreachable
 from transom_cli.transport import Address, Connection, Response, encode_query, parse_host
+
+if TYPE_CHECKING:
+    from transom_cli.configuration import ConfigFile
 
 __all__ = ["API_VERSION", "DEFAULT_HOST", "Client", "version_key"]
 
@@ -36,20 +39,26 @@ class Client:
         self._idle: Connection | None = None
         # DOCKER_API_VERSION is taken at its word, so that a client can be held to an older version.
         self._version = os.environ.get("DOCKER_API_VERSION", "").removeprefix("v")
-        self._configuration: Mapping[str, Any] | None = None
+        self._file: ConfigFile | None = None
+
+    @property
+    def file(self) -> ConfigFile:
+        """The user's `config.json`, which need not be there."""
+        if self._file is None:
+            from transom_cli.configuration import ConfigFile  # few users have one
+
+            self._file = ConfigFile(self._path)
+        return self._file
 
     @property
     def configuration(self) -> Mapping[str, Any]:
         """What the user's `config.json` says, empty if there is none."""
-        if self._configuration is None:
-            path = f"{self.directory}/config.json"
-            if self.directory and os.path.exists(path):  # noqa: PTH110 pathlib takes longer to import
-                from transom_cli.configuration import read_configuration  # few users have one
+        there = self.directory and os.path.exists(self._path)  # noqa: PTH110 pathlib takes longer to import
+        return self.file.content if there else {}
 
-                self._configuration = read_configuration(path)
-            else:
-                self._configuration = {}
-        return self._configuration
+    @property
+    def _path(self) -> str:
+        return f"{self.directory}/config.json" if self.directory else ""
 
     def setting(self, name: str) -> str:
         """Return a text of the configuration, empty if it is not there or is no text."""

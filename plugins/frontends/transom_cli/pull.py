@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import sys
+from typing import IO
 
+from transom.graph.reference import Reference
 from transom_cli.client import Client
+from transom_cli.errors import CommandFailed
 from transom_cli.flags import BOOL, api_command, flag
 from transom_cli.references import parse_reference
 
@@ -12,27 +15,38 @@ __all__ = ["pull", "pull_image"]
 
 
 @api_command("pull", "NAME[:TAG|@DIGEST]", about="Download an image from a registry", least=1, most=1)
+@flag("--all-tags", "-a", kind=BOOL, about="Download all tagged images in the repository")
 @flag("--platform", about="Set platform if server is multi-platform capable")
 @flag("--quiet", "-q", kind=BOOL, about="Suppress verbose output")
-def pull(client: Client, arguments: list[str], *, platform: str | None, quiet: bool) -> None:
-    """Pull an image and print its whole name."""
+def pull(client: Client, arguments: list[str], *, all_tags: bool, platform: str | None, quiet: bool) -> None:
+    """Pull an image, or all of a repository, and print its whole name."""
     reference = parse_reference(arguments[0])
-    if not reference.tag and not reference.digest and not quiet:
-        print("Using default tag: latest", flush=True)
-    pull_image(client, arguments[0], platform, quiet=quiet)
-    print(reference.tagged())
+    if all_tags and (reference.tag or reference.digest):
+        raise CommandFailed("tag can't be used with --all-tags/-a")
+    if not all_tags and not reference.tag and not reference.digest:
+        reference = reference.tagged()
+        if not quiet:
+            print(f"Using default tag: {reference.tag}", flush=True)
+    _pull(client, reference, platform, sys.stdout, quiet=quiet)
+    print(reference)
 
 
 def pull_image(client: Client, name: str, platform: str | None, *, quiet: bool, to_stderr: bool = False) -> None:
     """Have the daemon pull an image, and show its progress unless `quiet`. Raises `CommandFailed`."""
-    from transom_cli.progress import show  # `run` pulls seldom
+    target = sys.stderr if to_stderr else sys.stdout
+    _pull(client, parse_reference(name).tagged(), platform, target, quiet=quiet)
 
-    reference = parse_reference(name).tagged()
+
+def _pull(client: Client, reference: Reference, platform: str | None, target: IO[str], *, quiet: bool) -> None:
+    from transom_cli.credentials import registry_auth  # `run` pulls seldom
+    from transom_cli.progress import show
+
     response = client.stream(
         "POST",
         "/images/create",
+        headers=registry_auth(reference.domain),
         fromImage=reference.familiar_name,
         tag=reference.digest or reference.tag,
         platform=platform,
     )
-    show(response, sys.stderr if to_stderr else sys.stdout, quiet=quiet)
+    show(response, target, quiet=quiet)
