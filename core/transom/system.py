@@ -25,8 +25,8 @@ class SystemInfo:
     """The state of the engine and of its machine.
 
     `id` is the engine's own and lasts as long as its data root. `memory` is in bytes. The names of drivers are those
-    that work here; `graphdriver` and `execdriver` are the defaults, empty if none works. `warnings` are sentences for
-    the user.
+    that work here; `graphdriver` and `execdriver` are the defaults, empty if none works. The proxies' addresses are
+    without passwords. `warnings` are sentences for the user.
     """
 
     id: str
@@ -55,6 +55,9 @@ class SystemInfo:
     labels: tuple[str, ...]
     registry_mirrors: tuple[str, ...]
     insecure_registries: tuple[str, ...]
+    http_proxy: str
+    https_proxy: str
+    no_proxy: str
     descriptors: int
     threads: int
     event_listeners: int

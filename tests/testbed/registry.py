@@ -8,7 +8,12 @@ import shutil
 import socket
 import subprocess
 import time
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
+
+from testbed.certificates import Signed
+from testbed.tokens import Tokens
 
 __all__ = ["Registry", "free_port"]
 
@@ -24,21 +29,45 @@ def free_port() -> int:
 
 
 class Registry:
-    """Debian's docker-registry on a port of loopback, with its files in a directory."""
+    """Debian's docker-registry on a port of loopback, or of another address, with its files in a directory.
 
-    def __init__(self, directory: Path) -> None:
+    With `signed` it speaks TLS, and with `authority` only to clients that this has signed. `users` have passwords;
+    or `tokens` says who may do what.
+    """
+
+    def __init__(
+        self,
+        directory: Path,
+        host: str = "127.0.0.1",
+        *,
+        signed: Signed | None = None,
+        authority: Path | None = None,
+        users: Mapping[str, str] | None = None,
+        tokens: Tokens | None = None,
+    ) -> None:
         self.directory = directory
-        self.address = f"127.0.0.1:{free_port()}"
+        self.address = f"{host}:{free_port()}"
+        self._http: dict[str, Any] = {"addr": self.address}
+        self._auth: dict[str, Any] = {}
+        if signed is not None:
+            self._http["tls"] = {"certificate": str(signed.certificate), "key": str(signed.key)}
+            if authority is not None:
+                self._http["tls"]["clientcas"] = [str(authority)]
+        if users is not None:
+            passwords = directory / "htpasswd"
+            passwords.write_text("".join(f"{name}:{_bcrypt(password)}\n" for name, password in users.items()))
+            self._auth = {"htpasswd": {"realm": "the tests", "path": str(passwords)}}
+        if tokens is not None:
+            self._auth = {"token": tokens.configuration()}
         #: The reference of the image that `push_busybox` brings.
         self.busybox = f"{self.address}/busybox:latest"
 
     def __enter__(self) -> Registry:
         configuration = self.directory / "registry.yml"
-        configuration.write_text(
-            "version: 0.1\n"
-            f"storage: {{filesystem: {{rootdirectory: {self.directory / 'storage'}}}, delete: {{enabled: true}}}}\n"
-            f'http: {{addr: "{self.address}"}}\n'
-        )
+        storage = {"filesystem": {"rootdirectory": str(self.directory / "storage")}, "delete": {"enabled": True}}
+        settings = {"version": "0.1", "storage": storage, "http": self._http, "auth": self._auth}
+        # JSON is YAML.
+        configuration.write_text(json.dumps({name: value for name, value in settings.items() if value}))
         with open(self.directory / "registry.log", "wb") as log:
             self._process = subprocess.Popen(
                 ["docker-registry", "serve", str(configuration)], stdout=log, stderr=subprocess.STDOUT
@@ -113,6 +142,12 @@ def _write_blob(layout: Path, value: object) -> dict[str, object]:
     digest = hashlib.sha256(content).hexdigest()
     (layout / "blobs" / "sha256" / digest).write_bytes(content)
     return {"digest": f"sha256:{digest}", "size": len(content)}
+
+
+def _bcrypt(password: str) -> str:
+    """Return a password as htpasswd has it; libcrypt, which knows the way, is reached through Perl."""
+    script = "print crypt($ARGV[0], q($2b$05$) . q(abcdefghijklmnopqrstuu))"
+    return subprocess.run(["perl", "-e", script, password], capture_output=True, text=True, check=True).stdout
 
 
 def _make_busybox_tree(root: Path) -> None:

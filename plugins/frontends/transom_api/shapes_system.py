@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 import platform
 import time
 from typing import TYPE_CHECKING, Any
@@ -60,17 +61,6 @@ def version_details(version: VersionInfo) -> Json:
 
 def info_details(info: SystemInfo) -> Json:
     """Return what the engine says about itself and its machine."""
-    registry = {
-        "Mirrors": info.registry_mirrors,
-        "InsecureRegistryCIDRs": ["::1/128", "127.0.0.0/8"],
-        "IndexConfigs": {
-            "docker.io": {"Name": "docker.io", "Mirrors": info.registry_mirrors, "Secure": True, "Official": True},
-            **{
-                host: {"Name": host, "Mirrors": [], "Secure": False, "Official": False}
-                for host in info.insecure_registries
-            },
-        },
-    }
     return {
         "ID": info.id,
         "Containers": info.containers,
@@ -102,12 +92,12 @@ def info_details(info: SystemInfo) -> Json:
         "NCPU": info.processors,
         "MemTotal": info.memory,
         "IndexServerAddress": "https://index.docker.io/v1/",
-        "RegistryConfig": registry,
+        "RegistryConfig": _registry_config(info),
         "GenericResources": None,
         "DockerRootDir": info.data_root,
-        "HttpProxy": "",
-        "HttpsProxy": "",
-        "NoProxy": "",
+        "HttpProxy": info.http_proxy,
+        "HttpsProxy": info.https_proxy,
+        "NoProxy": info.no_proxy,
         "Name": info.name,
         "Labels": info.labels,
         "ServerVersion": info.version,
@@ -130,6 +120,28 @@ def info_details(info: SystemInfo) -> Json:
         "CDISpecDirs": [],
         "Warnings": info.warnings or None,
     }
+
+
+def _registry_config(info: SystemInfo) -> Json:
+    """Return which registries are insecure, networks apart from hosts, and which have mirrors."""
+    networks = [entry for entry in info.insecure_registries if _is_network(entry)]
+    hosts = [entry for entry in info.insecure_registries if entry not in networks]
+    return {
+        "Mirrors": info.registry_mirrors,
+        "InsecureRegistryCIDRs": ["::1/128", "127.0.0.0/8", *networks],
+        "IndexConfigs": {
+            "docker.io": {"Name": "docker.io", "Mirrors": info.registry_mirrors, "Secure": True, "Official": True},
+            **{host: {"Name": host, "Mirrors": [], "Secure": False, "Official": False} for host in hosts},
+        },
+    }
+
+
+def _is_network(entry: str) -> bool:
+    try:
+        ipaddress.ip_network(entry)
+    except ValueError:
+        return False
+    return True
 
 
 def driver_details(driver: DriverInfo) -> Json:

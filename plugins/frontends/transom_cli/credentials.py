@@ -52,11 +52,11 @@ class Credentials(NamedTuple):
         return {name: value for name, value in named.items() if value}
 
 
-def registry_auth(domain: str) -> dict[str, str]:
+def registry_auth(file: ConfigFile, domain: str) -> dict[str, str]:
     """Return the header by which the daemon acts for the user at the registry of a domain."""
     server = INDEX if domain in _DOCKER_IO else domain
     try:
-        known = Store(ConfigFile(), server).get()
+        known = Store(file, server).get()
     except CommandFailed as failure:
         # The registry may not want to know: Docker's client goes on, too.
         failure.show()
@@ -123,7 +123,7 @@ class Store:
         """Return what the file has for the server, maybe under an address, as old clients wrote it."""
         auths = self._file.mapping("auths")
         names = [self._server, *(name for name in auths if hostname(name) == self._server)]
-        found = next((auths[name] for name in names if name in auths), {})
+        found: Any = next((auths[name] for name in names if name in auths), {})
         return found if isinstance(found, dict) else {}
 
     def _kept(self) -> Credentials:

@@ -6,10 +6,10 @@ import os
 import sys
 
 from transom_cli.client import Client
-from transom_cli.configuration import ConfigFile
 from transom_cli.credentials import INDEX, Credentials, Store, hostname
 from transom_cli.errors import CommandFailed, DaemonError
 from transom_cli.flags import BOOL, api_command, flag
+from transom_cli.notes import print_note
 
 __all__ = ["login", "logout"]
 
@@ -40,7 +40,7 @@ def login(
     given = _password(username, password, password_stdin)
     name = arguments[0] if arguments else ""
     server = INDEX if name in ("", "docker.io", INDEX) else hostname(name)
-    store = Store(ConfigFile(), server)
+    store = Store(client.file, server)
     known = Credentials(server)
     if not username and not given:
         known = store.get()
@@ -52,21 +52,22 @@ def login(
 
 def _password(username: str | None, password: str | None, from_stdin: bool) -> str:
     """Return the password that was given, empty if none was."""
-    if password:
-        CommandFailed(_INSECURE).show()
-        if from_stdin:
-            raise CommandFailed("--password and --password-stdin are mutually exclusive")
+    if from_stdin and password:
+        raise CommandFailed("conflicting options: cannot specify both --password and --password-stdin")
+    if from_stdin and not username:
+        raise CommandFailed("the --password-stdin option requires --username to be set")
     if not from_stdin:
+        if password:
+            CommandFailed(_INSECURE).show()
         return password or ""
-    if not username:
-        raise CommandFailed("Must provide --username with --password-stdin")
     return sys.stdin.buffer.read().decode(errors="surrogateescape").removesuffix("\n").removesuffix("\r")
 
 
 def _login_again(client: Client, store: Store, known: Credentials) -> bool:
     """Try what is kept, and return whether it is good."""
-    print(f"Authenticating with existing credentials... [Username: {known.username}]")
-    print("To login with a different account, run 'transom logout' followed by 'transom login'\n", flush=True)
+    print(f"Authenticating with existing credentials... [Username: {known.username}]", file=sys.stderr)
+    print_note("To login with a different account, run 'transom logout' followed by 'transom login'", sys.stderr)
+    print("\n", file=sys.stderr)
     try:
         _log_in(client, store, known)
     except DaemonError as failure:
@@ -136,7 +137,7 @@ def _read_password() -> str:
     about="Log out from a registry.\nIf no server is specified, the default is defined by the daemon.",
     most=1,
 )
-def logout(_client: Client, arguments: list[str]) -> None:
+def logout(client: Client, arguments: list[str]) -> None:
     """Forget the credentials for a registry, under each name that clients have kept them by."""
     server = arguments[0] if arguments else INDEX
     names, host = [server], server
@@ -147,7 +148,7 @@ def logout(_client: Client, arguments: list[str]) -> None:
     failures = {}
     for name in names:
         try:
-            Store(ConfigFile(), name).erase()
+            Store(client.file, name).erase()
         except CommandFailed as failure:
             failures[name] = failure.message
     # One that worked is enough: nothing is known of the others.

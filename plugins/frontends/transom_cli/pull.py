@@ -44,7 +44,7 @@ def _pull(client: Client, reference: Reference, platform: str | None, target: IO
     response = client.stream(
         "POST",
         "/images/create",
-        headers=registry_auth(reference.domain),
+        headers=registry_auth(client.file, reference.domain),
         fromImage=reference.familiar_name,
         tag=reference.digest or reference.tag,
         platform=platform,

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import sys
 
 from transom_cli.client import Client
 from transom_cli.credentials import registry_auth
 from transom_cli.errors import CommandFailed
 from transom_cli.flags import BOOL, api_command, flag
+from transom_cli.notes import print_note
 from transom_cli.progress import show
 from transom_cli.references import parse_reference
 
@@ -18,7 +20,9 @@ _PLATFORM = (
     " that other manifests, including attestations won't be preserved. 'os[/arch[/variant]]': Explicit platform (eg."
     " linux/amd64)"
 )
-_NOTE = """Using --platform pushes only the specified platform manifest of a multi-platform image index.
+_SYSTEMS = ("darwin", "freebsd", "linux", "windows")
+_NOTE = """\
+Using --platform pushes only the specified platform manifest of a multi-platform image index.
 Other components, like attestations, will not be included.
 To push the complete multi-platform image, remove the --platform flag.
 """
@@ -32,22 +36,34 @@ def push(client: Client, arguments: list[str], *, all_tags: bool, platform: str 
     """Have the daemon push an image, and show its progress unless `quiet`."""
     chosen = None
     if platform:
-        chosen = dict(zip(("os", "architecture", "variant"), platform.split("/"), strict=False))
-        print(f"Info → {_NOTE}", flush=True)
+        chosen = _parse_platform(platform)
+        print_note(_NOTE, sys.stdout)
     reference = parse_reference(arguments[0])
-    if all_tags and (reference.tag or reference.digest):
+    if reference.digest:
+        raise CommandFailed("cannot push a digest reference")
+    if all_tags and reference.tag:
         raise CommandFailed("tag can't be used with --all-tags/-a")
-    if not all_tags and not reference.tag and not reference.digest:
+    if not all_tags and not reference.tag:
         reference = reference.tagged()
         if not quiet:
             print(f"Using default tag: {reference.tag}", flush=True)
     response = client.stream(
         "POST",
         f"/images/{reference.familiar_name}/push",
-        headers=registry_auth(reference.domain),
+        headers=registry_auth(client.file, reference.domain),
         tag=reference.tag or "",
         platform=chosen,
     )
     show(response, sys.stdout, quiet=quiet)
     if quiet:
         print(reference)
+
+
+def _parse_platform(text: str) -> dict[str, str]:
+    """Return a platform as the API has it; one word is a system or an architecture, and the rest that of Linux here."""
+    parts = text.split("/")
+    if not all(parts) or len(parts) > 3:
+        raise CommandFailed(f'Invalid platform {text}"{text}": cannot parse platform specifier: invalid argument')
+    if len(parts) == 1:
+        parts = [text, os.uname().machine] if text in _SYSTEMS else ["linux", text]
+    return dict(zip(("os", "architecture", "variant"), parts, strict=False))

@@ -40,30 +40,31 @@ def search(
     limit: int,
     no_trunc: bool,
 ) -> None:
-    """Print the repositories that a registry finds, those with the most stars first."""
+    """Print the repositories that a registry finds, in its order."""
     term = arguments[0]
     shown = parse_format(template or "")
     response = client.stream(
         "GET",
         "/images/search",
-        headers=registry_auth(split_domain(term)[0]),
+        headers=registry_auth(client.file, split_domain(term)[0]),
         term=term,
         limit=limit if limit > 0 else None,
         filters=collect_filters(filters),
     )
     found = json.loads(response.read())
     response.connection.close()
-    ordered = sorted(found, key=lambda item: -item.get("star_count", 0))
-    shown.print(LISTING, [_row(item, not no_trunc) for item in ordered])
+    marks = ("false", "true") if shown.uses("") else ("", "[OK]")
+    shown.print(LISTING, [_row(item, not no_trunc, marks) for item in found])
 
 
-def _row(item: dict[str, Any], truncate: bool) -> dict[str, Any]:
+def _row(item: dict[str, Any], truncate: bool, marks: tuple[str, str]) -> dict[str, Any]:
+    """Return what the fields of `--format` are for one repository; `marks` say that it is not official, or is."""
     description = item.get("description", "").replace("\n", " ").replace("\r", " ")
     if truncate and len(description) > _WIDTH:
         description = f"{description[: _WIDTH - 1]}…"
     return {
-        "Name": item.get("name", ""),
         "Description": description,
+        "IsOfficial": marks[bool(item.get("is_official"))],
+        "Name": item.get("name", ""),
         "StarCount": str(item.get("star_count", 0)),
-        "IsOfficial": "[OK]" if item.get("is_official") else "",
     }

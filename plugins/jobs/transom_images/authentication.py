@@ -11,6 +11,7 @@ import base64
 import re
 import threading
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlencode, urlsplit
@@ -81,8 +82,8 @@ class Authenticator:
         """Return an `Authorization` header that answers a challenge to a request for `url`.
 
         `refused` is the header that was refused; when another thread has got a new one meanwhile, that is
-        the answer. Raises `Unauthorized` if there are no credentials for what the server wants or it
-        refuses them.
+        the answer. It is the same again where there is nothing else to say. Raises `Unauthorized` if there are
+        no credentials for what the server wants, or a token server refuses them.
         """
         with self._lock:
             known = self._authorizations.get(scope, "")
@@ -98,8 +99,6 @@ class Authenticator:
                     f"{urlsplit(url).netloc} wants authentication, and offers none of the ways that are known"
                     f" (Bearer, Basic): {challenge[:200]!r}"
                 )
-            if header == refused:
-                raise Unauthorized("unauthorized: the registry does not accept the credentials")
             self._authorizations[scope] = header
             return header
 
@@ -146,18 +145,19 @@ class Authenticator:
 
 def _read_tokens(answer: Answer) -> tuple[str, str]:
     """Return the access token and the identity token that a token server gives; the second may be empty."""
-    if answer.status in (401, 403):
-        raise Unauthorized(f"unauthorized: the token server {answer.host} does not accept the credentials")
     if answer.status >= 500 or answer.status == 429:
         raise Interrupted(f"the token server {answer.host} answers with status {answer.status}")
-    body = answer.read(_TOKEN_LIMIT)
     reply: Any = None
-    if answer.status == 200:
-        try:
-            reply = orjson.loads(body)
-        except orjson.JSONDecodeError:
-            reply = None
+    with suppress(orjson.JSONDecodeError):
+        reply = orjson.loads(answer.read(_TOKEN_LIMIT))
     reply = reply if isinstance(reply, dict) else {}
+    if answer.status in (401, 403):
+        details = reply.get("details")
+        if not isinstance(details, str) or not details:
+            details = f"the token server {answer.host} does not accept the credentials"
+        raise Unauthorized(f"unauthorized: {details[:1000]}")
+    if answer.status != 200:
+        raise RegistryError(f"the token server {answer.host} gives no token (status {answer.status})")
     token, refresh = reply.get("token") or reply.get("access_token"), reply.get("refresh_token")
     # What else is in a token would end the header and begin another.
     if not isinstance(token, str) or not re.fullmatch(r"[\x21-\x7e]+", token):

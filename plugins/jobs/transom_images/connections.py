@@ -208,6 +208,11 @@ class _HTTPSPool(HTTPSConnectionPool):
         super().__init__(*arguments, **options)
         self.conn_kw.update(patience=patience, trust=trust)
 
+    def _validate_conn(self, conn: Any) -> None:
+        """Connect. urllib3 would warn of each server that is not verified, which is what the configuration asks for."""
+        if conn.is_closed:
+            conn.connect()
+
 
 class Adapter(HTTPAdapter):
     """What a `requests.Session` mounts to have patient connections, `connections` of them per host.

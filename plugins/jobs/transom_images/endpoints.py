@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from contextlib import ExitStack
 from urllib.parse import urlsplit
 
 from transom.errors import InvalidParameter
@@ -78,8 +79,14 @@ class Endpoint:
         challenge = answer.headers.get("WWW-Authenticate", "")
         if not challenge:
             return answer
-        answer.close()
-        return once(_authorizing(self.authenticator.renew(answer.url, challenge, scope, authorization)))
+        with ExitStack() as stack:
+            stack.callback(answer.close)
+            renewed = self.authenticator.renew(answer.url, challenge, scope, authorization)
+            if renewed == authorization:
+                # Who asks cannot be said in any other way: the answer stands.
+                stack.pop_all()
+                return answer
+        return once(_authorizing(renewed))
 
     def _try(self, path: str, ask: Callable[[str], Answer]) -> Answer:
         for base in self._bases[:-1]:

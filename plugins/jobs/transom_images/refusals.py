@@ -65,6 +65,9 @@ def refuse_push(answer: Answer) -> None:
         raise Forbidden(f"denied: {message if code == 'DENIED' and message else _DENIED}")
     if answer.status == 401:
         raise Unauthorized(f"unauthorized: {message or 'authentication required'}")
+    if code == "BLOB_UPLOAD_UNKNOWN" or answer.status == 416:
+        # It was restarted, or has less than was sent: where to go on has to be found out.
+        raise Interrupted(f"{answer.host} does not know how far the upload is: {message or answer.status_line}")
     if code:
         raise Rejected(f"{code.lower().replace('_', ' ')}: {message or 'no reason given'}")
     asked = f"{answer.method} {urlsplit(answer.url).path}"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import threading
 import uuid
 from pathlib import Path
@@ -69,6 +70,9 @@ def info(engine: Engine, _job: Job) -> SystemInfo:
         labels=config.labels,
         registry_mirrors=config.registry_mirrors,
         insecure_registries=config.insecure_registries,
+        http_proxy=_proxy("http_proxy"),
+        https_proxy=_proxy("https_proxy"),
+        no_proxy=_setting("no_proxy"),
         descriptors=sum(1 for _ in Path("/proc/self/fd").iterdir()),
         threads=threading.active_count(),
         event_listeners=engine.events.listeners,
@@ -93,6 +97,16 @@ def engine_id(root: Path) -> str:
     finally:
         made.unlink()
     return path.read_text().strip()
+
+
+def _setting(name: str) -> str:
+    """Return a variable of the environment, which may be in capitals."""
+    return os.environ.get(name.upper()) or os.environ.get(name, "")
+
+
+def _proxy(name: str) -> str:
+    """Return the address of a proxy, with its name and password made unreadable."""
+    return re.sub(r"//[^/@]*@", "//xxxxx:xxxxx@", _setting(name))
 
 
 def _graphdriver(engine: Engine, warnings: list[str]) -> tuple[str, tuple[tuple[str, str], ...]]:
