@@ -59,21 +59,24 @@ def parse_buffer_size(options: Mapping[str, str]) -> int:
     """Return how many bytes may wait for the driver in the mode non-blocking; `1m` is 1048576 here."""
     if "max-buffer-size" not in options:
         return _DEFAULT_BUFFER_SIZE
-    return _parse_size("max-buffer-size", options["max-buffer-size"], 1024)
+    try:
+        return _parse_size(options["max-buffer-size"], 1024)
+    except InvalidParameter as error:
+        raise InvalidParameter(f"error parsing option max-buffer-size: {error}") from error
 
 
 def parse_size(text: str) -> int:
     """Return the bytes of `max-size` as Docker reads it: `10m` is ten million. Raises `InvalidParameter`."""
-    size = _parse_size("max-size", text, 1000)
+    size = _parse_size(text, 1000)
     if size <= 0:
         raise InvalidParameter("max-size must be a positive number")
     return size
 
 
-def _parse_size(option: str, text: str, thousand: int) -> int:
+def _parse_size(text: str, thousand: int) -> int:
     match = _SIZE.match(text)
     if match is None:
-        raise InvalidParameter(f"invalid {option} {text!r}: it should be a number and a unit, such as 10m")
+        raise InvalidParameter(f"invalid size: '{text}'")
     return int(float(match[1]) * thousand ** " kmgtp".index(match[2].lower() or " "))
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import time
 import traceback
 from collections.abc import Callable
@@ -17,10 +18,17 @@ from transom.runtime.streams import Loop
 if TYPE_CHECKING:
     from transom.runtime.log_process import LogProcess
 
-__all__ = ["ContainerLog"]
+__all__ = ["ContainerLog", "sentence"]
 
 #: Bytes that may wait for a driver that waits itself, before the container has to.
 _BOUND = 1 << 20
+
+
+def sentence(error: Exception) -> str:
+    """Return what an error says, for an `OSError` without its number."""
+    if not isinstance(error, OSError) or error.strerror is None:
+        return str(error)
+    return f"{error.strerror}: {os.fsdecode(error.filename)}" if error.filename else error.strerror
 
 
 class ContainerLog:
@@ -55,7 +63,7 @@ class ContainerLog:
                 self._writer = driver.open()
         except (OSError, TransomError) as error:
             raise StartFailed(
-                f"failed to create task for container: failed to initialize logging driver: {error}"
+                f"failed to create task for container: failed to initialize logging driver: {sentence(error)}"
             ) from error
 
     @property

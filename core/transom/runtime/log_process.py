@@ -23,6 +23,7 @@ from typing import NoReturn
 
 from transom.drivers.log import LogDriver, LogWriter
 from transom.errors import StartFailed, TransomError
+from transom.runtime.container_log import sentence
 from transom.runtime.streams import Loop
 from transom.runtime.syscalls.processes import set_name
 
@@ -183,7 +184,7 @@ def _serve(driver: LogDriver, connection: socket.socket) -> NoReturn:
         try:
             writer = driver.open()
         except (OSError, TransomError) as error:
-            connection.sendall(str(error).encode())
+            connection.sendall(sentence(error).encode())
             raise
         connection.sendall(_OPEN)
         _copy(connection, writer)

@@ -347,7 +347,7 @@ def _host_config(container: Container) -> Json:
             }
             for device in host.devices
         ],
-        "LogConfig": {"Type": container.log_driver, "Config": host.log_options},
+        "LogConfig": {"Type": container.log_driver, "Config": dict(sorted(host.log_options.items()))},
         "NetworkMode": host.network or "default",
         "RestartPolicy": {"Name": host.restart.name, "MaximumRetryCount": host.restart.maximum_retries},
         "AutoRemove": host.auto_remove,

@@ -153,7 +153,7 @@ def _host_config(flags: dict[str, Any]) -> dict[str, Any]:
         "Devices": [values.device(device) for device in flags["device"]],
         "GroupAdd": list(flags["group_add"]),
         "IpcMode": flags["ipc"],
-        "LogConfig": {"Type": flags["log_driver"] or "", "Config": values.key_values(flags["log_opt"])},
+        "LogConfig": _log_config(flags["log_driver"] or "", flags["log_opt"]),
         "Mounts": list(flags["mount"]),
         "NetworkMode": flags["network"][0] if flags["network"] else "default",
         "OomScoreAdj": flags["oom_score_adj"],
@@ -196,6 +196,12 @@ def _storage_options(flags: dict[str, Any]) -> dict[str, str]:
             raise ValueError("conflicting options: --graphdriver and --storage-opt driver= name different drivers")
         options["driver"] = chosen
     return options
+
+
+def _log_config(driver: str, options: tuple[str, ...]) -> dict[str, Any]:
+    if driver == "none" and options:
+        raise ValueError("invalid logging opts for driver none")
+    return {"Type": driver, "Config": values.key_values(options)}
 
 
 def _one(flags: dict[str, Any], name: str, other: str) -> str:

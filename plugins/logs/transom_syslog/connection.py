@@ -11,6 +11,7 @@ __all__ = ["Connection"]
 
 #: Seconds that a server may take to take a connection.
 _PATIENCE = 10
+_KINDS = {"unix": socket.SOCK_STREAM, "unixgram": socket.SOCK_DGRAM}
 #: Where the machine's own server listens.
 _LOCAL = ("/dev/log", "/var/run/syslog", "/var/run/log")
 
@@ -48,15 +49,22 @@ class Connection:
 
 
 def _connect(address: Address) -> socket.socket:
-    match address.protocol:
-        case "":
-            return _connect_here()
-        case "unix":
-            return _connect_to(socket.SOCK_STREAM, address.path)
-        case "unixgram":
-            return _connect_to(socket.SOCK_DGRAM, address.path)
-        case "udp":
-            return _connect_over_udp(address)
+    if not address.protocol:
+        return _connect_here()
+    try:
+        if address.protocol in ("unix", "unixgram"):
+            return _connect_to(_KINDS[address.protocol], address.path)
+        return _connect_over_network(address)
+    except OSError as error:
+        place = address.path or f"{address.host}:{address.port}"
+        protocol = address.protocol.removesuffix("+tls")
+        reason = error.strerror or str(error)
+        raise OSError(error.errno, f"dial {protocol} {place}: connect: {reason[:1].lower()}{reason[1:]}") from error
+
+
+def _connect_over_network(address: Address) -> socket.socket:
+    if address.protocol == "udp":
+        return _connect_over_udp(address)
     connection = socket.create_connection((address.host, address.port), _PATIENCE)
     try:
         connection.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)

@@ -178,9 +178,9 @@ def test_sizes_are_read_as_docker_reads_them(given_: str, size: int) -> None:
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"max-size": "big"}, "invalid max-size 'big'"),
+        ({"max-size": "big"}, "invalid size: 'big'"),
         ({"max-size": "0"}, "max-size must be a positive number"),
-        ({"max-size": "-1"}, "invalid max-size"),
+        ({"max-size": "-1"}, "invalid size: '-1'"),
         ({"max-file": "0"}, "max-file cannot be less than 1"),
         ({"max-file": "x"}, "invalid max-file 'x'"),
         ({"compress": "maybe"}, "invalid value 'maybe' for compress"),
@@ -188,7 +188,7 @@ def test_sizes_are_read_as_docker_reads_them(given_: str, size: int) -> None:
         ({"maxsize": "1"}, "unknown log opt 'maxsize' for json-file log driver"),
         ({"mode": "fast"}, "logger: logging mode not supported: fast"),
         ({"max-buffer-size": "1m"}, "logger: max-buffer-size option is only supported with 'mode=non-blocking'"),
-        ({"mode": "non-blocking", "max-buffer-size": "x"}, "invalid max-buffer-size 'x'"),
+        ({"mode": "non-blocking", "max-buffer-size": "x"}, "error parsing option max-buffer-size: invalid size: 'x'"),
         ({"labels-regex": "("}, "invalid log opt 'labels-regex=\\('"),
         ({"env-regex": "(a+)+"}, "invalid log opt 'env-regex=.*' *: repetitions inside repetitions"),
         ({"tag": "{{.Nothing}}"}, "invalid tag '{{.Nothing}}': {{.Nothing}} is not supported"),
