@@ -13,6 +13,7 @@ from transom_api.unsupported import (
     CONTAINER_FIELDS,
     ENDPOINT_FIELDS,
     HOST_FIELDS,
+    LINKS,
     UPDATE_FIELDS,
     refuse_unsupported,
 )
@@ -88,6 +89,7 @@ def _parse_healthcheck(check: Fields) -> Healthcheck:
 
 
 def _parse_host(host: Fields) -> HostConfig:
+    _check_links(host)
     refuse_unsupported(host, HOST_FIELDS)
     log = host.object("LogConfig")
     return HostConfig(
@@ -128,6 +130,19 @@ def _parse_host(host: Fields) -> HostConfig:
         volumes_from=host.strings("VolumesFrom"),
         container_id_file=host.string("ContainerIDFile"),
     )
+
+
+def _check_links(host: Fields) -> None:
+    """Raise `InvalidParameter` or `Unsupported` for links, but on no network, where they mean nothing."""
+    links = host.strings("Links")
+    network = host.string("NetworkMode")
+    if links and network == "host":
+        raise InvalidParameter(
+            "conflicting options: host type networking can't be used with links. This would result in undefined"
+            " behavior"
+        )
+    if network != "none":
+        refuse_unsupported(host, LINKS)
 
 
 def _parse_graphdriver(host: Fields) -> str:

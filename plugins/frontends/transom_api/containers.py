@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from transom.errors import InvalidParameter, Unavailable, Unsupported
 from transom_api.bodies import parse_container, parse_update
 from transom_api.jobs import engine_of, run
 from transom_api.parameters import Query, read_body, read_content
-from transom_api.router import answer, empty, open_stream
+from transom_api.router import answer, empty, open_stream, since_version
 from transom_api.shapes_containers import container_details, container_summary, process_table
 from transom_api.streams import JSON_LINES, hand_over, json_line
 
@@ -47,6 +48,9 @@ async def post_containers_create(request: web.Request) -> web.StreamResponse:
     """POST /containers/create."""
     query = Query(request)
     config, host = parse_container(await read_body(request))
+    if not since_version(request, "1.25"):
+        # Those clients remove the container themselves.
+        host = replace(host, auto_remove=False)
     created = await run(
         request,
         "create",
@@ -68,6 +72,8 @@ async def get_containers_json(request: web.Request) -> web.StreamResponse:
         limit=query.number("limit") or 0,
         filters=query.filters(),
     )
+    if not since_version(request, "1.46"):
+        found = tuple(replace(container, host=replace(container.host, annotations={})) for container in found)
     if not query.flag("size"):
         return answer([container_summary(container) for container in found])
     sizes = [await run(request, "container_sizes", container=container.id) for container in found]

@@ -52,10 +52,13 @@ async def get_images_json(request: web.Request) -> web.StreamResponse:
     query = Query(request)
     if query.flag("manifests"):
         raise Unsupported("images have one manifest here: leave out manifests")
+    filters = query.filters()
+    if query.text("filter") and not since_version(request, "1.41"):
+        filters["reference"] = (query.text("filter"),)
     found = await run(
         request,
         "image_list",
-        filters=query.filters(),
+        filters=filters,
         all=query.flag("all"),
         shared_size=query.flag("shared-size"),
     )
@@ -74,6 +77,7 @@ async def get_image_json(request: web.Request) -> web.StreamResponse:
             details,
             with_old_config=not since_version(request, "1.50"),
             with_virtual_size=not since_version(request, "1.44"),
+            with_container=not since_version(request, "1.45"),
         )
     )
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Protocol
 
+from transom.graph.model import RunConfig
 from transom_api.shapes_containers import run_config
 from transom_api.times import format_time
 
@@ -69,8 +70,14 @@ def image_summary(image: ImageSummary, *, with_virtual_size: bool, with_none: bo
     return summary
 
 
-def image_details(details: ImageDetails, *, with_old_config: bool, with_virtual_size: bool) -> Json:
-    """Return all about an image, for clients before version 1.50 `with_old_config`, before 1.44 `with_virtual_size`."""
+def image_details(
+    details: ImageDetails, *, with_old_config: bool, with_virtual_size: bool, with_container: bool
+) -> Json:
+    """Return all about an image.
+
+    For clients before version 1.50 it is `with_old_config`, before 1.45 `with_container`, which is about how an image
+    was built, before 1.44 `with_virtual_size` and with a time of its making even if that is not known.
+    """
     image = details.image
     config = run_config(image.config)
     shape: Json = {
@@ -93,8 +100,12 @@ def image_details(details: ImageDetails, *, with_old_config: bool, with_virtual_
         shape["Created"] = image.created
     if image.platform.variant:
         shape["Variant"] = image.platform.variant
+    if with_container:
+        shape["Container"] = ""
+        shape["ContainerConfig"] = {**_OLD_CONFIG, **run_config(RunConfig())}
     if with_virtual_size:
         shape["VirtualSize"] = image.size
+        shape.setdefault("Created", "0001-01-01T00:00:00Z")
     return shape
 
 

@@ -14,7 +14,7 @@ from transom.errors import Unsupported
 if TYPE_CHECKING:
     from transom_api.fields import Fields
 
-__all__ = ["CONTAINER_FIELDS", "ENDPOINT_FIELDS", "HOST_FIELDS", "UPDATE_FIELDS", "refuse_unsupported"]
+__all__ = ["CONTAINER_FIELDS", "ENDPOINT_FIELDS", "HOST_FIELDS", "LINKS", "UPDATE_FIELDS", "refuse_unsupported"]
 
 #: By field: the values besides null, false, 0 and empty ones that are as good as nothing.
 Accepted = Mapping[str, tuple[Any, ...]]
@@ -56,7 +56,6 @@ HOST_FIELDS: Accepted = {
     "Isolation": ("default",),
     "KernelMemory": (),
     "KernelMemoryTCP": (),
-    "Links": (),
     "Memory": (),
     "MemoryReservation": (),
     "MemorySwap": (-1,),
@@ -109,6 +108,9 @@ UPDATE_FIELDS: Accepted = {
         "Ulimits",
     )
 }
+
+#: What only a network that containers share can do.
+LINKS: Accepted = {"Links": ()}
 
 #: Lists that replace a default: an empty one asks for no masked path at all, and only null for the default.
 _REPLACING = ("MaskedPaths", "ReadonlyPaths")
