@@ -30,8 +30,8 @@ _TYPES: Mapping[str, tuple[type, ...]] = {
 
 
 _SCALARS = ("boolean", "integer", "number", "string")
-#: What dockerd answers with null, against the description.
-_NULL_IN_DOCKERD = (".HostConfig.MemorySwappiness", ".HostConfig.OomKillDisable")
+#: What dockerd answers with null, against the description; behind a space it is at the top.
+_NULL_IN_DOCKERD = (".HostConfig.MemorySwappiness", ".HostConfig.OomKillDisable", " .ExitCode")
 
 
 class Operation(NamedTuple):
@@ -153,7 +153,7 @@ def problems(value: Any, schema: Mapping[str, Any], path: str = "") -> Iterator[
     schema = resolve(schema)
     kind = schema.get("type", "object" if "properties" in schema else "")
     if value is None:
-        if kind in _SCALARS and not schema.get("x-nullable") and not path.endswith(_NULL_IN_DOCKERD):
+        if kind in _SCALARS and not schema.get("x-nullable") and not f" {path}".endswith(_NULL_IN_DOCKERD):
             yield f"{path or '.'} is null and not a {kind}"
         return
     if kind and (not isinstance(value, _TYPES[kind]) or (isinstance(value, bool) and kind != "boolean")):

@@ -8,7 +8,7 @@ import shutil
 import socket
 import subprocess
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -123,6 +123,17 @@ class Registry:
             (bundle / "rootfs" / f"file{index}").write_bytes(content)
             _run("umoci", "repack", "--image", tag, str(bundle))
             shutil.rmtree(bundle)
+        return self.push(f"oci:{tag}", f"{name}:latest")
+
+    def push_tree(self, name: str, fill: Callable[[Path], None]) -> str:
+        """Make an image of busybox and what `fill` puts into a tree, and bring it here."""
+        layout, bundle = self.directory / "layout", self.directory / f"{name}-bundle"
+        tag = f"{layout}:{name}"
+        _run("umoci", "tag", "--image", f"{layout}:busybox", name)
+        _run("umoci", "unpack", "--image", tag, str(bundle))
+        fill(bundle / "rootfs")
+        _run("umoci", "repack", "--image", tag, str(bundle))
+        shutil.rmtree(bundle)
         return self.push(f"oci:{tag}", f"{name}:latest")
 
     def push(self, source: str, name: str) -> str:

@@ -14,6 +14,7 @@ from transom_api.unsupported import (
     ENDPOINT_FIELDS,
     HOST_FIELDS,
     LINKS,
+    PORTS,
     UPDATE_FIELDS,
     refuse_unsupported,
 )
@@ -21,7 +22,7 @@ from transom_api.unsupported import (
 if TYPE_CHECKING:
     from transom_api.fields import Fields
 
-__all__ = ["parse_container", "parse_exec", "parse_update"]
+__all__ = ["parse_container", "parse_exec", "parse_update", "warnings_of"]
 
 _DEFAULT_SHM_SIZE = HostConfig.shm_size
 
@@ -89,7 +90,7 @@ def _parse_healthcheck(check: Fields) -> Healthcheck:
 
 
 def _parse_host(host: Fields) -> HostConfig:
-    _check_links(host)
+    _check_network_options(host)
     refuse_unsupported(host, HOST_FIELDS)
     log = host.object("LogConfig")
     return HostConfig(
@@ -132,17 +133,26 @@ def _parse_host(host: Fields) -> HostConfig:
     )
 
 
-def _check_links(host: Fields) -> None:
-    """Raise `InvalidParameter` or `Unsupported` for links, but on no network, where they mean nothing."""
-    links = host.strings("Links")
+def _check_network_options(host: Fields) -> None:
+    """Raise `InvalidParameter` or `Unsupported` for what a network cannot do, but where it means nothing there."""
     network = host.string("NetworkMode")
-    if links and network == "host":
+    if network == "host" and host.strings("Links"):
         raise InvalidParameter(
             "conflicting options: host type networking can't be used with links. This would result in undefined"
             " behavior"
         )
     if network != "none":
         refuse_unsupported(host, LINKS)
+    if network != "host":
+        refuse_unsupported(host, PORTS)
+
+
+def warnings_of(body: Fields) -> list[str]:
+    """Return what a client should know about the options that mean nothing."""
+    host = body.object("HostConfig")
+    if host.string("NetworkMode") == "host" and (host.keys("PortBindings") or host.boolean("PublishAllPorts")):
+        return ["Published ports are discarded when using host network mode"]
+    return []
 
 
 def _parse_graphdriver(host: Fields) -> str:

@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from transom.errors import InvalidParameter, Unavailable, Unsupported
-from transom_api.bodies import parse_container, parse_update
+from transom_api.bodies import parse_container, parse_update, warnings_of
 from transom_api.jobs import engine_of, run
 from transom_api.parameters import Query, read_body, read_content
 from transom_api.router import answer, empty, open_stream, since_version
@@ -47,7 +47,8 @@ _NOTHING = 7
 async def post_containers_create(request: web.Request) -> web.StreamResponse:
     """POST /containers/create."""
     query = Query(request)
-    config, host = parse_container(await read_body(request))
+    body = await read_body(request)
+    config, host = parse_container(body)
     if not since_version(request, "1.25"):
         # Those clients remove the container themselves.
         host = replace(host, auto_remove=False)
@@ -59,7 +60,7 @@ async def post_containers_create(request: web.Request) -> web.StreamResponse:
         host=host,
         platform=query.text("platform"),
     )
-    return answer({"Id": created.id, "Warnings": created.warnings}, 201)
+    return answer({"Id": created.id, "Warnings": [*created.warnings, *warnings_of(body)]}, 201)
 
 
 async def get_containers_json(request: web.Request) -> web.StreamResponse:

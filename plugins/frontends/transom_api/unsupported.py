@@ -14,7 +14,15 @@ from transom.errors import Unsupported
 if TYPE_CHECKING:
     from transom_api.fields import Fields
 
-__all__ = ["CONTAINER_FIELDS", "ENDPOINT_FIELDS", "HOST_FIELDS", "LINKS", "UPDATE_FIELDS", "refuse_unsupported"]
+__all__ = [
+    "CONTAINER_FIELDS",
+    "ENDPOINT_FIELDS",
+    "HOST_FIELDS",
+    "LINKS",
+    "PORTS",
+    "UPDATE_FIELDS",
+    "refuse_unsupported",
+]
 
 #: By field: the values besides null, false, 0 and empty ones that are as good as nothing.
 Accepted = Mapping[str, tuple[Any, ...]]
@@ -63,9 +71,7 @@ HOST_FIELDS: Accepted = {
     "NanoCpus": (),
     "OomKillDisable": (),
     "PidsLimit": (-1,),
-    "PortBindings": (),
     "Privileged": (),
-    "PublishAllPorts": (),
     "SecurityOpt": (),
     "UsernsMode": (),
 }
@@ -109,8 +115,9 @@ UPDATE_FIELDS: Accepted = {
     )
 }
 
-#: What only a network that containers share can do.
+#: What only a network can do that the containers share, or that is not the machine's.
 LINKS: Accepted = {"Links": ()}
+PORTS: Accepted = {"PortBindings": (), "PublishAllPorts": ()}
 
 #: Lists that replace a default: an empty one asks for no masked path at all, and only null for the default.
 _REPLACING = ("MaskedPaths", "ReadonlyPaths")

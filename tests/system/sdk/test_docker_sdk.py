@@ -15,15 +15,24 @@ from docker.errors import APIError, ContainerError, ImageNotFound, NotFound
 from docker.types import Mount, Ulimit
 
 from testbed.daemon import Daemon
+from testbed.description import check_answer
 
 WAIT_FOR_GO = "while [ ! -e /go ]; do sleep 0.05; done"
 
 
 @pytest.fixture(scope="module")
 def client(daemon: Daemon) -> Iterator[Any]:
-    client = docker.DockerClient(base_url=daemon.host, timeout=60)
+    client = docker.DockerClient(base_url=daemon.host, version="1.50", timeout=60)
+    client.api.hooks["response"].append(_check)
     yield client
     client.close()
+
+
+def _check(response: Any, **_: Any) -> None:
+    """Check an answer that does not come over time against the API's description."""
+    if "Content-Length" in response.headers:
+        url, kind = response.request.path_url, response.headers.get("Content-Type", "")
+        assert check_answer(response.request.method, url, response.status_code, kind, response.content) == []
 
 
 @pytest.fixture(autouse=True)
