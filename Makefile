@@ -7,7 +7,7 @@ SOURCES := core plugins tests bench
 # start of the command 40 ms slower.
 ROOTS := core $(wildcard plugins/*)
 
-.PHONY: demo test unit system lint format bench clean packages environment
+.PHONY: demo test unit system lint format compatibility bench clean packages environment
 
 environment: packages $(VENV)/installed
 
@@ -42,6 +42,9 @@ lint: environment
 format: environment
 	@$(BIN)/ruff check --fix $(SOURCES)
 	@$(BIN)/ruff format $(SOURCES)
+
+compatibility: environment
+	@PYTHONPATH=tests $(BIN)/python tests/compatibility_table.py
 
 bench: environment
 	@$(BIN)/python bench/run.py

@@ -64,14 +64,15 @@ def unpause(client: Client, arguments: list[str]) -> None:
 
 @api_command("rm", _MANY, about="Remove one or more containers", least=1, most=None)
 @flag("--force", "-f", kind=BOOL, about="Force the removal of a running container (uses SIGKILL)")
+@flag("--link", "-l", kind=BOOL, about="Remove the specified link: refused, as there are none")
 @flag("--volumes", "-v", kind=BOOL, about="Remove anonymous volumes associated with the container")
-def rm(client: Client, arguments: list[str], *, force: bool, volumes: bool) -> None:
+def rm(client: Client, arguments: list[str], *, force: bool, link: bool, volumes: bool) -> None:
     """Remove containers. With `--force`, that one is not there is said and is no failure."""
     failures: list[CommandFailed] = []
     for argument in arguments:
         name = argument.strip("/")
         try:
-            client.delete(f"/containers/{name}", v=volumes, force=force)
+            client.delete(f"/containers/{name}", v=volumes, force=force, link=link)
             print(argument, flush=True)
         except DaemonError as failure:
             if force and failure.status == 404:

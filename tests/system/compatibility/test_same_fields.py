@@ -26,7 +26,6 @@ ABSENT: dict[str, dict[str, str]] = {
         ".HostConfig.KernelMemory": "Linux has no limit of the kernel's memory any more.",
     },
     "an image": {
-        ".Container": "How an image was built is not in its configuration; Docker has left them out since 26.0.",
         ".GraphDriver.Data.": "Layers are mounted by their driver alone, and nothing may lean on where they are.",
     },
 }

@@ -105,7 +105,7 @@ def _query_parameters() -> Iterator[Any]:
             yield pytest.param(operation, name, parameter, id=f"{_name(operation)} {name}")
 
 
-@pytest.mark.parametrize(("operation", "name", "_parameter"), _query_parameters())
+@pytest.mark.parametrize(("operation", "name", "_parameter"), list(_query_parameters()))
 def test_a_query_parameter_is_known(operation: Operation, name: str, _parameter: Mapping[str, Any]) -> None:
     [handler] = {
         handler for method, route, handler in ROUTES if (method, _path(route)) == (operation.method, operation.path)
@@ -117,7 +117,7 @@ def test_a_query_parameter_is_known(operation: Operation, name: str, _parameter:
     assert known or (operation.path, name) in LEFT_ALONE
 
 
-@pytest.mark.parametrize(("operation", "name", "parameter"), _query_parameters())
+@pytest.mark.parametrize(("operation", "name", "parameter"), list(_query_parameters()))
 def test_a_query_parameter_of_the_wrong_type_is_refused_by_its_name(
     nothing: Any, engine: Any, operation: Operation, name: str, parameter: Mapping[str, Any]
 ) -> None:
@@ -198,7 +198,7 @@ def _least_item(path: tuple[str | int, ...]) -> dict[str, Any]:
     return {"Type": kind, "Target": "/t", **source}
 
 
-@pytest.mark.parametrize(("operation", "path", "kind", "written"), _bodies())
+@pytest.mark.parametrize(("operation", "path", "kind", "written"), list(_bodies()))
 def test_a_field_of_the_wrong_type_is_refused_by_its_name(
     nothing: Any, engine: Any, operation: Operation, path: tuple[str | int, ...], kind: str, written: str
 ) -> None:
