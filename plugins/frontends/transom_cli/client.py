@@ -21,6 +21,10 @@ OLDEST_VERSION = "1.24"
 DEFAULT_HOST = "unix:///run/transom.sock"
 
 
+#: What has a name or an ID behind it in a path.
+_NAMED = {"containers": "container", "networks": "network", "volumes": "volume"}
+
+
 def version_key(version: str) -> tuple[int, ...]:
     """Return an API version as something that compares: `1.9` before `1.41`."""
     return tuple(int(part) for part in version.split(".") if part.isdecimal())
@@ -148,6 +152,9 @@ class Client:
         return answer
 
     def _target(self, path: str, query: dict[str, Any]) -> str:
+        _, kind, *rest = path.split("/")
+        if kind in _NAMED and rest[:1] == [""]:
+            raise CommandFailed(f"invalid {_NAMED[kind]} name or ID: value is empty")
         return f"/v{self.version}{path}{encode_query(query)}"
 
     def _exchange(self, method: str, target: str, headers: dict[str, str], body: bytes | None) -> Response:

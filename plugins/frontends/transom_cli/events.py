@@ -29,9 +29,13 @@ def events(
     until: str | None,
 ) -> None:
     """Print events until `--until`, or until interrupted."""
-    from transom_cli.template import parse  # many an events call needs none
+    from transom_cli.template import TemplateError, parse  # many an events call needs none
 
-    parsed = parse("{{json .}}" if template == "json" else template) if template else None
+    try:
+        parsed = parse("{{json .}}" if template == "json" else template) if template else None
+    except TemplateError as error:
+        reason = error.message.removeprefix("template parsing error: ")
+        raise CommandFailed(f"Error parsing format: {reason}", error.exit_status) from error
     try:
         begin, end = (timestamp(text) if text else None for text in (since, until))
     except ValueError as error:

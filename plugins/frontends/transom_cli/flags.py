@@ -87,12 +87,14 @@ class Flag(click.Option):
         """The flag's short form, with its hyphen, or an empty string."""
         return next((option for option in self.opts if not option.startswith("--")), "")
 
-    def parse(self, value: str, context: click.Context) -> Any:
-        """Return the value of what was given. Raises `FlagError`."""
+    def parse(self, value: str, context: click.Context, written: str = "") -> Any:
+        """Return the value of what was given, by the name that is `written`. Raises `FlagError`."""
         try:
             return self.kind.parse(value)
         except ValueError as error:
             name = f"{self.short}, {self.long}" if self.short else self.long
+            if written.startswith("--") and written != self.long:
+                name = written
             raise FlagError(f'invalid argument "{value}" for "{name}" flag: {error}', context) from error
 
 
@@ -284,7 +286,7 @@ def _long(
             value = queue.pop(0)
         else:
             raise FlagError(f"flag needs an argument: {name}", context)
-    _store(option, option.parse(value, context), found)
+    _store(option, option.parse(value, context, name), found)
 
 
 def _short(

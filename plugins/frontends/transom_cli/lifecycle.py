@@ -72,10 +72,14 @@ def rm(client: Client, arguments: list[str], *, force: bool, link: bool, volumes
     for argument in arguments:
         name = argument.strip("/")
         try:
+            if not name:
+                raise CommandFailed("container name cannot be empty")
             client.delete(f"/containers/{name}", v=volumes, force=force, link=link)
             print(argument, flush=True)
-        except DaemonError as failure:
-            if force and failure.status == 404:
+        except Unreachable:
+            raise
+        except CommandFailed as failure:
+            if force and isinstance(failure, DaemonError) and failure.status == 404:
                 failure.show()
             else:
                 failures.append(failure)

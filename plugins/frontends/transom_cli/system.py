@@ -25,7 +25,7 @@ _ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64", "armv7l": "arm", "i686"
 @flag("template", "--format", "-f", about=FORMAT_HELP)
 def version(client: Client, _arguments: list[str], *, template: str | None) -> None:
     """Print the versions of the client and of the daemon. Without a daemon the client's is still printed."""
-    parsed = _parsed(template)
+    parsed = _parsed(template, "version")
     ours = _client_version()
     failure: CommandFailed | None = None
     server: dict[str, Any] | None = None
@@ -68,8 +68,8 @@ def info(client: Client, _arguments: list[str], *, template: str | None) -> None
         raise failure
 
 
-def _parsed(text: str | None) -> Template | None:
-    return parse("{{json .}}" if text == "json" else text) if text else None
+def _parsed(text: str | None, name: str = "") -> Template | None:
+    return parse("{{json .}}" if text == "json" else text, name) if text else None
 
 
 def _client_version() -> dict[str, Any]:

@@ -67,7 +67,7 @@ def parse_format(text: str) -> Format:
         return Format(False, None, raw=True)
     table = text.startswith("table")
     body = text.removeprefix("table").strip(" ") if table else text.strip(" ")
-    if not body:
+    if not body and (table or not text):
         return Format(True, None)
     from transom_cli.template import TemplateError, parse  # most lists are shown without one
 

@@ -21,7 +21,8 @@ from testbed.peer import Peer
 from testbed.registry import Registry
 
 TABLE = tomllib.loads((Path(__file__).parent / "scenarios.toml").read_text())
-SCENARIOS = TABLE["scenario"]
+MORE = tomllib.loads((Path(__file__).parent / "scenarios_command_line.toml").read_text())
+SCENARIOS = [*TABLE["scenario"], *MORE["scenario"]]
 
 
 @dataclass
