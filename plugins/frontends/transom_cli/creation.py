@@ -216,6 +216,10 @@ def create_container(client: Client, wanted: Specification) -> str:
 
     Raises `CommandFailed`. A `--cidfile` is there before the container is: none is made whose ID is lost.
     """
+    if client.configuration.get("proxies"):
+        from transom_cli.proxies import with_proxies  # few users have them
+
+        wanted.body["Env"] = with_proxies(wanted.body["Env"], client.configuration["proxies"], client.host)
     if wanted.cidfile is None:
         return _create(client, wanted)
     try:

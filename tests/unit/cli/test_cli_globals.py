@@ -200,3 +200,23 @@ def test_networks_are_listed_and_looked_at(
         "NETWORK ID     NAME      DRIVER    SCOPE\n0123456789ab   none      null      local\n"
         "2024-01-02 03:04:05.5 +0100 +0100 false a=b b\n0123456789abcdef\nnull\n"
     )
+
+
+@pytest.mark.parametrize(
+    ("proxies", "arguments", "variables"),
+    [
+        ({"default": {"httpProxy": "p", "noProxy": ""}}, [], ["HTTP_PROXY=p", "http_proxy=p"]),
+        ({"default": {"httpProxy": "p"}}, ["-e", "http_proxy=q"], ["http_proxy=q", "HTTP_PROXY=p"]),
+        ({"default": {"httpProxy": "p"}, "HOST": {"httpsProxy": "s"}}, [], ["HTTPS_PROXY=s", "https_proxy=s"]),
+        ({"unix:///other": {"httpProxy": "p"}}, [], []),
+    ],
+)
+def test_containers_get_the_proxies_of_the_configuration(
+    daemon: Any, tmp_path: Path, proxies: dict[str, Any], arguments: list[str], variables: list[str]
+) -> None:
+    daemon.on("POST", "/containers/create", {"Id": "c", "Warnings": []})
+    named = {daemon.host if name == "HOST" else name: proxy for name, proxy in proxies.items()}
+    directory = _configure(tmp_path, proxies=named)
+    assert main(["-H", daemon.host, "--config", directory, "create", *arguments, "busybox"]) == 0
+    [request] = [one for one in daemon.requests if one.path == "/containers/create"]
+    assert request.json["Env"] == variables
