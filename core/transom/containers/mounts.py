@@ -130,6 +130,9 @@ def inherit_mounts(specifications: Iterable[str], find: Callable[[str], Containe
         if len(accesses) > 1 or not set(words) <= {"ro", "rw", *_WITHOUT_EFFECT}:
             raise InvalidParameter(f"invalid mode: {mode}")
         for mount in find(name).mounts:
+            if mount.kind is MountKind.TMPFS and mount.tmpfs.options:
+                # As in Docker, one of --tmpfs is the other container's alone; one of --mount makes another.
+                continue
             read_only = mount.read_only or "ro" in words
             mounts[mount.destination] = replace(mount, read_only=read_only, copy=False, mode="", mountpoint="", part="")
     return list(mounts.values())

@@ -118,8 +118,10 @@ class Rootfs:
         for item in self._config.get("mounts", ()):
             self._mount(item)
         self._make_devices()
-        for device in self._linux.get("devices", ()):
-            self._make_device(device)
+        if not any(item["destination"] == "/dev" and _is_bind(item) for item in self._config.get("mounts", ())):
+            # Where the machine's own /dev is bound, its devices are there.
+            for device in self._linux.get("devices", ()):
+                self._make_device(device)
 
     def open(self, path: str, flags: int = os.O_PATH) -> int:
         """Open a path of the container."""
@@ -206,7 +208,7 @@ class Rootfs:
     def _mount(self, item: Mapping[str, Any]) -> None:
         destination, kind = item["destination"], item.get("type", "none")
         try:
-            if kind == "bind" or "bind" in item.get("options", ()) or "rbind" in item.get("options", ()):
+            if _is_bind(item):
                 self._bind(item)
             elif kind == "cgroup":
                 self._mount_cgroup(item)
@@ -373,6 +375,10 @@ class Rootfs:
         finally:
             os.close(parent)
         return self.open(path)
+
+
+def _is_bind(item: Mapping[str, Any]) -> bool:
+    return item.get("type") == "bind" or not {"bind", "rbind"}.isdisjoint(item.get("options", ()))
 
 
 def _propagation(name: str) -> int:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -137,6 +138,25 @@ def test_an_exec_is_in_the_namespaces_of_its_container(daemon: Daemon) -> None:
     assert inside == outside
 
 
+def test_what_a_container_started_among_the_machines_processes_ends_with_it(daemon: Daemon) -> None:
+    script = "sleep 4321 & exec sleep 4321"
+    daemon.docker("run", "-d", "--name", "open", "--pid", "host", "--init", daemon.busybox, "sh", "-c", script)
+    daemon.docker("rm", "-f", "open")
+    running = [path.read_bytes() for path in Path("/proc").glob("[0-9]*/cmdline") if path.exists()]
+    assert b"sleep\x004321\0" not in running
+
+
+def test_a_container_ends_with_the_one_whose_processes_it_joined(daemon: Daemon) -> None:
+    daemon.docker("run", "-d", "--name", "donor", daemon.busybox, "sleep", "1000")
+    daemon.docker("run", "-d", "--name", "joined", "--pid", "container:donor", daemon.busybox, "sleep", "1000")
+    daemon.docker("kill", "donor")
+    assert daemon.docker("wait", "joined").stdout == "137\n"
+    said = daemon.docker("start", "joined", check=False).stderr
+    assert "failed to join PID namespace: container" in said
+    daemon.docker("start", "donor")
+    daemon.docker("start", "joined")
+
+
 # Kernel parameters and devices
 
 
@@ -163,6 +183,11 @@ def test_devices_are_made_where_they_were_asked_for(daemon: Daemon, run: Run, ex
         daemon.busybox, "sh", "-c", script,
     )  # fmt: skip
     assert shown.splitlines() == ["character special file 1,3", "character special file 1,5", "3"]
+
+
+def test_no_device_is_made_in_the_machines_own_dev(daemon: Daemon, run: Run) -> None:
+    run("-v", "/dev:/dev", "--device", "/dev/null:/dev/transom-test-void", daemon.busybox, "true")
+    assert not Path("/dev/transom-test-void").exists()
 
 
 def test_a_container_with_a_device_starts_again(daemon: Daemon) -> None:
@@ -344,3 +369,35 @@ def test_inspect_shows_what_was_asked_for(daemon: Daemon) -> None:
     image, volume = host["Mounts"]
     assert image["ImageOptions"] == {"Subpath": "etc"}
     assert volume["VolumeOptions"] == {"Subpath": "a"}
+
+
+def test_nothing_that_was_mounted_for_a_container_outlives_a_crash(own_daemon: Daemon) -> None:
+    daemon = own_daemon
+    daemon.docker("run", "--rm", "-v", "pages:/v", daemon.busybox, "mkdir", "/v/part")
+    daemon.docker(
+        "run", "-d", "--name", "box", "--ipc", "shareable", "--mount", f"type=image,src={daemon.busybox},dst=/i",
+        "--mount", "type=volume,src=pages,dst=/v,volume-subpath=part", daemon.busybox, "sleep", "1000",
+    )  # fmt: skip
+    below = (str(daemon.exec_root / "shims"), str(daemon.exec_root / "mounts"))
+    assert len([line for line in mounts() if line.startswith(below)]) == 4
+    daemon.kill()
+    daemon.start()
+    # It was taken over with all that it has.
+    daemon.docker("exec", "box", "touch", "/v/file", "/dev/shm/file")
+    assert daemon.docker("exec", "box", "ls", "/i/etc/passwd").stdout == "/i/etc/passwd\n"
+    (found,) = json.loads(daemon.docker("inspect", "box").stdout)
+    daemon.kill()
+    os.kill(parent(found["State"]["Pid"]), signal.SIGKILL)
+    daemon.start()
+    assert json.loads(daemon.docker("inspect", "box").stdout)[0]["State"]["ExitCode"] == 255
+    assert [line for line in mounts() if line.startswith(below)] == []
+    daemon.docker("start", "box")
+    daemon.docker("exec", "box", "ls", "/v/file")
+
+
+def mounts() -> list[str]:
+    return [line.split()[4] for line in Path("/proc/self/mountinfo").read_text().splitlines()]
+
+
+def parent(pid: int) -> int:
+    return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])

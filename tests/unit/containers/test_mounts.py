@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import pytest
 
-from transom.containers.model import Container, ContainerConfig, HostConfig, Mount, MountKind
+from transom.containers.model import Container, ContainerConfig, HostConfig, Mount, MountKind, Tmpfs
 from transom.containers.mounts import check_mount, gather_mounts, inherit_mounts, parse_bind
 from transom.errors import InvalidParameter, NotFound
 from transom.graph.digest import Digest
@@ -80,6 +80,7 @@ def find() -> Callable[[str], Container]:
             Mount(MountKind.VOLUME, "/data", "pages", driver="local", mode="z", mountpoint="/volumes/pages"),
             Mount(MountKind.VOLUME, "/fixed", "a" * 64, read_only=True, anonymous=True),
             Mount(MountKind.BIND, "/srv", "/machine", propagation="rslave"),
+            Mount(MountKind.TMPFS, "/short", tmpfs=Tmpfs(options=("noexec", "nosuid", "nodev"))),
         ),
     )  # fmt: skip
 
