@@ -261,6 +261,27 @@ class ImageStore:
         with self._db.transaction():
             self._point("tag", reference.tagged(), self._db.need("image", image.id))
 
+    def repack(
+        self, image: Image, blobs: Sequence[Descriptor], manifest: Descriptor, manifest_content: bytes, lease: Lease
+    ) -> Image:
+        """Let an image have other blobs of the same layers, which the lease keeps, and a manifest that names them.
+
+        What it had goes with the garbage if no other image has it. Raises `NotFound` if the image was removed.
+        """
+        self._store(manifest, manifest_content, lease)
+        repacked = replace(image, manifest=manifest.digest, blobs=tuple(blob.digest for blob in blobs))
+        with self._db.transaction(durable=True):
+            self._db.need("image", image.id)
+            node = self._db.put("image", image.id, records.dump(repacked), root=True)
+            self._db.unlink(node, "manifest")
+            self._db.link(node, "manifest", self._db.need("blob", manifest.digest))
+            layers = self._db.targets(node, "layer")
+            for layer, old, new in zip(layers, image.blobs, repacked.blobs, strict=True):
+                self._db.link(layer, "blob", self._db.need("blob", new))
+                if not any(old in _image(user).blobs for user in self._db.sources(layer, "layer")):
+                    self._db.unlink(layer, "blob", self._db.need("blob", old))
+        return repacked
+
     def pushed(self, image: Image, reference: Reference) -> None:
         """Let a digest reference name an image, since a registry has it by that name now. Raises `NotFound`."""
         with self._db.transaction():

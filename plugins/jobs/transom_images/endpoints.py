@@ -77,7 +77,8 @@ class Endpoint:
         if answer.status != 401:
             return answer
         challenge = answer.headers.get("WWW-Authenticate", "")
-        if not challenge:
+        # A server that was only redirected to is not told who asks, and names no token server that would be.
+        if not challenge or not self._is_own(answer.url):
             return answer
         with ExitStack() as stack:
             stack.callback(answer.close)

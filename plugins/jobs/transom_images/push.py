@@ -6,6 +6,7 @@ whole when it gets its name. What the registry has is not sent again.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from contextlib import closing, suppress
 from dataclasses import dataclass, replace
@@ -24,6 +25,7 @@ from transom_images.connections import Patience
 from transom_images.crew import Crew
 from transom_images.destination import Destination
 from transom_images.manifests import LIMIT, Index, Manifest, elsewhere, parse_manifest
+from transom_images.packing import PACK, packed
 from transom_images.platforms import compatible, normalize, parse_platform
 from transom_images.progress import LayerProgress, Progress, Silence
 from transom_images.upload import Uploader
@@ -33,7 +35,7 @@ if TYPE_CHECKING:
 
 __all__ = ["push"]
 
-#: The crew's lane.
+#: A lane of the crew.
 _UPLOAD = "upload"
 #: Seconds that a registry may think about what it was sent. Some copy a blob before they answer.
 _SILENCE = 120.0
@@ -63,7 +65,7 @@ def push(
         _check_platform(engine, wanted, platform)
     job.progress(f"The push refers to repository [{wanted.name}]")
     images = _find(engine, wanted)
-    crew = Crew(job, {_UPLOAD: engine.config.max_concurrent_uploads})
+    crew = Crew(job, {PACK: os.cpu_count() or 1, _UPLOAD: engine.config.max_concurrent_uploads})
     with closing(
         Destination(wanted, engine.config, credentials, Patience(crew.check, silence=_SILENCE))
     ) as destination:
@@ -114,6 +116,7 @@ class _Push:
         assert reference.tag is not None
         images = self.engine.images
         with images.lease(f"push {reference} {self.job.number}", resumable=False) as lease:
+            image = packed(self.engine, self.crew, image, lease)
             manifest, content, parsed = self._manifest(image, lease)
             self._upload(reference, image, parsed, content)
             self.destination.put_manifest(reference.tag, manifest, content)

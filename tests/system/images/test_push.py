@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import gzip
 import hashlib
+import io
 import json
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
@@ -25,6 +27,7 @@ from transom.errors import (
 from transom.graph.digest import Digest
 from transom.graph.reference import Reference
 from transom.job import Aux, Progress
+from transom.registry import Credentials
 from transom_images import push as push_job
 
 BIG = archive({"big": hashlib.shake_256(b"big").digest(3 << 20)})
@@ -451,3 +454,139 @@ def test_a_layer_that_is_fetched_from_elsewhere_is_not_pushed(
     engine.images.tag(engine.images.get(f"{source.address}/app:foreign"), Reference.parse(name))
     heard = push(engine, name, tag="latest")
     assert "Skipped foreign layer" in lines(heard, short(BIG))
+
+
+# Images that came without compression
+
+
+def docker_archive(*layers: bytes, name: str = "loaded:latest") -> io.BytesIO:
+    """Return an archive as `docker save` makes it, with uncompressed layers."""
+    config = json.dumps(
+        {
+            "os": "linux",
+            "architecture": "amd64",
+            "rootfs": {"type": "layers", "diff_ids": [Digest.of(layer) for layer in layers]},
+        }
+    ).encode()
+    names = [f"{Digest.of(layer).hex}.tar" for layer in layers]
+    listing = json.dumps([{"Config": "config.json", "RepoTags": [name], "Layers": names}]).encode()
+    members = dict(zip(names, layers, strict=True)) | {"config.json": config, "manifest.json": listing}
+    return io.BytesIO(archive(members))
+
+
+def load(engine: Engine, *layers: bytes, name: str = "loaded:latest") -> None:
+    engine.job("image_load", input=docker_archive(*layers, name=name)).run()
+
+
+def layer_types(registry: Scripted, repository: str) -> list[str]:
+    return [layer["mediaType"] for layer in registry.manifest_of("latest", repository)["layers"]]
+
+
+def test_layers_that_were_loaded_uncompressed_are_compressed_once(engine: Engine, scripted: Scripted) -> None:
+    name = f"{scripted.address}/loaded"
+    load(engine, BIG, SMALL, name=f"{name}:latest")
+    push(engine, name, tag="latest")
+    assert layer_types(scripted, "loaded") == [OCI_LAYER] * 2
+    found = [
+        gzip.decompress(scripted.blob(Digest(item["digest"]), "loaded"))
+        for item in scripted.manifest_of("latest", "loaded")["layers"]
+    ]
+    assert found == [BIG, SMALL]
+    first = scripted.content["/v2/loaded/manifests/latest"]
+    scripted.requests.clear()
+    push(engine, name, tag="latest")
+    assert scripted.content["/v2/loaded/manifests/latest"] == first
+    assert scripted.asked("POST") == []
+    engine.images.collect_garbage()
+    assert not engine.content.has(Digest.of(BIG))
+
+
+def test_an_image_that_was_compressed_for_a_push_unpacks_for_another_driver(engine: Engine, scripted: Scripted) -> None:
+    name = f"{scripted.address}/loaded"
+    load(engine, BIG, SMALL, name=f"{name}:latest")
+    push(engine, name, tag="latest")
+    engine.images.collect_garbage()
+    layer = engine.layers.ensure(engine.images.get(name), "overlay")
+    assert layer is not None
+    with engine.layers.mounted("overlay", layer) as root:
+        assert (root / "small").read_bytes() == b"small"
+
+
+def test_a_layer_that_another_image_has_uncompressed_stays_for_it(engine: Engine, scripted: Scripted) -> None:
+    name = f"{scripted.address}/loaded"
+    load(engine, BIG, name=f"{name}:latest")
+    load(engine, BIG, SMALL)
+    push(engine, name, tag="latest")
+    engine.images.collect_garbage()
+    assert engine.content.has(Digest.of(BIG))
+    engine.images.tag(engine.images.get("loaded"), Reference.parse(f"{scripted.address}/both"))
+    push(engine, f"{scripted.address}/both", tag="latest")
+    assert layer_types(scripted, "both") == [OCI_LAYER] * 2
+    engine.images.collect_garbage()
+    assert not engine.content.has(Digest.of(BIG))
+
+
+def test_layers_that_were_pulled_uncompressed_stay_so(engine: Engine, scripted: Scripted) -> None:
+    with serve_scripted() as source:
+        source.add_image(BIG, compress=bytes)
+        engine.run("pull", reference=f"{source.address}/app")
+        name = f"{scripted.address}/plain"
+        engine.images.tag(engine.images.get(f"{source.address}/app"), Reference.parse(name))
+        push(engine, name, tag="latest")
+        assert scripted.content["/v2/plain/manifests/latest"] == source.content["/v2/app/manifests/latest"]
+
+
+def test_a_push_that_is_cancelled_while_it_compresses_leaves_nothing(
+    engine: Engine, scripted: Scripted, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    name = f"{scripted.address}/loaded"
+    load(engine, BIG, name=f"{name}:latest")
+    before = set(engine.content.list())
+    job = engine.job("push", reference=name, tag="latest")
+
+    def chunks(_engine: Engine, crew: Any, _blob: Any) -> Iterator[bytes]:
+        yield BIG[:1000]
+        job.cancel()
+        crew.check()
+
+    monkeypatch.setattr("transom_images.packing._chunks", chunks)
+    with pytest.raises(Cancelled):
+        job.run()
+    engine.images.collect_garbage()
+    assert set(engine.content.list()) == before
+    assert engine.db.list("lease") == ()
+
+
+def test_a_password_goes_to_no_token_server_that_another_server_names(engine: Engine, scripted: Scripted) -> None:
+    with serve_scripted() as other, serve_scripted() as thief:
+        challenge = f'Bearer realm="http://{thief.address}/token",service="x"'
+        other.script("", lambda handler: handler.reply(401, headers={"WWW-Authenticate": challenge}))
+        away = {"Location": f"http://{other.address}/elsewhere"}
+        scripted.script("/manifests/", lambda handler: handler.reply(307, headers=away))
+        with pytest.raises(Unauthorized):
+            engine.run("pull", reference=f"{scripted.address}/app", credentials=Credentials("alice", "s3cret"))
+        assert other.requests
+        assert thief.requests == []
+
+
+def test_an_upload_to_another_server_does_not_say_who_sends_it(engine: Engine, scripted: Scripted, name: str) -> None:
+    with serve_scripted() as other:
+
+        def guard(handler: Handler) -> None:
+            if not handler.headers.get("Authorization"):
+                handler.reply(401, headers={"WWW-Authenticate": 'Basic realm="x"'})
+            elif handler.command == "POST":
+                handler.reply(202, headers={"Location": f"http://{other.address}/v2/app/blobs/uploads/0"})
+            else:
+                handler.reply(404)
+
+        def take(handler: Handler) -> None:
+            handler.take()
+            handler.reply(202 if handler.command == "PATCH" else 403, headers={"Location": handler.path})
+
+        scripted.script("", guard)
+        other.script("", take)
+        with pytest.raises(Forbidden):
+            push(engine, name, tag="latest", credentials=Credentials("alice", "s3cret"))
+        assert other.requests
+        assert all("Authorization" not in request.headers for request in other.requests)
