@@ -77,12 +77,17 @@ def pull_repository(
     with closing(Registry(wanted, engine.config, credentials, Patience(crew.check))) as registry:
         downloader = Downloader(registry, engine.content, engine.config.max_download_attempts, crew.check)
         pulling = _Pull(engine, job, registry, downloader, crew, engine.graphdriver(), platform)
-        if wanted.tag or wanted.digest:
-            return pulling.pull(wanted)
-        tags = registry.tags()
-        if not tags:
+        references = [wanted] if wanted.tag or wanted.digest else [wanted.with_tag(tag) for tag in registry.tags()]
+        if not references:
             raise NotFound(f"repository {wanted.familiar_name} not found: it has no tags")
-        return [pulling.pull(wanted.with_tag(tag)) for tag in tags][-1]
+        pulled = [pulling.pull(reference) for reference in references]
+    engine.events.record("image", "pull", wanted.familiar, {"name": wanted.familiar_name})
+    name = wanted.without_tag() if wanted.digest else wanted
+    if any(changed for _, changed in pulled):
+        job.progress(f"Status: Downloaded newer image for {name.familiar}")
+    else:
+        job.progress(f"Status: Image is up to date for {name.familiar}")
+    return pulled[-1][0]
 
 
 @dataclass(frozen=True)
@@ -97,8 +102,8 @@ class _Pull:
     driver: str
     platform: Platform | None
 
-    def pull(self, reference: Reference) -> Digest:
-        """Pull one image, and say so."""
+    def pull(self, reference: Reference) -> tuple[Digest, bool]:
+        """Pull one image, and return its digest and whether the reference names another image now."""
         job, images = self.job, self.engine.images
         name = reference.without_tag() if reference.digest else reference
         before = self._id_of(str(name))
@@ -112,14 +117,9 @@ class _Pull:
             raise FirstSchema(str(reference)) from error
         except (CorruptContent, RegistryError, Unsupported) as error:
             raise type(error)(f"cannot pull {reference.familiar}: {error}") from error
-        self.engine.events.record("image", "pull", reference.familiar, {"name": reference.familiar_name})
         digest = top.descriptor.digest
         job.progress(f"Digest: {digest}")
-        if before == after:
-            job.progress(f"Status: Image is up to date for {name.familiar}")
-        else:
-            job.progress(f"Status: Downloaded newer image for {name.familiar}")
-        return digest
+        return digest, before != after
 
     def _id_of(self, name: str) -> Digest | None:
         """Return the ID of the image that a reference or ID names now, or None if there is none."""

@@ -96,7 +96,7 @@ def _boolean(filters: Mapping[str, tuple[str, ...]], name: str) -> bool | None:
     values = filters.get(name, ())
     wanted = {value.lower() in _TRUE for value in values if value.lower() in (*_TRUE, *_FALSE)}
     if values and len(wanted) != 1:
-        raise InvalidParameter(f"invalid filter '{name}={list(values)}'")
+        raise InvalidParameter(f"invalid filter '{name}=[{' '.join(values)}]'")
     return wanted.pop() if wanted else None
 
 

@@ -6,7 +6,7 @@ import hashlib
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -134,7 +134,10 @@ def test_the_digest_is_the_one_that_the_registry_says(engine: Engine, layered: t
 def test_all_tags_of_a_repository_are_pulled(engine: Engine, registry: Registry, layered: tuple[str, Path]) -> None:
     for tag in ("one", "two"):
         registry.push(f"oci:{layered[1].parents[1]}/layout:it", f"many:{tag}")
-    engine.run("pull", reference=f"{registry.address}/many", all_tags=True)
+    heard: list[Any] = []
+    engine.job("pull", reference=f"{registry.address}/many", all_tags=True, report=heard.append).run()
+    said = [item.status for item in heard if item.status.startswith("Status")]
+    assert said == [f"Status: Downloaded newer image for {registry.address}/many"]
     (image,) = engine.images.list()
     assert [reference.tag for reference in engine.images.tags(image)] == ["one", "two"]
 
