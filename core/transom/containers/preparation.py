@@ -97,6 +97,14 @@ class Preparation:
             undo.callback(self._release_mounts, container)
             undo.callback(self._disconnect, container)
 
+    def close(self, container: Container) -> None:
+        """Unmount what an engine that was killed while it looked at the files of a container without a process left."""
+        try:
+            self._engine.layers.unmount(container.graphdriver, container.id)
+        except (OSError, TransomError) as error:
+            # The driver may not work here any more; the container can still be seen and removed.
+            log.warning("the layer of the container %s stays mounted: %s", container.id, error)
+
     def adopt(self, container: Container) -> None:
         """Count what a running container uses, after an earlier engine made it."""
         self._engine.layers.mount(container.graphdriver, container.id)

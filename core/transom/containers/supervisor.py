@@ -16,8 +16,9 @@ import logging
 import shutil
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -35,7 +36,7 @@ from transom.containers.signals import parse_signal
 from transom.containers.states import check_running
 from transom.containers.views import Views
 from transom.containers.waiters import Waiters
-from transom.errors import Conflict, NotFound, NotModified, StartFailed, TransomError
+from transom.errors import Conflict, NotFound, NotModified, StartFailed, TransomError, Unsupported
 from transom.runtime.channel import Message
 from transom.runtime.shims import Listener, Shims
 
@@ -52,6 +53,8 @@ _DEFAULT_STOP_TIMEOUT = 10
 _ENDING_THREADS = 8
 #: Seconds in which a killed container should have ended; it may hang in the kernel for longer.
 _KILL_TIMEOUT = 10
+#: In a shim's directory: the engine itself has paused the container, for as long as this is there.
+_HELD = "held"
 
 
 class Supervisor:
@@ -124,6 +127,46 @@ class Supervisor:
             self.shims.request(container.id, "resume")
             self._change(container.with_state(status=Status.RUNNING))
             self.record(container, "unpause")
+
+    @contextmanager
+    def held(self, name: str) -> Iterator[None]:
+        """Pause a container for the length of a `with` block, if it runs and processes can be stopped here.
+
+        If the engine is killed meanwhile, the next one lets it go on.
+        """
+        container = self._store.get(name)
+        held = self._hold(container.id)
+        try:
+            yield
+        finally:
+            if held:
+                self._let_go(container.id)
+
+    def _hold(self, container_id: str) -> bool:
+        """Pause a container if it runs; return whether it was."""
+        with self._store.locked(container_id) as container:
+            if container.state.status is not Status.RUNNING:
+                return False
+            mark = self.shims.directory(container_id) / _HELD
+            mark.touch()
+            try:
+                self.pause(container_id)
+            except (Conflict, Unsupported) as error:
+                # It has ended just now, or nothing here can pause it.
+                log.info("the container %s is not held while its files are read: %s", container_id, error)
+                mark.unlink(missing_ok=True)
+                return False
+        return True
+
+    def _let_go(self, container_id: str) -> None:
+        """Let a container go on that was held, unless somebody did, or ended it."""
+        try:
+            with self._store.locked(container_id) as container:
+                (self.shims.directory(container_id) / _HELD).unlink(missing_ok=True)
+                if container.state.status is Status.PAUSED:
+                    self.unpause(container_id)
+        except (NotFound, Conflict) as error:
+            log.info("the container %s was held and is not any more: %s", container_id, error)
 
     def stop(self, name: str, timeout: int | None = None, signal: str = "") -> None:
         """Ask a container to end, and kill it after `timeout` seconds (-1: never). Raises `NotModified`."""
@@ -418,6 +461,8 @@ class Supervisor:
                     self._preparation.discard(directory)
         # The oldest first: others may have namespaces and mounts of theirs.
         for container in reversed(self._store.list()):
+            if not container.state.running:
+                self._preparation.close(container)
             self._settle(container)
 
     def _recover(self, directory: Path) -> None:
@@ -445,6 +490,8 @@ class Supervisor:
                 self.execs.adopt(container.id)
                 self._health.adopt(container)
                 self._change(adopted.with_state(pid=pid, status=Status.PAUSED if paused else Status.RUNNING))
+                if (directory / _HELD).exists():
+                    self._let_go(container.id)
                 return
             self._preparation.kill(container)
             if container.state.running:

@@ -12,8 +12,8 @@ import io
 import logging
 import os
 import threading
-from collections.abc import Callable, Collection, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Collection, Generator, Iterator, Sequence
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
@@ -21,6 +21,8 @@ from typing import Final
 from transom.catalog import Shelf
 from transom.drivers.graph import Change, GraphDriver, Usage
 from transom.errors import Conflict, DriverUnavailable, NotFound, TransomError
+from transom.graph.archive import read_archive
+from transom.graph.archive_writer import END
 from transom.graph.compression import decompress
 from transom.graph.content import ContentStore
 from transom.graph.db import GraphDB, Node
@@ -282,6 +284,21 @@ class LayerStore:
         with self._examined(driver, layer) as graph:
             return graph.changes(layer, placeholders)
 
+    def diff(self, driver: str, layer: str, placeholders: Collection[bytes] = ()) -> Iterator[bytes]:
+        """Yield, in pieces, the layer archive of what a layer changed on top of its parent, but for the placeholders.
+
+        A layer that changed nothing gives an archive without entries. Raises `NotFound`, and `Conflict` if a file
+        changes meanwhile.
+        """
+        with self._examined(driver, layer) as graph, closing(_pieces(graph, layer, placeholders)) as pieces:
+            first = next(pieces, b"")
+            second = next(pieces, b"")
+            # The root directory alone is in every layer, and changes nothing.
+            if second != END or not _is_root(first):
+                yield first
+            yield second
+            yield from pieces
+
     @contextmanager
     def _examined(self, driver: str, layer: str) -> Iterator[GraphDriver]:
         """Give the driver for a question about a layer, which it may mount and unmount to find the answer."""
@@ -347,6 +364,15 @@ class LayerStore:
 
     def _has_owner(self, snapshot: Snapshot) -> bool:
         return not snapshot.writable or self._db.get("container", snapshot.layer) is not None
+
+
+def _pieces(graph: GraphDriver, layer: str, placeholders: Collection[bytes]) -> Generator[bytes, None, None]:
+    yield from graph.diff(layer, placeholders)
+
+
+def _is_root(archive: bytes) -> bool:
+    """Return whether an archive, without its end, has an entry for the root directory and no other."""
+    return [entry.name for entry in read_archive(io.BytesIO(archive + END))] == [b"./"]
 
 
 def _name(driver: str, layer: str) -> str:

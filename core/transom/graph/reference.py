@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from transom.errors import InvalidParameter
 from transom.graph.digest import Digest
 
-__all__ = ["DEFAULT_DOMAIN", "DEFAULT_TAG", "Reference", "split_domain"]
+__all__ = ["DEFAULT_DOMAIN", "DEFAULT_TAG", "Reference", "split_domain", "parse_name"]
 
 DEFAULT_DOMAIN = "docker.io"
 DEFAULT_TAG = "latest"
@@ -129,3 +129,15 @@ def split_domain(text: str) -> tuple[str, str]:
     if domain == DEFAULT_DOMAIN and "/" not in rest:
         rest = _OFFICIAL + rest
     return domain, rest
+
+
+def parse_name(repository: str, tag: str) -> Reference | None:
+    """Return the name that a new image is to get, None where no repository is given. Raises `InvalidParameter`."""
+    if not repository:
+        return None
+    reference = Reference.parse(repository)
+    if reference.digest is not None:
+        raise InvalidParameter(f"cannot name an image {reference.familiar}: a new name cannot have a digest")
+    if reference.familiar_name == "sha256":
+        raise InvalidParameter("refusing to create an ambiguous tag using digest algorithm as name")
+    return (reference.with_tag(tag) if tag else reference).tagged()

@@ -8,6 +8,7 @@ from transom.containers.model import ContainerConfig, Device, ExecConfig, HostCo
 from transom.errors import InvalidParameter, Unsupported
 from transom.graph.model import Healthcheck, RunConfig
 from transom.runtime.streams import detach_sequence
+from transom_api.fields import parse_object
 from transom_api.mounts import parse_mounts
 from transom_api.unsupported import (
     CONTAINER_FIELDS,
@@ -22,7 +23,7 @@ from transom_api.unsupported import (
 if TYPE_CHECKING:
     from transom_api.fields import Fields
 
-__all__ = ["parse_container", "parse_exec", "parse_update", "warnings_of"]
+__all__ = ["parse_container", "parse_exec", "parse_image_config", "parse_update", "warnings_of"]
 
 _DEFAULT_SHM_SIZE = HostConfig.shm_size
 
@@ -47,6 +48,11 @@ def parse_update(body: Fields) -> RestartPolicy | None:
 def _parse_restart(host: Fields) -> RestartPolicy:
     policy = host.object("RestartPolicy")
     return RestartPolicy(policy.string("Name") or "no", policy.integer("MaximumRetryCount"))
+
+
+def parse_image_config(content: bytes) -> RunConfig | None:
+    """Return the configuration that `POST /commit` has for the new image, None if it has none."""
+    return None if content.strip() in (b"", b"null") else _parse_config(parse_object(content)).run
 
 
 def _parse_config(body: Fields) -> ContainerConfig:

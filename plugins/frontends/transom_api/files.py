@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING
 import orjson
 from aiohttp import web
 
+from transom_api.bodies import parse_image_config
 from transom_api.jobs import run
-from transom_api.parameters import Query
+from transom_api.parameters import Query, read_content
 from transom_api.router import answer, empty
 from transom_api.times import format_time
 from transom_api.transfer import TAR, run_with_body, send_output
@@ -24,6 +25,7 @@ __all__ = [
     "get_container_changes",
     "get_container_export",
     "head_container_archive",
+    "post_commit",
     "put_container_archive",
 ]
 
@@ -74,6 +76,24 @@ async def get_container_changes(request: web.Request) -> web.StreamResponse:
 async def get_container_export(request: web.Request) -> web.StreamResponse:
     """GET /containers/{id}/export."""
     return await send_output(request, "export", content_type="application/octet-stream", container=_name(request))
+
+
+async def post_commit(request: web.Request) -> web.StreamResponse:
+    """POST /commit."""
+    query = Query(request)
+    image = await run(
+        request,
+        "commit",
+        container=query.text("container"),
+        repository=query.text("repo"),
+        tag=query.text("tag"),
+        author=query.text("author"),
+        comment=query.text("comment"),
+        pause=query.flag("pause") if query.text("pause") else True,
+        changes=query.texts("changes"),
+        config=parse_image_config(await read_content(request)),
+    )
+    return answer({"Id": image}, 201)
 
 
 async def _stat(request: web.Request) -> dict[str, str]:

@@ -57,6 +57,7 @@ ROUTES: tuple[tuple[str, str, Handler], ...] = (
     ("GET", "/containers/{id:.+}/changes", files.get_container_changes),
     ("GET", "/containers/{id:.+}/export", files.get_container_export),
     ("DELETE", "/containers/{id:.+}", containers.delete_container),
+    ("POST", "/commit", files.post_commit),
     ("POST", "/exec/{id}/start", execs.post_exec_start),
     ("POST", "/exec/{id}/resize", execs.post_exec_resize),
     ("GET", "/exec/{id}/json", execs.get_exec_json),

@@ -36,6 +36,7 @@ _CONTAINER = {
     "attach": Entry(
         "attach", "attach", "Attach local standard input, output, and error streams to a running container"
     ),
+    "commit": Entry("commit", "commit", "Create a new image from a container's changes"),
     "cp": Entry("cp", "cp", "Copy files/folders between a container and the local filesystem"),
     "create": Entry("run", "create", "Create a new container"),
     "diff": Entry("container_files", "diff", "Inspect changes to files or directories on a container's filesystem"),
@@ -127,6 +128,7 @@ COMMANDS: Mapping[str, Entry] = {
     "system": Entry("", "", "Manage Transom", _MANAGEMENT),
     "volume": Entry("", "", "Manage volumes", _MANAGEMENT),
     "attach": _CONTAINER["attach"],
+    "commit": _CONTAINER["commit"],
     "cp": _CONTAINER["cp"],
     "completion": Entry("completion", "completion", "Generate the completion script for a shell"),
     "create": _CONTAINER["create"],

@@ -169,6 +169,8 @@ class ApiCommand(click.Command):
             wanted = "accepts no arguments"
         elif least == most:
             wanted = f"requires {least} {_plural(least)}"
+        elif least and most is not None:
+            wanted = f"requires at least {least} and at most {most} {_plural(most)}"
         elif count < least:
             wanted = f"requires at least {least} {_plural(least)}"
         else:

@@ -13,7 +13,18 @@ __all__ = ["transom_jobs"]
 
 @hookimpl
 def transom_jobs() -> Mapping[str, Handler]:
-    from transom_containers import changes, create, execs, files, lifecycle, lists, processes, statistics, streams
+    from transom_containers import (
+        changes,
+        commit,
+        create,
+        execs,
+        files,
+        lifecycle,
+        lists,
+        processes,
+        statistics,
+        streams,
+    )
 
     return {
         "create": create.create,
@@ -45,4 +56,5 @@ def transom_jobs() -> Mapping[str, Handler]:
         "archive_put": files.archive_put,
         "changes": files.changes,
         "export": files.export,
+        "commit": commit.commit,
     }

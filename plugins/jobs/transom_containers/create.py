@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from transom.engine import Engine
     from transom.job import Job
 
-__all__ = ["create"]
+__all__ = ["create", "merge_config"]
 
 _DEFAULT_NETWORKS = ("", "default")
 
@@ -64,7 +64,7 @@ def _create(engine: Engine, job: Job, image: Image, config: ContainerConfig, hos
     """Make a container of an image, and return its ID."""
     chosen_name = check_name(name) if name else _free_name(engine)
     engine.containers.check_name(chosen_name)
-    run = _merge(image.config, config.run)
+    run = merge_config(image.config, config.run)
     if not run.entrypoint and not run.cmd:
         raise InvalidParameter("no command specified")
     check_options(run, config, host)
@@ -146,7 +146,7 @@ def _check_platform(image: Image, wanted: str) -> tuple[str, ...]:
     )
 
 
-def _merge(image: RunConfig, asked: RunConfig) -> RunConfig:
+def merge_config(image: RunConfig, asked: RunConfig) -> RunConfig:
     """Return an image's defaults with a container's own choice on top.
 
     A new entrypoint leaves the image's arguments out, since they were meant for the old one.

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
 from transom.containers.model import Container, Mount, MountKind
-from transom.containers.paths import Location, PathStat, locate, resolve, stat_path
+from transom.containers.paths import PathStat, locate, resolve, stat_path
 from transom.containers.spec import PLACEHOLDERS
 from transom.containers.users import find_user
 from transom.errors import InvalidParameter, NotFound
@@ -46,7 +46,7 @@ def archive_get(engine: Engine, job: Job, *, container: str, path: bytes, output
     with engine.supervisor.views.open(job, container) as (found, view):
         status = view.run(lambda root: _stat(root, container, path))
         engine.supervisor.record(found, "archive-path")
-        view.run(lambda root: _write(job, _archive(root, locate(path), status), output))
+        view.run(lambda root: _write(job, _archive(root, container, path, status), output))
 
 
 def archive_put(
@@ -117,20 +117,21 @@ def _write(job: Job, archive: Iterable[bytes], output: IO[bytes]) -> None:
         output.write(piece)
 
 
-def _archive(root: int, location: Location, status: PathStat) -> Iterator[bytes]:
-    """Yield the archive of what was seen at a place; what is there by now is not followed out of the root either."""
-    if stat.S_ISDIR(status.mode):
-        directory = openat2(root, location.path, os.O_RDONLY | os.O_DIRECTORY)
-        try:
-            yield from write_tree(Path(f"/proc/self/fd/{directory}"), location.name)
-        finally:
-            os.close(directory)
-        return
-    directory = openat2(root, location.above, os.O_RDONLY | os.O_DIRECTORY)
+def _archive(root: int, container: str, path: bytes, status: PathStat) -> Iterator[bytes]:
+    """Yield the archive of what was seen at a path. What is there by now is not followed out of the root either."""
+    location = locate(path)
+    is_directory = stat.S_ISDIR(status.mode)
     try:
-        yield from write_file(directory, location.name)
+        opened = openat2(root, location.path if is_directory else location.above, os.O_RDONLY | os.O_DIRECTORY)
+    except (FileNotFoundError, NotADirectoryError) as error:
+        raise _not_found(container, path) from error
+    try:
+        if is_directory:
+            yield from write_tree(Path(f"/proc/self/fd/{opened}"), location.name)
+        else:
+            yield from write_file(opened, location.name)
     finally:
-        os.close(directory)
+        os.close(opened)
 
 
 def _extraction_point(root: int, container: str, path: bytes) -> bytes:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from transom.engine import Engine
 from transom.errors import InvalidParameter
-from transom.graph.reference import Reference
+from transom.graph.reference import parse_name
 from transom.job import Job
 
 __all__ = ["image_tag", "parse_name"]
@@ -22,15 +22,3 @@ def image_tag(engine: Engine, job: Job, *, name: str, repository: str, tag: str 
     image = engine.images.get(name)
     engine.images.tag(image, reference)
     engine.events.record("image", "tag", image.id, {**image.config.labels, "name": reference.familiar})
-
-
-def parse_name(repository: str, tag: str) -> Reference | None:
-    """Return the name that a new image is to get, None where no repository is given. Raises `InvalidParameter`."""
-    if not repository:
-        return None
-    reference = Reference.parse(repository)
-    if reference.digest is not None:
-        raise InvalidParameter(f"cannot name an image {reference.familiar}: a new name cannot have a digest")
-    if reference.familiar_name == "sha256":
-        raise InvalidParameter("refusing to create an ambiguous tag using digest algorithm as name")
-    return (reference.with_tag(tag) if tag else reference).tagged()
