@@ -36,13 +36,6 @@ class Query:
             raise InvalidParameter(f"invalid value for {name}: it contains a zero byte")
         return value
 
-    def texts(self, name: str) -> tuple[str, ...]:
-        """Return all values of a parameter that can be there several times."""
-        values = tuple(self._values.getall(name, ()))
-        if any("\0" in value for value in values):
-            raise InvalidParameter(f"invalid value for {name}: it contains a zero byte")
-        return values
-
     def path(self, name: str) -> bytes:
         """Return a path, which has any bytes but zero. Raises `InvalidParameter` if it is absent or empty."""
         pairs = parse_qsl(self._raw, keep_blank_values=True, errors="surrogateescape")

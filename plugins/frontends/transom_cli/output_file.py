@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import os
+import stat
 import tempfile
 from collections.abc import Iterable
 from pathlib import Path
@@ -10,6 +12,15 @@ from pathlib import Path
 from transom_cli.errors import CommandFailed
 
 __all__ = ["check_path", "write_output", "write_to_standard_output"]
+
+_KINDS = {
+    stat.S_IFDIR: "a directory",
+    stat.S_IFLNK: "a symbolic link directly",
+    stat.S_IFIFO: "a named pipe (FIFO)",
+    stat.S_IFSOCK: "a socket",
+    stat.S_IFCHR: "a character device file",
+    stat.S_IFBLK: "a block device file",
+}
 
 
 def write_to_standard_output(chunks: Iterable[bytes]) -> None:
@@ -20,21 +31,26 @@ def write_to_standard_output(chunks: Iterable[bytes]) -> None:
 def check_path(path: str) -> None:
     """Raise `CommandFailed` if no file can be there, before anything is asked of the daemon."""
     target = Path(path)
-    if not target.parent.is_dir():
-        raise CommandFailed(f'invalid output path: directory "{target.parent}" does not exist')
-    if target.is_dir() or target.is_socket() or target.is_block_device():
-        raise CommandFailed(f'invalid output path: "{path}" must be a regular file, a pipe or a terminal')
+    try:
+        if not stat.S_ISDIR(target.parent.stat().st_mode):
+            raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR))
+    except OSError as error:
+        reason = (error.strerror or str(error)).lower()
+        raise CommandFailed(f"invalid output path: stat {target.parent}: {reason}") from error
+    try:
+        mode = target.lstat().st_mode
+    except FileNotFoundError:
+        return
+    except OSError as error:
+        raise CommandFailed(f"failed to stat output path: {(error.strerror or str(error)).lower()}") from error
+    if not stat.S_ISREG(mode):
+        raise CommandFailed(f"cannot write to {_KINDS[stat.S_IFMT(mode)]}")
 
 
 def write_output(path: str, chunks: Iterable[bytes]) -> None:
     """Write binary data to a file, which is there under its name only when all of it is. Raises `CommandFailed`."""
-    target = Path(path).resolve()
+    target = Path(path)
     try:
-        if target.exists() and not target.is_file():
-            # A device or a pipe, which nothing can take the place of.
-            with open(target, "wb", buffering=0) as device:
-                _write(device.fileno(), chunks)
-            return
         descriptor, name = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}-")
         temporary = Path(name)
         try:

@@ -12,6 +12,7 @@ import pytest
 from transom.containers.paths import PathStat
 from transom.drivers.graph import Change, ChangeKind
 from transom.errors import Cancelled, Conflict, CorruptContent, NotFound
+from transom.graph.model import RunConfig
 from transom_api.files import go_mode
 
 FILE = PathStat(b"file", 3, stat.S_IFREG | 0o4755, 1_700_000_000_500_000_000)
@@ -134,3 +135,29 @@ def test_an_export_is_a_stream_of_bytes(engine, api):
     assert (answer.headers["Content-Type"], answer.body) == ("application/octet-stream", b"tar of c")
     engine.results["export"] = Conflict("it is being removed")
     assert api.get("/containers/c/export").status == 409
+
+
+@pytest.mark.parametrize("body", [None, b"", b"null\n"])
+def test_a_commit_without_a_configuration_keeps_the_containers(engine, api, body):
+    engine.results["commit"] = "sha256:1"
+    answer = api.post("/commit?container=c&repo=r&tag=t&author=a&comment=m&changes=CMD+x&changes=ENV+a%3Db", body)
+    assert (answer.status, answer.json) == (201, {"Id": "sha256:1"})
+    assert engine.jobs[0].parameters == {
+        "container": "c",
+        "repository": "r",
+        "tag": "t",
+        "author": "a",
+        "comment": "m",
+        "pause": True,
+        "changes": ("CMD x", "ENV a=b"),
+        "config": None,
+    }
+
+
+def test_a_commit_has_a_configuration_and_does_not_pause(engine, api):
+    engine.results["commit"] = "sha256:1"
+    body = {"Env": ["A=b"], "Cmd": ["x"], "Hostname": "h", "Image": "i"}
+    assert api.post("/commit?container=c&pause=0", body).status == 201
+    assert engine.jobs[0].parameters["config"] == RunConfig(env=("A=b",), cmd=("x",))
+    assert engine.jobs[0].parameters["pause"] is False
+    assert api.post("/commit?container=c", b"[]").status == 400
