@@ -52,7 +52,11 @@ def _parse_restart(host: Fields) -> RestartPolicy:
 
 def parse_image_config(content: bytes) -> RunConfig | None:
     """Return the configuration that `POST /commit` has for the new image, None if it has none."""
-    return None if content.strip() in (b"", b"null") else _parse_config(parse_object(content)).run
+    if content.strip() in (b"", b"null"):
+        return None
+    body = parse_object(content)
+    refuse_unsupported(body, CONTAINER_FIELDS)
+    return _parse_config(body).run
 
 
 def _parse_config(body: Fields) -> ContainerConfig:
