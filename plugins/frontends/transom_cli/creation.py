@@ -14,6 +14,7 @@ from transom_cli.mounts import mount, split_volumes
 from transom_cli.pull import pull_image
 from transom_cli.references import parse_reference
 from transom_cli.terminal import window_size
+from transom_cli.trust import ABOUT, UNTRUSTED, refuse_trust
 
 __all__ = ["CREATE_FLAGS", "Specification", "create_container", "specify"]
 
@@ -30,6 +31,7 @@ CREATE_FLAGS = [
     Flag(["--cgroupns"], default="", about="Cgroup namespace to use (host|private)", since="1.41"),
     Flag(["--cidfile"], about="Write the container ID to the file"),
     Flag(["--device"], LIST, about="Add a host device to the container"),
+    Flag(["--disable-content-trust"], BOOL, default=UNTRUSTED, about=ABOUT),
     Flag(["--domainname"], about="Container NIS domain name"),
     Flag(["--entrypoint"], about="Overwrite the default ENTRYPOINT of the image"),
     Flag(["--env", "-e"], LIST._replace(parse=values.environment), about="Set environment variables"),
@@ -100,6 +102,7 @@ class Specification(NamedTuple):
 def specify(arguments: list[str], flags: dict[str, Any]) -> Specification:
     """Return what flags and arguments (image, command) ask for. Raises `ValueError` for what cannot be."""
     image, *command = arguments
+    refuse_trust(flags["disable_content_trust"])
     streams = set(flags["attach"]) | ({"stdin"} if flags["interactive"] else set())
     if not flags["attach"]:
         streams |= {"stdout", "stderr"}

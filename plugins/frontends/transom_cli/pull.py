@@ -10,16 +10,30 @@ from transom_cli.client import Client
 from transom_cli.errors import CommandFailed
 from transom_cli.flags import BOOL, api_command, flag
 from transom_cli.references import parse_reference
+from transom_cli.trust import ABOUT, UNTRUSTED, refuse_trust
 
 __all__ = ["pull", "pull_image"]
 
 
 @api_command("pull", "NAME[:TAG|@DIGEST]", about="Download an image from a registry", least=1, most=1)
 @flag("--all-tags", "-a", kind=BOOL, about="Download all tagged images in the repository")
+@flag("--disable-content-trust", kind=BOOL, default=UNTRUSTED, about=ABOUT)
 @flag("--platform", about="Set platform if server is multi-platform capable")
 @flag("--quiet", "-q", kind=BOOL, about="Suppress verbose output")
-def pull(client: Client, arguments: list[str], *, all_tags: bool, platform: str | None, quiet: bool) -> None:
+def pull(
+    client: Client,
+    arguments: list[str],
+    *,
+    all_tags: bool,
+    disable_content_trust: bool,
+    platform: str | None,
+    quiet: bool,
+) -> None:
     """Pull an image, or all of a repository, and print its whole name."""
+    try:
+        refuse_trust(disable_content_trust)
+    except ValueError as error:
+        raise CommandFailed(str(error)) from error
     reference = parse_reference(arguments[0])
     if all_tags and (reference.tag or reference.digest):
         raise CommandFailed("tag can't be used with --all-tags/-a")

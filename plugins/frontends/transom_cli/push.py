@@ -12,6 +12,7 @@ from transom_cli.flags import BOOL, api_command, flag
 from transom_cli.notes import print_note
 from transom_cli.progress import show
 from transom_cli.references import parse_reference
+from transom_cli.trust import ABOUT, UNTRUSTED, refuse_trust
 
 __all__ = ["push"]
 
@@ -30,10 +31,23 @@ To push the complete multi-platform image, remove the --platform flag.
 
 @api_command("push", "NAME[:TAG]", about="Upload an image to a registry", least=1, most=1)
 @flag("--all-tags", "-a", kind=BOOL, about="Push all tags of an image to the repository")
+@flag("--disable-content-trust", kind=BOOL, default=UNTRUSTED, about=ABOUT)
 @flag("--platform", about=_PLATFORM)
 @flag("--quiet", "-q", kind=BOOL, about="Suppress verbose output")
-def push(client: Client, arguments: list[str], *, all_tags: bool, platform: str | None, quiet: bool) -> None:
+def push(
+    client: Client,
+    arguments: list[str],
+    *,
+    all_tags: bool,
+    disable_content_trust: bool,
+    platform: str | None,
+    quiet: bool,
+) -> None:
     """Have the daemon push an image, and show its progress unless `quiet`."""
+    try:
+        refuse_trust(disable_content_trust)
+    except ValueError as error:
+        raise CommandFailed(str(error)) from error
     chosen = None
     if platform:
         chosen = _parse_platform(platform)

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -220,3 +223,24 @@ def test_containers_get_the_proxies_of_the_configuration(
     assert main(["-H", daemon.host, "--config", directory, "create", *arguments, "busybox"]) == 0
     [request] = [one for one in daemon.requests if one.path == "/containers/create"]
     assert request.json["Env"] == variables
+
+
+@pytest.mark.parametrize("command", [["pull", "x"], ["push", "x"], ["run", "x"], ["create", "x"]])
+def test_signatures_that_nobody_verifies_are_not_promised(
+    listed: Any, capsys: pytest.CaptureFixture[str], command: list[str]
+) -> None:
+    name, image = command
+    assert main([name, "--disable-content-trust=false", image]) in (1, 125)
+    assert "signatures of images cannot be verified here" in capsys.readouterr().err
+    assert listed.asked == []
+
+
+def test_the_environments_wish_for_signatures_is_refused_too(listed: Any) -> None:
+    environment = {**os.environ, "DOCKER_CONTENT_TRUST": "1"}
+    for arguments, problem in (
+        (["pull", "x"], "cannot be verified"),
+        (["pull", "--disable-content-trust", "x"], "No such"),
+    ):
+        command = [sys.executable, "-m", "transom_cli", *arguments]
+        done = subprocess.run(command, env=environment, capture_output=True, text=True)
+        assert (done.returncode, problem in done.stderr) == (1, True), done.stderr
