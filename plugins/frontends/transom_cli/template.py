@@ -307,7 +307,10 @@ class _Execution:
 
     def _variable(self, variable: Variable, dot: Any, operands: Sequence[Node], final: Any) -> Any:
         self._node = variable
-        value = next(value for name, value in reversed(self._variables) if name == variable.name)
+        found = [value for name, value in self._variables if name == variable.name]
+        if not found:
+            self.fail(f"undefined variable: {variable.name}")
+        value = found[-1]
         if not variable.names:
             self._refuse_arguments(variable, operands, final)
             return value
@@ -436,7 +439,7 @@ class _Execution:
         if value is None:
             if kind in ("string", "int"):
                 self.fail(f"cannot assign nil to {kind}")
-            return NIL if kind == "any" else None
+            return RAW_NIL if kind == "any" else None
         if kind == "[]string":
             self.fail(f"can't handle {node} for arg of type {kind}")
         is_right = {"string": isinstance(value, str), "int": type(value) is int}.get(kind, True)

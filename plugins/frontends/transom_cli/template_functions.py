@@ -6,7 +6,8 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from transom_cli.template_values import FreeForm, Missing, encode_json, format_text, is_true, show, show_all, type_name
+from transom_cli.template_printf import format_text
+from transom_cli.template_values import FreeForm, Missing, encode_json, is_true, show, show_all, type_name
 
 __all__ = ["FUNCTIONS", "CallFailed", "Function"]
 
@@ -40,6 +41,8 @@ def _index(value: Any, *keys: Any) -> Any:
     if isinstance(value, Missing):
         raise CallFailed("index of untyped nil")
     for key in keys:
+        if isinstance(value, Missing):
+            raise CallFailed("index of nil pointer")
         if isinstance(value, Mapping):
             if not isinstance(key, str):
                 raise CallFailed(f"value has type {type_name(key)}; should be string")

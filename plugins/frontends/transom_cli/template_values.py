@@ -5,10 +5,8 @@ from __future__ import annotations
 import json
 import math
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
-
-from transom_cli.template_lexer import quoted
 
 __all__ = [
     "EMPTY",
@@ -21,11 +19,11 @@ __all__ = [
     "Number",
     "RawList",
     "encode_json",
-    "format_text",
     "is_true",
     "raw_json",
     "show",
     "show_all",
+    "show_float",
     "type_name",
 ]
 
@@ -141,7 +139,7 @@ def show(value: Any, nested: bool = False) -> str:
     if value is None:
         return "[]"
     if isinstance(value, float):
-        return _float(value)
+        return show_float(value)
     if isinstance(value, Empty):
         return "{}"
     if isinstance(value, Mapping):
@@ -160,7 +158,8 @@ def show_all(values: Sequence[Any]) -> str:
     return text
 
 
-def _float(value: float, form: str = "g", precision: int | None = None) -> str:
+def show_float(value: float, form: str = "g", precision: int | None = None) -> str:
+    """Return a number as Go prints it, in the form `g`, `e` or `f`."""
     if math.isinf(value) or math.isnan(value):
         return {"inf": "+Inf", "-inf": "-Inf"}.get(str(value), "NaN")
     if precision is not None or form != "g":
@@ -180,143 +179,3 @@ def _digits(value: float) -> str:
 
 def _exponent(text: str) -> str:
     return re.sub(r"e([+-])(\d)$", r"e\g<1>0\2", text)
-
-
-_VERB = re.compile(r"%([-+# 0]*)(\*|\d+)?(?:(\.)(\*|\d+)?)?(?:\[(\d+)\])?(.)?", re.DOTALL)
-
-
-def format_text(pattern: str, *values: Any) -> str:
-    """Return values in a pattern (Go's Sprintf)."""
-    return _Printf(values).text(pattern)
-
-
-class _Printf:
-    """The values of one pattern, and which of them comes next."""
-
-    def __init__(self, values: Sequence[Any]) -> None:
-        self._values = values
-        self._next = 0
-        self._reordered = False
-
-    def text(self, pattern: str) -> str:
-        text = _VERB.sub(self._one, pattern)
-        left = self._values[self._next :]
-        if left and not self._reordered:
-            text += "%!(EXTRA " + ", ".join(f"{type_name(value)}={show(value, True)}" for value in left) + ")"
-        return text
-
-    def _one(self, match: re.Match[str]) -> str:
-        flags, width_text, point, precision_text, index, verb = match.groups()
-        width, precision = self._number(width_text), self._number(precision_text)
-        precision = 0 if point and precision is None else precision
-        if index:
-            self._reordered, self._next = True, int(index) - 1
-        if verb is None:
-            return "%!(NOVERB)"
-        if verb == "%":
-            return "%"
-        if not 0 <= self._next < len(self._values):
-            return f"%!{verb}({'BADINDEX' if index else 'MISSING'})"
-        self._next += 1
-        text, is_number = _formatted(verb, self._values[self._next - 1], flags, precision)
-        return _padded(text, width, flags, is_number)
-
-    def _number(self, text: str | None) -> int | None:
-        """Return a width or precision; a star takes it from the values."""
-        if text != "*":
-            return int(text) if text else None
-        value = self._values[self._next] if self._next < len(self._values) else None
-        self._next += 1
-        return value if isinstance(value, int) else None
-
-
-def _padded(text: str, width: int | None, flags: str, is_number: bool) -> str:
-    if width is None:
-        return text
-    if "-" in flags or width < 0:
-        return text.ljust(abs(width))
-    if "0" in flags:
-        sign = text[:1] if is_number and text[:1] in ("+", "-", " ") else ""
-        return sign + text[len(sign) :].rjust(width - len(sign), "0")
-    return text.rjust(width)
-
-
-def _formatted(verb: str, value: Any, flags: str, precision: int | None) -> tuple[str, bool]:
-    """Return a value as a verb shows it, and whether it is a number."""
-    if verb == "T":
-        return "<nil>" if isinstance(value, Missing) or value is None else type_name(value), False
-    if isinstance(value, Missing):
-        return ("<nil>" if verb == "v" else f"%!{verb}(<nil>)"), False
-    if verb == "v":
-        if isinstance(value, str) and "#" in flags:
-            return quoted(value), False
-        return show(value, True), isinstance(value, (int, float)) and not isinstance(value, bool)
-    if isinstance(value, Mapping):
-        inner = (
-            f"{_one(verb, key, flags, precision)}:{_one(verb, value[key], flags, precision)}" for key in sorted(value)
-        )
-        return f"map[{' '.join(inner)}]", False
-    if isinstance(value, (list, tuple)) or value is None:
-        return f"[{' '.join(_one(verb, item, flags, precision) for item in value or ())}]", False
-    if isinstance(value, bool):
-        return (show(value), False) if verb == "t" else (_bad(verb, value), False)
-    if isinstance(value, str):
-        return _text(verb, value, flags, precision), False
-    if isinstance(value, float):
-        return _real(verb, value, flags, precision), True
-    return _whole(verb, value, flags, precision), True
-
-
-def _one(verb: str, value: Any, flags: str, precision: int | None) -> str:
-    return _formatted(verb, value, flags, precision)[0]
-
-
-def _bad(verb: str, value: Any) -> str:
-    return f"%!{verb}({type_name(value)}={show(value, True)})"
-
-
-def _text(verb: str, value: str, flags: str, precision: int | None) -> str:
-    cut = value if precision is None else value[:precision]
-    if verb == "s":
-        return cut
-    if verb == "q":
-        return f"`{cut}`" if "#" in flags and "`" not in cut else quoted(cut, ascii_only="+" in flags)
-    if verb in "xX":
-        data, prefix = cut.encode(errors="surrogateescape"), "0x" if "#" in flags else ""
-        text = " ".join(f"{prefix}{byte:02x}" for byte in data) if " " in flags else prefix * bool(data) + data.hex()
-        return text.upper() if verb == "X" else text
-    return _bad(verb, value)
-
-
-def _real(verb: str, value: float, flags: str, precision: int | None) -> str:
-    if verb not in "eEfFgG":
-        return _bad(verb, value)
-    text = _float(value, verb.lower(), precision)
-    text = text.upper() if verb.isupper() else text
-    return "+" + text if "+" in flags and not text.startswith("-") else text
-
-
-_BASES: dict[str, Callable[[int], str]] = {
-    "b": lambda value: f"{value:b}",
-    "d": str,
-    "o": lambda value: f"{value:o}",
-    "O": lambda value: f"0o{value:o}",
-    "x": lambda value: f"{value:x}",
-    "X": lambda value: f"{value:X}",
-}
-_PREFIXES = {"b": "0b", "o": "0", "x": "0x", "X": "0X"}
-
-
-def _whole(verb: str, value: int, flags: str, precision: int | None) -> str:
-    if verb == "c":
-        return chr(value) if 0 <= value < 0x110000 else "\ufffd"
-    if verb == "q":
-        return "'" + quoted(chr(value))[1:-1].replace('\\"', '"').replace("'", "\\'") + "'"
-    if verb == "U":
-        return f"U+{value:04X}"
-    if verb not in _BASES:
-        return _bad(verb, value)
-    digits = _BASES[verb](abs(value)).rjust(precision or 0, "0")
-    prefix = _PREFIXES.get(verb, "") if "#" in flags else ""
-    sign = "-" if value < 0 else "+" if "+" in flags else " " if " " in flags else ""
-    return sign + prefix + digits

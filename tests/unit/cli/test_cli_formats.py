@@ -63,6 +63,13 @@ DATA: dict[str, Any] = {
         ('{{printf "%s|%5d|%-3v|%q|%%" .Name .State.Code true "b"}}', 'a<b|    3|true|"b"|%'),
         ('{{range split "a b" " "}}{{.}};{{end}}', "a;b;"),
         ("{{gt .State.Code 2}} {{le 1 1}} {{ne 1 2}} {{eq 1 2 1}}", "true true true true"),
+        (
+            '{{printf "%5.1f|%-4d|%05d|%q" "abc" .State.List 2.5 -1}}',
+            "%!f(string=    a)|[%!d(string=x   ) %!d(string=y   )]|%!d(float64=002.5)|'\ufffd'",
+        ),
+        ('{{define "t"}}<{{.}}>{{end}}{{template "t" .State.Code}}{{block "u" 1}}{{.}}{{end}}', "<3>1"),
+        ("{{range 5}}{{if eq . 1}}{{continue}}{{end}}{{if eq . 3}}{{break}}{{end}}{{.}}{{end}}", "02"),
+        ("{{with .State.Error}}a{{else with .Name}}{{.}}{{end}}", "a<b"),
         ("{{slice .Name 1}} {{truncate .Name 1}} {{pad `x` 1 1}}|", "<b a  x |"),
         ("{{json .State.Health}} {{.State.StopSignal}}|{{json .State.Tmpfs}}", "null |null"),
         ("{{- range .State.List -}} {{.}} {{- end -}} ", "xy"),
@@ -103,6 +110,8 @@ def test_a_template_that_is_not_right_is_refused_with_its_line(template: str, me
         ("{{len 5}}", "<len 5>: error calling len: len of type int"),
         ("{{.Name 1}}", "<.Name>: Name is not a method but has arguments"),
         ("{{lt 1 `a`}}", "<lt 1 `a`>: error calling lt: incompatible types for comparison"),
+        ("{{$x := $x}}", "<$x>: undefined variable: $x"),
+        ('{{template "nope"}}', '<{{template "nope"}}>: template "nope" not defined'),
         ("{{upper}}", "<upper>: wrong number of args for upper: want 1 got 0"),
     ],
 )
