@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from aiohttp import web
     from aiohttp.web_request import BaseRequest
 
-__all__ = ["Protocol"]
+__all__ = ["Protocol", "expect"]
 
 log = logging.getLogger(__name__)
 
@@ -44,3 +44,15 @@ class Protocol(RequestHandler):
         response.headers.update(HEADERS)
         response.force_close()
         return response
+
+
+async def expect(request: web.Request) -> web.StreamResponse | None:
+    """Do what a request expects before its body is sent (RFC 9110, 10.1.1); anything but `100-continue` is refused."""
+    wanted = request.headers.get("Expect", "")
+    if wanted.lower() != "100-continue":
+        return answer({"message": f"the expectation {wanted!r} cannot be met: the only one is 100-continue"}, 417)
+    writer = request.writer
+    await writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+    # It is no part of the answer, whose head may still be an error's.
+    writer.output_size = 0
+    return None

@@ -13,7 +13,7 @@ from aiohttp import web
 from transom.containers.model import Status
 from transom_api.connection import Connection
 from transom_api.logs import READERS
-from transom_api.protocol import Protocol
+from transom_api.protocol import Protocol, expect
 from transom_api.router import add_headers, edge
 from transom_api.routes import ROUTES
 from transom_api.sockets import BACKLOG, listening
@@ -56,8 +56,8 @@ def make_app(engine: Engine) -> web.Application:
 
 
 def _add(app: web.Application, method: str, path: str, handler: Any) -> None:
-    app.router.add_route(method, path, handler)
-    app.router.add_route(method, f"/v{{version:[0-9][0-9.]{{0,15}}}}{path}", handler)
+    for pattern in (path, f"/v{{version:[0-9][0-9.]{{0,15}}}}{path}"):
+        app.router.add_route(method, pattern, handler, expect_handler=expect)
 
 
 async def _end_feeds(app: web.Application) -> None:

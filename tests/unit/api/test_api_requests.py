@@ -198,3 +198,21 @@ def test_what_is_no_http_is_answered_as_all_that_is_wrong(api, request_text):
     assert "\n" not in body["message"]
     assert answer.headers["Api-Version"] == "1.50"
     connection.close()
+
+
+@pytest.mark.parametrize(
+    ("expectation", "status", "continued"),
+    [("100-continue", 201, True), ("100-Continue", 201, True), ("more", 417, False)],
+)
+def test_an_expectation_is_met_or_refused(api, engine, expectation, status, continued):
+    engine.results["exec_create"] = "e" * 64
+    connection = api.connect()
+    head = f"POST /containers/web/exec HTTP/1.1\r\nHost: x\r\nExpect: {expectation}\r\nContent-Length: 16\r\n\r\n"
+    connection.sendall(head.encode())
+    if continued:
+        assert connection.recv(100) == b"HTTP/1.1 100 Continue\r\n\r\n"
+    connection.sendall(b'{"Cmd":["true"]}')
+    answer = http.client.HTTPResponse(connection)
+    answer.begin()
+    assert (answer.status, list(json.loads(answer.read()))) == (status, ["Id"] if continued else ["message"])
+    connection.close()
