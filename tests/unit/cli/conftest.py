@@ -132,6 +132,12 @@ class FakeDaemon:
             request.answer(reply)
 
 
+@pytest.fixture(autouse=True)
+def nobodys_configuration(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """What the user of the tests has configured is not looked at."""
+    monkeypatch.setenv("DOCKER_CONFIG", str(tmp_path / "no-configuration"))
+
+
 @pytest.fixture
 def daemon(tmp_path: Path) -> Iterator[FakeDaemon]:
     fake = FakeDaemon(tmp_path / "socket")

@@ -24,7 +24,7 @@ CONTAINER = {
 @pytest.fixture(autouse=True)
 def environment(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
     """An environment without what the tests' own may have."""
-    for name in ("HOST", "CONTEXT", "CONFIG", "API_VERSION", "TLS_VERIFY"):
+    for name in ("HOST", "CONTEXT", "API_VERSION", "TLS_VERIFY"):
         monkeypatch.delenv(f"DOCKER_{name}", raising=False)
     return monkeypatch
 
