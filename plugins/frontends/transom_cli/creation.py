@@ -16,7 +16,7 @@ from transom_cli.references import parse_reference
 from transom_cli.terminal import window_size
 from transom_cli.trust import ABOUT, UNTRUSTED, refuse_trust
 
-__all__ = ["CREATE_FLAGS", "Specification", "create_container", "specify"]
+__all__ = ["ABSENT_FLAGS", "CREATE_FLAGS", "Specification", "create_container", "specify"]
 
 _MAP = Kind("map", str, multiple=True)
 
@@ -80,6 +80,19 @@ CREATE_FLAGS = [
     Flag(["--volumes-from"], LIST, about="Mount volumes from the specified container(s)"),
     Flag(["--workdir", "-w"], about="Working directory inside the container"),
 ]
+
+
+#: What Docker's client has for what the engine does not do: limits and isolation, networks, Swarm, and Windows.
+ABSENT_FLAGS = (
+    *"--add-host --blkio-weight --blkio-weight-device --cap-add --cap-drop --cgroup-parent --cpu-count".split(),
+    *"--cpu-percent --cpu-period --cpu-quota --cpu-rt-period --cpu-rt-runtime --cpu-shares -c --cpus".split(),
+    *"--cpuset-cpus --cpuset-mems --device-cgroup-rule --device-read-bps --device-read-iops".split(),
+    *"--device-write-bps --device-write-iops --disable-content-trust --dns --dns-option --dns-search --gpus".split(),
+    *"--io-maxbandwidth --io-maxiops --ip --ip6 --isolation --kernel-memory --link --link-local-ip".split(),
+    *"--mac-address --memory -m --memory-reservation --memory-swap --memory-swappiness --network-alias".split(),
+    *"--oom-kill-disable --pids-limit --privileged --publish -p --publish-all -P --security-opt".split(),
+    *"--use-api-socket --userns".split(),
+)
 
 
 class Specification(NamedTuple):

@@ -22,6 +22,7 @@ __all__ = ["exec_"]
     least=2,
     most=None,
     interspersed=False,
+    absent=("--privileged",),
 )
 @flag("--detach", "-d", kind=BOOL, about="Detached mode: run command in the background")
 @flag("--detach-keys", about="Override the key sequence for detaching a container")

@@ -117,7 +117,8 @@ def flag(
 class ApiCommand(click.Command):
     """A command that is called as `callback(client, arguments, **flags)` and whose flags are `Flag`s.
 
-    `least` and `most` bound the number of arguments; `interspersed` says whether flags may follow the first.
+    `least` and `most` bound the number of arguments; `interspersed` says whether flags may follow the first. `absent`
+    are flags that Docker has for what the engine does not do: they are refused in a sentence of their own.
     """
 
     def __init__(
@@ -131,12 +132,14 @@ class ApiCommand(click.Command):
         least: int = 0,
         most: int | None = 0,
         interspersed: bool = True,
+        absent: Sequence[str] = (),
     ) -> None:
         super().__init__(name, callback=callback, help=about, params=list(flags), add_help_option=False)
         self.usage = usage
         self.least = least
         self.most = most
         self.interspersed = interspersed
+        self.absent = frozenset(absent)
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """Set the context's parameters and arguments. Raises `FlagError` or `CommandFailed`."""
@@ -216,6 +219,7 @@ def api_command(
     least: int = 0,
     most: int | None = 0,
     interspersed: bool = True,
+    absent: Sequence[str] = (),
 ) -> Callable[[Callable[..., None]], ApiCommand]:
     """Make the decorated function a command; its flags are declared by `flag` below this."""
 
@@ -229,6 +233,7 @@ def api_command(
             least=least,
             most=most,
             interspersed=interspersed,
+            absent=absent,
         )
 
     return make
@@ -280,7 +285,7 @@ def _long(
             found["help"] = True
             return
         problem = f"unknown flag: {name}" if len(name) > 2 else f"bad flag syntax: {argument}"
-        raise FlagError(problem, context)
+        raise FlagError(_absence(name, context) or problem, context)
     if not equals:
         if option.is_flag:
             value = "true"
@@ -304,7 +309,8 @@ def _short(
                 print("Flag shorthand -h has been deprecated, use --help")
                 found["help"] = True
                 return
-            raise FlagError(f"unknown shorthand flag: '{letter}' in -{letter}{letters}", context)
+            problem = f"unknown shorthand flag: '{letter}' in -{letter}{letters}"
+            raise FlagError(_absence(f"-{letter}", context) or problem, context)
         if letters.startswith("=") and len(letters) > 1:
             value, letters = letters[1:], ""
         elif option.is_flag:
@@ -316,6 +322,13 @@ def _short(
         else:
             raise FlagError(f"flag needs an argument: '{letter}' in {argument}", context)
         _store(option, option.parse(value, context), found)
+
+
+def _absence(name: str, context: click.Context) -> str:
+    """Return what is said of a flag that only Docker has, or an empty string if that has it neither."""
+    if isinstance(context.command, ApiCommand) and name in context.command.absent:
+        return f"the option {name} is not supported by this engine: leave it out"
+    return ""
 
 
 def _store(option: Flag, value: Any, found: dict[str, Any]) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 
 from transom_cli.attach import Exit, attached, copy_streams, sized
 from transom_cli.client import Client
-from transom_cli.creation import CREATE_FLAGS, Specification, create_container, specify
+from transom_cli.creation import ABSENT_FLAGS, CREATE_FLAGS, Specification, create_container, specify
 from transom_cli.errors import CommandFailed, DaemonError
 from transom_cli.flags import BOOL, ApiCommand, Flag
 from transom_cli.signals import proxied_signals
@@ -113,6 +113,7 @@ run = ApiCommand(
     least=1,
     most=None,
     interspersed=False,
+    absent=ABSENT_FLAGS,
 )
 create = ApiCommand(
     "create",
@@ -123,4 +124,5 @@ create = ApiCommand(
     least=1,
     most=None,
     interspersed=False,
+    absent=ABSENT_FLAGS,
 )

@@ -156,4 +156,4 @@ def test_an_option_that_is_not_there_yet_is_refused(players: dict[str, Player], 
     [stock] = players["docker on Transom"].play(scenario)
     [own] = players["transom on Transom"].play(scenario)
     assert "is not supported by this engine: leave it out" in stock
-    assert f"unknown flag: {line.split()[1]}" in own
+    assert f"the option {line.split()[1]} is not supported by this engine: leave it out" in own

@@ -253,6 +253,19 @@ def test_flags_that_cannot_be_are_refused_before_the_daemon_is_asked(
     assert daemon.requests == []
 
 
+@pytest.mark.parametrize(
+    ("command", "option"),
+    [("run", "--memory=64m"), ("run", "-m"), ("create", "--privileged"), ("exec", "--privileged"), ("run", "-itm")],
+)
+def test_a_flag_for_what_the_engine_does_not_do_is_said_to_be_one(
+    daemon: Any, transom: Transom, capfd: Capture, command: str, option: str
+) -> None:
+    assert transom(command, option, "64m", "busybox") == 125
+    shown = {"-itm": "-m"}.get(option, option.partition("=")[0])
+    assert capfd.readouterr().err.startswith(f"the option {shown} is not supported by this engine: leave it out\n")
+    assert daemon.requests == []
+
+
 def test_a_cidfile_holds_the_id_and_is_not_written_over(
     daemon: Any, transom: Transom, capfd: Capture, tmp_path: Path
 ) -> None:
