@@ -6,8 +6,10 @@ from dataclasses import dataclass
 
 from transom.containers.model import Container
 from transom.events import Event, Subscription
+from transom.graph.images import ImageSummary
+from transom.volumes import VolumeUsage
 
-__all__ = ["EventWatch", "NetworkInfo", "SystemInfo", "VersionInfo"]
+__all__ = ["ContainerUsage", "DiskUsage", "EventWatch", "NetworkInfo", "Pruned", "SystemInfo", "VersionInfo"]
 
 
 @dataclass(frozen=True)
@@ -80,3 +82,30 @@ class NetworkInfo:
     driver: str
     created: int
     containers: tuple[Container, ...] = ()
+
+
+@dataclass(frozen=True)
+class Pruned:
+    """What a prune removed, by ID or name, and how many bytes of disk that made free."""
+
+    removed: tuple[str, ...]
+    reclaimed: int
+
+
+@dataclass(frozen=True)
+class ContainerUsage:
+    """A container, the bytes of its own layer, and those of its whole file system."""
+
+    container: Container
+    own: int
+    whole: int
+
+
+@dataclass(frozen=True)
+class DiskUsage:
+    """What occupies the data root; None is what was not asked for. `layers` are the bytes of all unpacked layers."""
+
+    layers: int = 0
+    images: tuple[ImageSummary, ...] | None = None
+    containers: tuple[ContainerUsage, ...] | None = None
+    volumes: tuple[VolumeUsage, ...] | None = None

@@ -23,13 +23,15 @@ from transom import records
 from transom.catalog import Shelf
 from transom.drivers.volume import VolumeDriver
 from transom.errors import Conflict, DriverUnavailable, InvalidParameter, NotFound, TransomError
+from transom.filters import Labels, parse_truth
 from transom.graph.copy import copy_tree
 from transom.graph.db import GraphDB, Node
 from transom.graph.locks import Locks
 from transom.graph.space import storage_full
+from transom.graph.trees import tree_size
 from transom.patterns import name_pattern
 
-__all__ = ["ANONYMOUS_LABEL", "VolumeRecord", "VolumeStore"]
+__all__ = ["ANONYMOUS_LABEL", "VolumeRecord", "VolumeStore", "VolumeUsage"]
 
 log = logging.getLogger(__name__)
 
@@ -40,7 +42,6 @@ _KIND: Final = "volume"
 _NAME: Final = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9_.-]+\Z")
 #: Drivers make files of these names, with something of their own around them.
 _LONGEST_NAME: Final = 240
-_TRUTHS: Final = {"1": True, "t": True, "true": True, "0": False, "f": False, "false": False}
 
 
 @dataclass(frozen=True)
@@ -58,6 +59,15 @@ class VolumeRecord:
     created: int = 0
     mountpoint: str = ""
     ready: bool = False
+
+
+@dataclass(frozen=True)
+class VolumeUsage:
+    """How much a volume occupies, in bytes (None where its driver does not say where it is), and how many use it."""
+
+    volume: VolumeRecord
+    size: int | None
+    users: int
 
 
 class VolumeStore:
@@ -100,16 +110,26 @@ class VolumeStore:
             if record.ready and all(test(node, record) for test in tests)
         ]
 
+    def usage(self, name: str) -> VolumeUsage:
+        """Return what a volume occupies. Raises `NotFound`."""
+        found = self._find(name)
+        if found is None:
+            raise NotFound(f"get {name}: no such volume")
+        record = self._located(found[1])
+        size = tree_size(Path(record.mountpoint)) if record.mountpoint else None
+        return VolumeUsage(record, size, len(self._users(found[0])))
+
     def _test(self, name: str, values: tuple[str, ...]) -> Callable[[Node, VolumeRecord], bool]:
         """Return the test that a filter is."""
         match name:
             case "dangling":
-                wanted = _truth(values)
+                wanted = parse_truth({name: values}, name)
                 return lambda node, _: self._users(node) == () if wanted else self._users(node) != ()
             case "driver":
                 return lambda _, record: record.driver in values
             case "label":
-                return lambda _, record: all(_has_label(record.labels, value) for value in values)
+                labels = Labels.parse({name: values})
+                return lambda _, record: labels.accept(record.labels)
             case "name":
                 patterns = [name_pattern(name, value) for value in values]
                 return lambda _, record: any(pattern.search(record.name) for pattern in patterns)
@@ -287,15 +307,3 @@ def _check_name(name: str) -> None:
         )
     if len(name) > _LONGEST_NAME:
         raise InvalidParameter(f"create {name}: a volume's name has at most {_LONGEST_NAME} characters")
-
-
-def _has_label(labels: Mapping[str, str], wanted: str) -> bool:
-    key, equals, value = wanted.partition("=")
-    return key in labels and (not equals or labels[key] == value)
-
-
-def _truth(values: tuple[str, ...]) -> bool:
-    truths = {_TRUTHS.get(value.lower()) for value in values}
-    if len(truths) != 1 or None in truths:
-        raise InvalidParameter(f"invalid filter 'dangling={', '.join(values)}': it should be true or false")
-    return truths == {True}

@@ -271,6 +271,10 @@ class LayerStore:
                 self._snapshots.put(replace(snapshot, ready=False))
                 self._delete(self.driver(driver), snapshot)
 
+    def size(self) -> int:
+        """Return the bytes of all layers of images, once for each driver that has one unpacked."""
+        return sum(snapshot.size for snapshot in self._snapshots.list() if snapshot.ready and not snapshot.writable)
+
     def usage(self, driver: str, layer: str) -> Usage:
         """Return what a layer by itself occupies. Raises `NotFound`."""
         with self._examined(driver, layer) as graph:

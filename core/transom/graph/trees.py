@@ -6,11 +6,33 @@ import os
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
+from pathlib import Path
 
-__all__ = ["DIRECTORY", "clear_directory", "remove_entry"]
+__all__ = ["DIRECTORY", "clear_directory", "remove_entry", "tree_size"]
 
 #: How a directory is opened to work in it: never through a symbolic link.
 DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+
+
+def tree_size(root: Path) -> int:
+    """Return the bytes of the files in a directory and below it, those with several names once.
+
+    What goes away meanwhile, and what is so deep that it has no path, is left out.
+    """
+    total = 0
+    seen: set[tuple[int, int]] = set()
+    waiting = [os.fspath(root)]
+    while waiting:
+        with suppress(OSError), os.scandir(waiting.pop()) as entries:
+            for entry in entries:
+                if entry.is_dir(follow_symlinks=False):
+                    waiting.append(entry.path)
+                    continue
+                status = entry.stat(follow_symlinks=False)
+                if status.st_nlink == 1 or (status.st_dev, status.st_ino) not in seen:
+                    seen.add((status.st_dev, status.st_ino))
+                    total += status.st_size
+    return total
 
 
 def _none(_path: bytes) -> bool:

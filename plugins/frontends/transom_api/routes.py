@@ -14,13 +14,15 @@ from transom_api import (
     images,
     logs,
     networks,
+    prunes,
+    refusals,
     registries,
     stats,
     system,
     volumes,
 )
 
-__all__ = ["ROUTES"]
+__all__ = ["REFUSED", "ROUTES"]
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
@@ -79,4 +81,24 @@ ROUTES: tuple[tuple[str, str, Handler], ...] = (
     ("DELETE", "/volumes/{name}", volumes.delete_volume),
     ("GET", "/networks", networks.get_networks),
     ("GET", "/networks/{id}", networks.get_network),
+    ("POST", "/containers/prune", prunes.post_containers_prune),
+    ("POST", "/volumes/prune", prunes.post_volumes_prune),
+    ("POST", "/networks/prune", prunes.post_networks_prune),
+    ("POST", "/build/prune", prunes.post_build_prune),
+    ("GET", "/system/df", prunes.get_system_df),
+    ("GET", "/plugins", refusals.get_plugins),
+    ("GET", "/plugins/{name:.+}/json", refusals.get_plugin),
+)
+
+#: What Docker has and this engine has not, whatever a request says.
+REFUSED: tuple[tuple[str, str, Handler], ...] = (
+    ("*", "/plugins/{rest:.+}", refusals.refuse_plugin_change),
+    ("POST", "/swarm/init", refusals.refuse_swarm_start),
+    ("POST", "/swarm/join", refusals.refuse_swarm_start),
+    ("POST", "/swarm/leave", refusals.refuse_swarm_leave),
+    ("*", "/{kind:swarm|nodes|services|tasks|secrets|configs}", refusals.refuse_swarm),
+    ("*", "/{kind:swarm|nodes|services|tasks|secrets|configs}/{rest:.+}", refusals.refuse_swarm),
+    ("PUT", "/volumes/{name}", refusals.refuse_swarm),
+    ("POST", "/session", refusals.refuse_builder_session),
+    ("POST", "/grpc", refusals.refuse_builder_session),
 )

@@ -15,7 +15,7 @@ from transom_api.connection import Connection
 from transom_api.logs import READERS
 from transom_api.protocol import Protocol, expect
 from transom_api.router import add_headers, edge
-from transom_api.routes import ROUTES
+from transom_api.routes import REFUSED, ROUTES
 from transom_api.sockets import BACKLOG, listening
 
 if TYPE_CHECKING:
@@ -47,7 +47,7 @@ def make_app(engine: Engine) -> web.Application:
         app["readers"] = asyncio.Semaphore(READERS)
     app.on_response_prepare.append(add_headers)
     app.on_shutdown.append(_end_feeds)
-    for method, path, handler in ROUTES:
+    for method, path, handler in (*ROUTES, *REFUSED):
         _add(app, method, path, handler)
     for route, plugin in engine.catalog.gather("transom_routes"):
         log.info("plugin %s adds %s %s", plugin.name, route.method, route.path)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import ipaddress
 import platform
 import time
@@ -16,7 +17,14 @@ if TYPE_CHECKING:
     from transom.events import Event
     from transom.system import NetworkInfo, SystemInfo, VersionInfo
 
-__all__ = ["driver_details", "event_message", "info_details", "network_details", "version_details"]
+__all__ = [
+    "driver_details",
+    "event_message",
+    "info_details",
+    "network_details",
+    "plugin_details",
+    "version_details",
+]
 
 Json = dict[str, Any]
 
@@ -157,6 +165,35 @@ def driver_details(driver: DriverInfo) -> Json:
         "Capabilities": driver.capabilities,
         "Unavailable": driver.unavailable,
         "Default": driver.default,
+    }
+
+
+def plugin_details(driver: DriverInfo) -> Json:
+    """Return a driver as a plugin. Its name has its kind before it, as drivers of several kinds have the same name."""
+    name = f"{driver.kind}/{driver.name}"
+    reason = f": {driver.unavailable}" if driver.unavailable else ""
+    return {
+        "Id": hashlib.sha256(f"transom plugin {name}".encode()).hexdigest(),
+        "Name": name,
+        "Enabled": not driver.unavailable,
+        "PluginReference": f"{driver.distribution}:{driver.version}",
+        "Settings": {"Mounts": [], "Env": [], "Args": [], "Devices": []},
+        "Config": {
+            "Description": f"{driver.kind} driver {driver.name} of {driver.distribution} {driver.version}{reason}",
+            "Documentation": "",
+            "Interface": {"Types": [f"docker.{driver.kind}driver/1.0"], "Socket": ""},
+            "Entrypoint": [],
+            "WorkDir": "",
+            "User": {},
+            "Network": {"Type": "host"},
+            "Linux": {"Capabilities": None, "AllowAllDevices": False, "Devices": None},
+            "PropagatedMount": "",
+            "IpcHost": False,
+            "PidHost": False,
+            "Mounts": [],
+            "Env": [],
+            "Args": {"Name": "", "Description": "", "Settable": None, "Value": []},
+        },
     }
 
 

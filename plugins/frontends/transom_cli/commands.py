@@ -48,6 +48,7 @@ _CONTAINER = {
     "ls": Entry("containers", "ps", "List containers"),
     "pause": Entry("lifecycle", "pause", "Pause all processes within one or more containers"),
     "port": Entry("top", "port", "List port mappings or a specific mapping for the container"),
+    "prune": Entry("pruning", "prune_containers", "Remove all stopped containers"),
     "rename": Entry("changes", "rename", "Rename a container"),
     "restart": Entry("lifecycle", "restart", "Restart one or more containers"),
     "rm": Entry("lifecycle", "rm", "Remove one or more containers"),
@@ -79,15 +80,19 @@ _IMAGE = {
 _NETWORK = {
     "inspect": Entry("networks", "inspect", "Display detailed information on one or more networks"),
     "ls": Entry("networks", "ls", "List networks"),
+    "prune": Entry("pruning", "prune_networks", "Remove all unused networks"),
 }
 _SYSTEM = {
+    "df": Entry("disk_usage", "df", "Show disk usage"),
     "events": Entry("events", "events", "Get real time events from the server"),
     "info": Entry("system", "info", "Display system-wide information"),
+    "prune": Entry("pruning", "prune_system", "Remove unused data"),
 }
 _VOLUME = {
     "create": Entry("volumes", "create", "Create a volume"),
     "inspect": Entry("volumes", "inspect", "Display detailed information on one or more volumes"),
     "ls": Entry("volumes", "ls", "List volumes"),
+    "prune": Entry("pruning", "prune_volumes", "Remove unused local volumes"),
     "rm": Entry("volumes", "rm", "Remove one or more volumes"),
 }
 

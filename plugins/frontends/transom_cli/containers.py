@@ -16,7 +16,7 @@ from transom_cli.tables import Format, Listing, parse_format
 from transom_cli.times import local_time
 from transom_cli.units import decimal_size, human_duration
 
-__all__ = ["collect_filters", "ps"]
+__all__ = ["LISTING", "collect_filters", "container_row", "ps"]
 
 LISTING = Listing(
     headings={
@@ -122,10 +122,10 @@ def _try(source: str) -> None:
 
 def _print(shown: Format, listing: Listing, found: list[dict[str, Any]], truncate: bool) -> None:
     now = time.time()
-    shown.print(listing, (_row(container, truncate, now) for container in found))
+    shown.print(listing, (container_row(container, truncate, now) for container in found))
 
 
-def _row(container: Mapping[str, Any], truncate: bool, now: float) -> dict[str, Any]:
+def container_row(container: Mapping[str, Any], truncate: bool, now: float) -> dict[str, Any]:
     """Return what the fields of `--format` are for one container of `GET /containers/json`."""
     labels = container.get("Labels") or {}
     mounts = container.get("Mounts") or []

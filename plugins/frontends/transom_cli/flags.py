@@ -103,11 +103,12 @@ def flag(
     kind: Kind = STRING,
     default: Any = None,
     about: str = "",
+    since: str = "",
 ) -> Callable[[_Function], _Function]:
     """Declare a flag of the command that the decorated function becomes."""
 
     def declare(function: _Function) -> _Function:
-        found = Flag(declarations, kind, default=default, about=about)
+        found = Flag(declarations, kind, default=default, about=about, since=since)
         function.__dict__.setdefault("flags", []).append(found)
         return function
 

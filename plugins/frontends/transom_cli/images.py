@@ -14,7 +14,7 @@ from transom_cli.tables import Listing, parse_format, quiet_format
 from transom_cli.times import local_time
 from transom_cli.units import decimal_size, human_duration
 
-__all__ = ["images", "rmi", "tag"]
+__all__ = ["LISTING", "image_row", "images", "rmi", "tag"]
 
 LISTING = Listing(
     headings={
@@ -74,7 +74,7 @@ def images(
     by_digest = digests or "{{.Digest}}" in (template or "")
     now = time.time()
     rows = [
-        _row(image, repository, tag, digest, not no_trunc, now)
+        image_row(image, repository, tag, digest, not no_trunc, now)
         for image in found
         for repository, tag, digest in _names(image, by_digest)
     ]
@@ -138,7 +138,9 @@ def _names(image: dict[str, Any], by_digest: bool) -> list[tuple[str, str, str]]
     return lines or [(_NONE, _NONE, _NONE)]
 
 
-def _row(image: dict[str, Any], repository: str, tag: str, digest: str, truncate: bool, now: float) -> dict[str, Any]:
+def image_row(
+    image: dict[str, Any], repository: str, tag: str, digest: str, truncate: bool, now: float
+) -> dict[str, Any]:
     """Return what the fields of `--format` are for one line."""
     identity = image["Id"].removeprefix("sha256:")[:12] if truncate else image["Id"]
     shared, size = image.get("SharedSize", -1), image["Size"]

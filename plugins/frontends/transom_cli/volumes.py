@@ -11,8 +11,9 @@ from transom_cli.errors import CommandFailed, DaemonError, report_failures
 from transom_cli.flags import BOOL, FILTER, LIST, Kind, api_command, flag
 from transom_cli.inspection import FORMAT_HELP, inspect_all
 from transom_cli.tables import Listing, natural_key, parse_format, quiet_format
+from transom_cli.units import decimal_size
 
-__all__ = ["create", "inspect", "ls", "rm"]
+__all__ = ["LISTING", "create", "inspect", "ls", "rm", "volume_row"]
 
 LISTING = Listing(
     headings={
@@ -61,7 +62,7 @@ def ls(
     for warning in answer.get("Warnings") or []:
         CommandFailed(warning).show()
     volumes = sorted(answer["Volumes"] or [], key=lambda volume: natural_key(volume["Name"]))
-    shown.print(LISTING, [_row(volume) for volume in volumes])
+    shown.print(LISTING, [volume_row(volume) for volume in volumes])
 
 
 @api_command(
@@ -91,7 +92,8 @@ def rm(client: Client, arguments: list[str], *, force: bool) -> None:
     report_failures(failures)
 
 
-def _row(volume: dict[str, Any]) -> dict[str, Any]:
+def volume_row(volume: dict[str, Any]) -> dict[str, Any]:
+    """Return what the fields of `--format` are for one volume."""
     labels = volume.get("Labels") or {}
     usage = volume.get("UsageData") or {}
     return {
@@ -104,6 +106,6 @@ def _row(volume: dict[str, Any]) -> dict[str, Any]:
         "Mountpoint": volume["Mountpoint"],
         "Name": volume["Name"],
         "Scope": volume["Scope"],
-        "Size": str(usage.get("Size", "N/A")),
+        "Size": decimal_size(usage["Size"]) if usage else "N/A",
         "Status": "N/A",
     }

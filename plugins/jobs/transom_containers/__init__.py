@@ -22,6 +22,7 @@ def transom_jobs() -> Mapping[str, Handler]:
         lifecycle,
         lists,
         processes,
+        prune,
         statistics,
         streams,
     )
@@ -39,6 +40,7 @@ def transom_jobs() -> Mapping[str, Handler]:
         "rename": changes.rename,
         "update": changes.update,
         "top": processes.top,
+        "container_prune": prune.container_prune,
         "stats": statistics.stats,
         "stats_watch": statistics.stats_watch,
         "attach": streams.attach,

@@ -12,7 +12,7 @@ __all__ = ["transom_jobs"]
 
 @hookimpl
 def transom_jobs() -> Mapping[str, Handler]:
-    from transom_system import about, events, networks
+    from transom_system import about, disk_usage, events, networks
 
     return {
         "version": about.version,
@@ -21,4 +21,6 @@ def transom_jobs() -> Mapping[str, Handler]:
         "events": events.events,
         "network_list": networks.network_list,
         "network_inspect": networks.network_inspect,
+        "network_prune": networks.network_prune,
+        "disk_usage": disk_usage.disk_usage,
     }

@@ -1,4 +1,5 @@
-"""The jobs about volumes: `volume_create`, `volume_list`, `volume_inspect`, `volume_remove`."""
+"""The jobs about volumes: `volume_create`, `volume_list`, `volume_inspect`, `volume_remove`,
+`volume_prune`, `volume_usage`."""
 
 from __future__ import annotations
 
@@ -19,4 +20,6 @@ def transom_jobs() -> Mapping[str, Handler]:
         "volume_list": jobs.volume_list,
         "volume_inspect": jobs.volume_inspect,
         "volume_remove": jobs.volume_remove,
+        "volume_prune": jobs.volume_prune,
+        "volume_usage": jobs.volume_usage,
     }
