@@ -136,7 +136,7 @@ def _candidates(client: Client, line: _Line, last: str) -> tuple[Iterable[Candid
             return [Candidate(f"{name}={one.text}", one.about) for one in found], directive
         return _flag_names(line, long_only=last.startswith("--")), Directive.NO_FILES
     if hasattr(line.command, "entries"):
-        return _commands(line.command), Directive.NO_FILES
+        return _commands(line.command, last), Directive.NO_FILES
     return _arguments(client, line, last)
 
 
@@ -150,8 +150,11 @@ def _flag_names(line: _Line, long_only: bool) -> list[Candidate]:
     return [*found, Candidate("--help", "Print usage")]
 
 
-def _commands(group: Any) -> list[Candidate]:
-    return sorted(Candidate(name, entry.help) for name, entry in group._listed().items())
+def _commands(group: Any, last: str) -> list[Candidate]:
+    """Return a group's commands; plugins, which take longer, are asked where it has none that begins so."""
+    own = {name: entry for name, entry in group.entries.items() if entry.section}
+    known = own if any(name.startswith(last) for name in own) else group.listed()
+    return sorted(Candidate(name, entry.help) for name, entry in known.items())
 
 
 def _arguments(client: Client, line: _Line, last: str) -> tuple[Iterable[Candidate], Directive]:

@@ -83,7 +83,7 @@ class LazyGroup(click.Group):
     def get_help(self, ctx: click.Context) -> str:
         """Return the help: the commands by section, and the flags."""
         parts = [self.get_usage(ctx).removesuffix(" [ARG...]"), self.help or ""]
-        entries = self._listed()
+        entries = self.listed()
         width = max(len(name) for name in entries) + 2
         for section in SECTIONS:
             lines = [f"  {name:{width}}{entry.help}" for name, entry in entries.items() if entry.section == section]
@@ -94,7 +94,8 @@ class LazyGroup(click.Group):
         parts.append(f"Run '{ctx.command_path} COMMAND --help' for more information on a command.")
         return "\n\n".join(parts)
 
-    def _listed(self) -> dict[str, Entry]:
+    def listed(self) -> dict[str, Entry]:
+        """Return the commands that the help lists."""
         return {name: entry for name, entry in self.entries.items() if entry.section}
 
 
@@ -133,12 +134,13 @@ class Root(LazyGroup):
             command, ctx = found, click.Context(found, parent=ctx, info_name=name)
         print(command.get_help(ctx))
 
-    def _listed(self) -> dict[str, Entry]:
+    def listed(self) -> dict[str, Entry]:
+        """Return the commands that the help lists, with those of plugins."""
         plugins = {
             name: Entry("", "", command.get_short_help_str(), SECTIONS[-1])
             for name, command in sorted(_plugin_commands().items())
         }
-        return {**plugins, **super()._listed()}
+        return {**plugins, **super().listed()}
 
 
 #: What `--log-level` may be. This client writes no log: the two that say everything show what `--debug` shows.

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -156,3 +158,12 @@ NOT_YET = {
     "--cap-add", "--cap-drop", "--cgroupns", "--device", "--input", "--ipc", "--link", "--output", "--pid", "--userns",
     "--uts", "--volumes-from",
 }  # fmt: skip
+
+
+def test_completion_of_a_built_in_command_loads_no_plugin() -> None:
+    program = (
+        "import sys; from transom_cli.main import main; main(['__complete', 'sto']);"
+        "sys.exit('pluggy' in sys.modules or 'transom.catalog' in sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    assert (done.returncode, done.stdout) == (0, "stop\tStop one or more running containers\n:4\n")
