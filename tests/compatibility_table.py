@@ -18,14 +18,14 @@ from typing import NamedTuple
 
 import click
 
-from testbed.description import DESCRIPTION, Operation, find, operations
+from testbed.description import DESCRIPTION, Operation, described_path, find, operations
 from transom_api.routes import ROUTES
 from transom_api.unsupported import CONTAINER_FIELDS, ENDPOINT_FIELDS, HOST_FIELDS, LINKS, PORTS, UPDATE_FIELDS
 from transom_cli.commands import COMMANDS, GROUPS
 from transom_cli.flags import Flag
 from transom_cli.main import LazyGroup, root
 
-__all__ = ["PAGE", "Command", "docker_commands", "page"]
+__all__ = ["PAGE", "Command", "docker_commands", "missing_parameters", "page"]
 
 PAGE = Path(__file__).parents[1] / "docs/docker-commands.md"
 _FLAG = re.compile(r"^ +(?:-\w, )?(--(?!help\b)[\w-]+)")
@@ -185,7 +185,7 @@ def _is_alias(name: str, listed: set[str]) -> bool:
 
 
 def _endpoint_rows() -> Iterator[list[str]]:
-    served = {(method, re.sub(r"\{(\w+):[^}]*\}", r"{\1}", path)): handler for method, path, handler in ROUTES}
+    served = {(method, described_path(path)): handler for method, path, handler in ROUTES}
     found = {
         (one.method, one.path): handler for (method, path), handler in served.items() if (one := find(method, path))
     }
@@ -196,7 +196,7 @@ def _endpoint_rows() -> Iterator[list[str]]:
         if key not in found:
             yield [_code(" ".join(key)), "no", ""]
             continue
-        missing = [*_missing_parameters(operation, found[key]), *UNSUPPORTED_FIELDS.get(key, ())]
+        missing = [*missing_parameters(operation, found[key]), *UNSUPPORTED_FIELDS.get(key, ())]
         yield [_code(" ".join(key)), "partly" if missing else "yes", " ".join(map(_code, missing))]
     for path in _SWARM:
         yield [f"`{path} …`", "no", "swarm"]
@@ -206,7 +206,8 @@ def _endpoint_rows() -> Iterator[list[str]]:
             yield [_code(" ".join(key)), "yes", "an endpoint of our own"]
 
 
-def _missing_parameters(operation: Operation, handler: object) -> list[str]:
+def missing_parameters(operation: Operation, handler: object) -> list[str]:
+    """Return the parameters of the query that are not named in the module of an operation's handler."""
     module = inspect.getmodule(handler)
     assert module is not None
     source = inspect.getsource(module)

@@ -13,7 +13,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
-__all__ = ["DESCRIPTION", "Operation", "check_answer", "operations", "problems"]
+__all__ = ["DESCRIPTION", "Operation", "check_answer", "described_path", "find", "operations", "problems", "resolve"]
 
 #: Version 1.50. It is no part of the project.
 DESCRIPTION = Path(__file__).parents[2].parent / "shared/reference/docker-engine-api-v1.50.yaml"
@@ -86,6 +86,11 @@ def operations() -> tuple[Operation, ...]:
         for method in methods
         if method in paths[path]
     )
+
+
+def described_path(route: str) -> str:
+    """Return the path of one of our routes as the description writes it: `{id:.+}` is `{id}`."""
+    return re.sub(r"\{(\w+):[^}]*\}", r"{\1}", route)
 
 
 def find(method: str, path: str) -> Operation | None:

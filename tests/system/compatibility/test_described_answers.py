@@ -12,16 +12,12 @@ from typing import Any
 import pytest
 
 from testbed.daemon import Daemon
-from testbed.description import DESCRIPTION, Operation, check_answer, find
+from testbed.description import DESCRIPTION, Operation, check_answer, described_path, find
 from transom_api.routes import ROUTES
 
 pytestmark = pytest.mark.skipif(not DESCRIPTION.exists(), reason=f"{DESCRIPTION} is not there to be compared with")
 
-SERVED = [
-    operation
-    for method, path, _ in ROUTES
-    if (operation := find(method, re.sub(r"\{(\w+):[^}]*\}", r"{\1}", path))) is not None
-]
+SERVED = [operation for method, path, _ in ROUTES if (operation := find(method, described_path(path))) is not None]
 NAMED = [operation for operation in SERVED if "{" in operation.path]
 #: What a request has to bring besides the name, so that the name is what is wrong.
 QUERIES = {

@@ -6,7 +6,6 @@ The tests are made from the description. Without it there is nothing to make the
 from __future__ import annotations
 
 import copy
-import inspect
 import re
 from collections.abc import Iterator, Mapping
 from itertools import pairwise
@@ -15,7 +14,8 @@ from urllib.parse import quote
 
 import pytest
 
-from testbed.description import DESCRIPTION, Operation, find, resolve
+from compatibility_table import missing_parameters
+from testbed.description import DESCRIPTION, Operation, described_path, find, resolve
 from transom.errors import NotFound
 from transom_api.routes import ROUTES
 
@@ -39,15 +39,10 @@ FIELDS_LEFT_ALONE: Mapping[str, str] = {
 }
 
 
-def _path(route: str) -> str:
-    """Return a route's path as the description writes it."""
-    return re.sub(r"\{(\w+):[^}]*\}", r"{\1}", route)
-
-
 SERVED = [
     operation
     for method, route, _ in ROUTES
-    if (method, route) not in OWN_ROUTES and (operation := find(method, _path(route))) is not None
+    if (method, route) not in OWN_ROUTES and (operation := find(method, described_path(route))) is not None
 ]
 
 
@@ -96,7 +91,7 @@ def _name(operation: Operation) -> str:
 
 def test_every_route_is_described() -> None:
     served = {(operation.method, operation.path) for operation in SERVED}
-    assert {(method, _path(route)) for method, route, _ in ROUTES} - served - OWN_ROUTES == set()
+    assert {(method, described_path(route)) for method, route, _ in ROUTES} - served - OWN_ROUTES == set()
 
 
 def _query_parameters() -> Iterator[Any]:
@@ -107,14 +102,12 @@ def _query_parameters() -> Iterator[Any]:
 
 @pytest.mark.parametrize(("operation", "name"), list(_query_parameters()))
 def test_a_query_parameter_is_known(operation: Operation, name: str) -> None:
-    [handler] = {
-        handler for method, route, handler in ROUTES if (method, _path(route)) == (operation.method, operation.path)
-    }
-    module = inspect.getmodule(handler)
-    assert module is not None
-    known = f'"{name}"' in inspect.getsource(module) or (name == "filters" and "filters()" in inspect.getsource(module))
-    known = known or (name == "detachKeys" and "detach_keys()" in inspect.getsource(module))
-    assert known or (operation.path, name) in LEFT_ALONE
+    [handler] = [
+        handler
+        for method, route, handler in ROUTES
+        if (method, described_path(route)) == (operation.method, operation.path)
+    ]
+    assert name not in missing_parameters(operation, handler) or (operation.path, name) in LEFT_ALONE
 
 
 def _checked_parameters() -> Iterator[Any]:
