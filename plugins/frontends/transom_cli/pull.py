@@ -30,10 +30,7 @@ def pull(
     quiet: bool,
 ) -> None:
     """Pull an image, or all of a repository, and print its whole name."""
-    try:
-        refuse_trust(disable_content_trust)
-    except ValueError as error:
-        raise CommandFailed(str(error)) from error
+    refuse_trust(disable_content_trust)
     reference = parse_reference(arguments[0])
     if all_tags and (reference.tag or reference.digest):
         raise CommandFailed("tag can't be used with --all-tags/-a")

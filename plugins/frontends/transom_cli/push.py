@@ -44,10 +44,7 @@ def push(
     quiet: bool,
 ) -> None:
     """Have the daemon push an image, and show its progress unless `quiet`."""
-    try:
-        refuse_trust(disable_content_trust)
-    except ValueError as error:
-        raise CommandFailed(str(error)) from error
+    refuse_trust(disable_content_trust)
     chosen = None
     if platform:
         chosen = _parse_platform(platform)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 
 from transom_cli import values
+from transom_cli.errors import CommandFailed
 
 __all__ = ["ABOUT", "UNTRUSTED", "refuse_trust"]
 
@@ -23,8 +24,8 @@ UNTRUSTED = _is_untrusted()
 
 
 def refuse_trust(disabled: bool) -> None:
-    """Raise `ValueError` unless `--disable-content-trust` says that signatures need not be verified."""
+    """Raise `CommandFailed` unless `--disable-content-trust` says that signatures need not be verified."""
     if not disabled:
-        raise ValueError(
+        raise CommandFailed(
             "signatures of images cannot be verified here: unset DOCKER_CONTENT_TRUST or give --disable-content-trust"
         )

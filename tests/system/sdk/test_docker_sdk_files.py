@@ -9,24 +9,16 @@ from typing import Any
 import pytest
 from docker.errors import APIError, NotFound
 
-
-def _archive(**files: bytes) -> bytes:
-    whole = io.BytesIO()
-    with tarfile.open(fileobj=whole, mode="w") as archive:
-        for name, content in files.items():
-            entry = tarfile.TarInfo(name)
-            entry.size = len(content)
-            archive.addfile(entry, io.BytesIO(content))
-    return whole.getvalue()
+from testbed.scripted import archive
 
 
 def _files(chunks: Any) -> dict[str, bytes]:
-    with tarfile.open(fileobj=io.BytesIO(b"".join(chunks))) as archive:
-        return {entry.name: archive.extractfile(entry).read() for entry in archive if entry.isfile()}  # type: ignore
+    with tarfile.open(fileobj=io.BytesIO(b"".join(chunks))) as tar:
+        return {entry.name: tar.extractfile(entry).read() for entry in tar if entry.isfile()}  # type: ignore
 
 
 def test_files_are_put_into_a_container_and_taken_out(running: Any) -> None:
-    assert running.put_archive("/tmp", _archive(one=b"1\n", two=b"22\n"))
+    assert running.put_archive("/tmp", archive({"one": b"1\n", "two": b"22\n"}))
     assert running.exec_run(["cat", "/tmp/one", "/tmp/two"]).output == b"1\n22\n"
     chunks, stat = running.get_archive("/tmp/two")
     assert (stat["name"], stat["size"], _files(chunks)) == ("two", 3, {"two": b"22\n"})
@@ -35,7 +27,7 @@ def test_files_are_put_into_a_container_and_taken_out(running: Any) -> None:
 
 
 def test_a_container_that_ended_has_files_too(ended: Any) -> None:
-    assert ended.put_archive("/", _archive(late=b"x"))
+    assert ended.put_archive("/", archive({"late": b"x"}))
     assert _files(ended.get_archive("/late")[0]) == {"late": b"x"}
 
 
@@ -43,7 +35,7 @@ def test_places_that_are_not_there_are_said(running: Any) -> None:
     with pytest.raises(NotFound):
         running.get_archive("/nosuch")
     with pytest.raises(NotFound):
-        running.put_archive("/nosuch", _archive(x=b""))
+        running.put_archive("/nosuch", archive({"x": b""}))
     with pytest.raises(APIError):
         running.put_archive("/tmp", b"this is no archive" * 100)
 
