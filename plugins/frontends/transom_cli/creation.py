@@ -69,7 +69,7 @@ CREATE_FLAGS = [
     Flag(["--stop-signal"], about="Signal to stop the container"),
     Flag(["--stop-timeout"], INT, about="Timeout (in seconds) to stop a container"),
     Flag(["--storage-opt"], LIST, about="Storage driver options for the container"),
-    Flag(["--sysctl"], LIST._replace(parse=values.sysctl), about="Sysctl options"),
+    Flag(["--sysctl"], LIST._replace(label="map", parse=values.sysctl), about="Sysctl options"),
     Flag(["--tmpfs"], LIST, about="Mount a tmpfs directory"),
     Flag(["--tty", "-t"], BOOL, about="Allocate a pseudo-TTY"),
     Flag(["--ulimit"], Kind("ulimit", values.ulimit, multiple=True), about="Ulimit options"),

@@ -356,6 +356,8 @@ def describe_flags(flags: Sequence[Flag]) -> str:
         if option.initial not in (None, False, (), "", 0):
             shown = f'"{option.initial}"' if isinstance(option.initial, str) else str(option.initial).lower()
             text += f" (default {shown})"
+        elif option.kind.label == "map":
+            text += " (default map[])"
         lines.append(f"{head:{column}}{_wrapped(text, column, width)}".rstrip())
     return "\n".join(lines)
 

@@ -78,7 +78,13 @@ def inspect(client: Client, arguments: list[str], *, template: str | None) -> No
     inspect_all(arguments, lambda name: client.get_text(f"/volumes/{name}"), template or "")
 
 
-@api_command("rm", "VOLUME [VOLUME...]", about="Remove one or more volumes", least=1, most=None)
+@api_command(
+    "rm",
+    "VOLUME [VOLUME...]",
+    about="Remove one or more volumes. You cannot remove a volume that is in use by a container.",
+    least=1,
+    most=None,
+)
 @flag("--force", "-f", kind=BOOL, about="Force the removal of one or more volumes")
 def rm(client: Client, arguments: list[str], *, force: bool) -> None:
     """Remove volumes that no container uses."""
