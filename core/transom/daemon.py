@@ -11,6 +11,7 @@ import threading
 from transom.config import Config
 from transom.engine import Engine
 from transom.errors import TransomError
+from transom.runtime.limits import raise_descriptor_limit
 
 __all__ = ["main"]
 
@@ -23,6 +24,7 @@ def main(config: Config) -> int:
     A frontend that ends by an error ends the daemon. Containers run on.
     """
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s", stream=sys.stderr)
+    raise_descriptor_limit()
     try:
         with Engine(config) as engine:
             return _serve(engine)

@@ -12,7 +12,8 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import ClassVar
+from types import MappingProxyType
+from typing import ClassVar, NamedTuple
 
 from transom.drivers.base import Driver
 from transom.errors import Unsupported
@@ -38,8 +39,7 @@ class LoggedContainer:
     env: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Entry:
+class Entry(NamedTuple):
     """One piece of a log: when (nanoseconds since the epoch), which stream ("stdout", "stderr"), what.
 
     `line` ends with a newline unless the writer's line went on (a part of a long line) or the stream ended.
@@ -49,7 +49,7 @@ class Entry:
     time: int
     stream: str
     line: bytes
-    attributes: Mapping[str, str] = field(default_factory=dict)
+    attributes: Mapping[str, str] = MappingProxyType({})
 
 
 class LogWriter(ABC):

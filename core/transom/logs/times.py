@@ -20,8 +20,9 @@ def _seconds(second: str, zone: str) -> int:
     return int(datetime.fromisoformat(second + ("+00:00" if zone in ("Z", "z") else zone)).timestamp())
 
 
+@functools.lru_cache(maxsize=64)
 def parse_time(text: str) -> int:
-    """Return nanoseconds since the epoch. Raises `ValueError`."""
+    """Return nanoseconds since the epoch. Raises `ValueError`. What was written together has one time."""
     rest = text[19:]
     zone = rest.lstrip(".0123456789")
     fraction = rest[1 : len(rest) - len(zone)]

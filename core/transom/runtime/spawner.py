@@ -20,6 +20,7 @@ import sys
 from pathlib import Path
 
 from transom.runtime.channel import Channel
+from transom.runtime.limits import restore_descriptor_limit
 
 __all__ = ["main", "start_spawner"]
 
@@ -39,6 +40,7 @@ def start_spawner(log: Path) -> tuple[subprocess.Popen[bytes], Channel]:
             cwd="/",
         )
     theirs.close()
+    restore_descriptor_limit(process.pid)
     return process, ours
 
 

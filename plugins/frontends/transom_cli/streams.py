@@ -26,7 +26,7 @@ class Frames:
     """
 
     def __init__(self) -> None:
-        self._pending = bytearray()
+        self._pending = b""
         self._stream = 0
         self._left = 0
 
@@ -35,25 +35,28 @@ class Frames:
 
         Raises `CommandFailed` for an error that the daemon sends as stream 3, and for bytes that are none.
         """
-        self._pending += data
-        while self._pending:
+        data = self._pending + data
+        position, size = 0, len(data)
+        while position < size:
             if not self._left:
-                if len(self._pending) < _HEADER.size:
-                    return
-                self._stream, self._left = _HEADER.unpack_from(self._pending)
-                del self._pending[: _HEADER.size]
+                if size - position < _HEADER.size:
+                    break
+                self._stream, self._left = _HEADER.unpack_from(data, position)
+                position += _HEADER.size
                 if self._stream > 3:
                     raise CommandFailed(f"Unrecognized input header: {self._stream}")
                 continue
             if self._stream == 3:
-                if len(self._pending) < self._left:
-                    return
-                raise CommandFailed(f"error from daemon in stream: {self._pending[: self._left].decode()}")
-            piece = bytes(self._pending[: self._left])
-            del self._pending[: self._left]
-            self._left -= len(piece)
+                if size - position < self._left:
+                    break
+                message = data[position : position + self._left]
+                raise CommandFailed(f"error from daemon in stream: {message.decode()}")
+            end = min(position + self._left, size)
+            self._left -= end - position
             # 0 is stdin, which a daemon may echo; it is shown as output.
-            yield (2 if self._stream == 2 else 1), piece
+            yield (2 if self._stream == 2 else 1), data[position:end]
+            position = end
+        self._pending = data[position:]
 
 
 def copy_output(chunks: Iterable[bytes], terminal: bool) -> None:
@@ -102,10 +105,27 @@ def exchange(connection: Connection, *, terminal: bool, stdin: bool, detach_keys
 
 
 def _show(data: bytes, frames: Frames | None) -> None:
-    for descriptor, piece in [(1, data)] if frames is None else frames.feed(data):
-        view = memoryview(piece)
-        while view:
-            view = view[os.write(descriptor, view) :]
+    """Write pieces, those that go to the same place one after the other together."""
+    if frames is None:
+        _write(1, data)
+        return
+    target = 1
+    together: list[bytes] = []
+    try:
+        for descriptor, piece in frames.feed(data):
+            if descriptor != target:
+                before, together = together, []
+                _write(target, b"".join(before))
+                target = descriptor
+            together.append(piece)
+    finally:
+        _write(target, b"".join(together))
+
+
+def _write(descriptor: int, data: bytes) -> None:
+    view = memoryview(data)
+    while view:
+        view = view[os.write(descriptor, view) :]
 
 
 def _receive(server: socket.socket) -> bytes | None:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from json import loads
+
+from orjson import loads
 
 from transom.drivers.log import Entry
 from transom.logs.parts import Framing
@@ -14,7 +15,7 @@ __all__ = ["JsonLines"]
 _CHUNK = 64 << 10
 #: Bytes of a line that can be an entry: Docker's limit for the labels and variables in it is that of a request.
 _LONGEST = 8 << 20
-_NOTHING: dict[str, str] = {}
+_NOTHING = Entry(0, "", b"").attributes
 _STREAMS = ("stdout", "stderr")
 
 
@@ -30,7 +31,7 @@ class JsonLines(Framing):
         try:
             fields = loads(record)
             stream = fields["stream"]
-            attributes = fields.get("attrs", _NOTHING)
+            attributes = fields.get("attrs") or _NOTHING
             if stream not in _STREAMS or not all(isinstance(value, str) for value in attributes.values()):
                 return None
             return Entry(parse_time(fields["time"]), stream, fields["log"].encode("utf-8", "replace"), attributes)

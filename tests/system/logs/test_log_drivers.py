@@ -16,6 +16,7 @@ import pytest
 
 from testbed.clients import TRANSOM
 from testbed.daemon import Daemon
+from testbed.registry import Registry
 
 READABLE = ("json-file", "local")
 
@@ -119,17 +120,27 @@ def follow(daemon: Daemon, name: str, **query: str) -> socket.socket:
     return connection
 
 
-def test_five_hundred_follow_one_container(daemon: Daemon, name: str) -> None:
+@pytest.fixture
+def daemon_of_few_descriptors(tmp_path: Path, registry: Registry) -> Iterator[Daemon]:
+    """A daemon that was started where a process may have 256 open files unless it asks for more."""
+    with Daemon(tmp_path, wrapper=("prlimit", "--nofile=256:20000")) as daemon:
+        daemon.transom("pull", "-q", registry.busybox)
+        daemon.busybox = registry.busybox
+        yield daemon
+
+
+def test_five_hundred_follow_one_container(daemon_of_few_descriptors: Daemon) -> None:
+    daemon, name = daemon_of_few_descriptors, "box"
     # fmt: off
     daemon.transom(
         "run", "-d", "-i", "--name", name, daemon.busybox, "sh", "-c",
-        "echo ready; while read line; do echo got $line; done",
+        "ulimit -n; while read line; do echo got $line; done",
     )
     # fmt: on
     followers = [follow(daemon, name) for _ in range(500)]
     try:
         for follower in followers:
-            assert receive_until(follower, b"ready\n")
+            assert receive_until(follower, b"256\n")
         # None of them holds what others need.
         assert daemon.transom("ps", "-q").stdout
         with subprocess.Popen([TRANSOM, "-H", daemon.host, "attach", name], stdin=subprocess.PIPE) as attached:
@@ -176,19 +187,17 @@ def test_a_follower_that_does_not_read_holds_up_nobody(daemon: Daemon, name: str
 
 @pytest.mark.parametrize("driver", READABLE)
 def test_much_output_at_full_speed_is_kept_whole_and_others_go_on(daemon: Daemon, name: str, driver: str) -> None:
-    size = 30_000_000
+    # 20 MB in 200,000 lines.
     # fmt: off
     daemon.transom(
         "run", "-d", "--name", name, "--log-driver", driver, "--log-opt", "max-size=1g", "--log-opt", "max-file=2",
-        daemon.busybox, "sh", "-c", f"seq 1 100000000 | head -c {size}",
+        daemon.busybox, "sh", "-c", f"seq 1 200000 | sed 's/$/{' padding' * 12}/'",
     )
     # fmt: on
     assert daemon.transom("run", "--rm", daemon.busybox, "echo", "meanwhile").stdout == "meanwhile\n"
     assert daemon.transom("wait", name).stdout == "0\n"
-    output = daemon.transom("logs", name).stdout
-    assert len(output) == size
-    lines = output.split("\n")
-    assert lines[:-1] == [str(number) for number in range(1, len(lines))]
+    lines = daemon.transom("logs", name).stdout.splitlines()
+    assert lines == [f"{number}{' padding' * 12}" for number in range(1, 200_001)]
 
 
 @pytest.mark.parametrize("driver", READABLE)
@@ -433,10 +442,10 @@ def test_what_cannot_be_is_refused_and_leaves_nothing(daemon: Daemon, arguments:
     assert daemon.docker("ps", "-aq", "-f", "name=wrong").stdout == ""
 
 
-def test_the_daemon_has_defaults_that_fit_their_driver_only(tmp_path: Path, registry: object) -> None:
+def test_the_daemon_has_defaults_that_fit_their_driver_only(tmp_path: Path, registry: Registry) -> None:
     configuration = 'log-driver = "local"\nlog-opts = { max-size = "5m", labels = "tier" }\n'
     with Daemon(tmp_path, configuration=configuration) as daemon:
-        daemon.transom("pull", "-q", registry.busybox)  # type: ignore[attr-defined]
+        daemon.transom("pull", "-q", registry.busybox)
         assert daemon.docker("info", "-f", "{{.LoggingDriver}}").stdout == "local\n"
         assert set(READABLE) | {"none"} <= set(daemon.docker("info", "-f", '{{join .Plugins.Log " "}}').stdout.split())
         configs = {}
@@ -445,7 +454,7 @@ def test_the_daemon_has_defaults_that_fit_their_driver_only(tmp_path: Path, regi
             ("own", ("--log-opt", "max-size=1m")),
             ("other", ("--log-driver", "json-file")),
         ):
-            daemon.docker("create", "--name", name, *arguments, registry.busybox, "true")  # type: ignore[attr-defined]
+            daemon.docker("create", "--name", name, *arguments, registry.busybox, "true")
             configs[name] = inspect(daemon, name)["HostConfig"]["LogConfig"]  # type: ignore[index]
         assert configs == {
             "plain": {"Type": "local", "Config": {"max-size": "5m", "labels": "tier"}},
