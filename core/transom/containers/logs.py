@@ -65,7 +65,8 @@ class LogStream:
         self._lock = threading.Lock()
         self._entries: Iterator[Entry] | None = None
         self._follower: Follower | None = None
-        self._closed = False
+        #: Whether `close` was called.
+        self.closed = False
         #: Whether there is nothing to come any more.
         self.ended = False
 
@@ -78,13 +79,13 @@ class LogStream:
         """Have `wake` called, in any thread, when there may be more to read. Harmless if the stream does not follow."""
         if self._goes_on is not None:
             with self._lock:
-                if not self._closed and self._follower is None:
+                if not self.closed and self._follower is None:
                     self._follower = self._followers.add(self._container, self._reader.watched, wake)
 
     def read(self) -> list[Entry]:
         """Return the next entries; none if there are none now, or ever (`ended`). It does not wait for any."""
         with self._lock:
-            if self.ended or self._closed:
+            if self.ended or self.closed:
                 return []
             # Asked first: what was written before it ended is read after this.
             over = self._goes_on is None or not self._goes_on() or self._is_past()
@@ -93,6 +94,8 @@ class LogStream:
             if self._entries is None:
                 self._entries = self._reader.read()
             for entry in self._entries:
+                if self.closed:
+                    return []
                 if self._wanted.until is not None and entry.time > self._wanted.until:
                     self.ended = True
                     return batch
@@ -106,14 +109,13 @@ class LogStream:
             return batch
 
     def close(self) -> None:
-        """Give back what is open, after a read that is under way. Closing twice is harmless."""
+        """Give back what is open. A read that is under way ends early; closing twice is harmless."""
+        self.closed = True
         with self._lock:
-            if self._closed:
-                return
-            self._closed = True
             self._entries = None
-            if self._follower is not None:
-                self._followers.remove(self._follower)
+            follower, self._follower = self._follower, None
+            if follower is not None:
+                self._followers.remove(follower)
             self._reader.close()
 
     def _is_past(self) -> bool:

@@ -442,19 +442,27 @@ def test_what_cannot_be_is_refused_and_leaves_nothing(daemon: Daemon, arguments:
     assert daemon.docker("ps", "-aq", "-f", "name=wrong").stdout == ""
 
 
-def test_the_daemon_has_defaults_that_fit_their_driver_only(tmp_path: Path, registry: Registry) -> None:
-    configuration = 'log-driver = "local"\nlog-opts = { max-size = "5m", labels = "tier" }\n'
-    with Daemon(tmp_path, configuration=configuration) as daemon:
+@pytest.mark.parametrize(
+    ("arguments", "configuration"),
+    [
+        ((), 'log-driver = "local"\nlog-opts = { max-size = "5m", labels = "tier" }\n'),
+        (("--log-driver", "local", "--log-opt", "max-size=5m", "--log-opt", "labels=tier"), ""),
+    ],
+)
+def test_the_daemon_has_defaults_that_fit_their_driver_only(
+    tmp_path: Path, registry: Registry, arguments: tuple[str, ...], configuration: str
+) -> None:
+    with Daemon(tmp_path, *arguments, configuration=configuration) as daemon:
         daemon.transom("pull", "-q", registry.busybox)
         assert daemon.docker("info", "-f", "{{.LoggingDriver}}").stdout == "local\n"
         assert set(READABLE) | {"none"} <= set(daemon.docker("info", "-f", '{{join .Plugins.Log " "}}').stdout.split())
         configs = {}
-        for name, arguments in (
+        for name, options in (
             ("plain", ()),
             ("own", ("--log-opt", "max-size=1m")),
             ("other", ("--log-driver", "json-file")),
         ):
-            daemon.docker("create", "--name", name, *arguments, registry.busybox, "true")
+            daemon.docker("create", "--name", name, *options, registry.busybox, "true")
             configs[name] = inspect(daemon, name)["HostConfig"]["LogConfig"]  # type: ignore[index]
         assert configs == {
             "plain": {"Type": "local", "Config": {"max-size": "5m", "labels": "tier"}},

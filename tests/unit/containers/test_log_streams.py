@@ -153,6 +153,28 @@ def test_a_directory_that_is_not_there_or_goes_away_harms_nobody(followers: Foll
     assert woken.wait(10)
 
 
+def test_closing_ends_a_read_of_much_that_nobody_wants(followers: Followers) -> None:
+    reading, closing = threading.Event(), threading.Event()
+
+    class Endless(LogReader):
+        def read(self) -> Iterator[Entry]:
+            while True:
+                yield Entry(1, "stderr", b"not wanted\n")
+                reading.set()
+                closing.wait(10)
+
+    stream = LogStream("id", Endless(), Wanted(frozenset(("stdout",))), followers)
+    with ThreadPoolExecutor(2) as pool:
+        read = pool.submit(stream.read)
+        assert reading.wait(10)
+        closed = pool.submit(stream.close)
+        while not stream.closed:
+            time.sleep(0.001)
+        closing.set()
+        assert read.result(10) == []
+        closed.result(10)
+
+
 def test_a_closed_stream_gives_nothing_and_is_woken_no_more(followers: Followers, tmp_path: Path) -> None:
     log = Written(*numbered(2), directory=tmp_path)
     woken = threading.Event()
