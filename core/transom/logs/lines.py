@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from dataclasses import dataclass
+from typing import NamedTuple
 
 __all__ = ["LONGEST", "Lines", "Piece", "Streams", "cut"]
 
@@ -48,8 +48,7 @@ class Streams:
         return list(unfinished.items())
 
 
-@dataclass(frozen=True, slots=True)
-class Piece:
+class Piece(NamedTuple):
     """A line without its newline, or a part of one that is too long.
 
     Parts have the same `id`, numbers from 1 in `ordinal`, and `last` on the part that ends the line. A whole line has

@@ -16,12 +16,12 @@ from __future__ import annotations
 import functools
 import re
 import struct
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from transom.logs.lines import Piece
 
-__all__ = ["LENGTH", "LONGEST_MESSAGE", "Message", "decode", "encode", "encode_attributes", "encode_head"]
+__all__ = ["LENGTH", "LONGEST_MESSAGE", "Message", "decode", "encode", "encode_all", "encode_attributes", "encode_head"]
 
 #: The length before and after a message.
 LENGTH = struct.Struct(">I")
@@ -70,6 +70,24 @@ def encode(head: bytes, piece: Piece, attributes: bytes) -> bytes:
     message += attributes
     length = LENGTH.pack(len(message))
     return b"%b%b%b" % (length, message, length)
+
+
+def encode_all(head: bytes, pieces: Iterable[Piece], attributes: bytes) -> bytes:
+    """Return the records of what was written at one time. Whole lines of one length have the same around them."""
+    around: dict[int, tuple[bytes, bytes]] = {}
+    parts: list[bytes] = []
+    for piece in pieces:
+        if piece.id or not piece.line:
+            parts.append(encode(head, piece, attributes))
+            continue
+        size = len(piece.line)
+        if size not in around:
+            begin = b"%b\x1a%b" % (head, _varint(size))
+            length = LENGTH.pack(len(begin) + size + len(attributes))
+            around[size] = length + begin, attributes + length
+        before, after = around[size]
+        parts += (before, piece.line, after)
+    return b"".join(parts)
 
 
 def decode(data: bytes) -> Message:

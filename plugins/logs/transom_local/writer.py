@@ -10,7 +10,7 @@ from pathlib import Path
 from transom.drivers.log import LogWriter
 from transom.logs.files import LogFile, Rotation
 from transom.logs.lines import Lines
-from transom_local.format import LENGTH, LONGEST_MESSAGE, encode, encode_attributes, encode_head
+from transom_local.format import LENGTH, LONGEST_MESSAGE, encode, encode_all, encode_attributes, encode_head
 
 __all__ = ["LocalWriter"]
 
@@ -26,8 +26,7 @@ class LocalWriter(LogWriter):
     def write(self, stream: str, data: bytes, time: int) -> None:
         pieces = self._lines.take(stream, data)
         if pieces:
-            head, attributes = encode_head(stream, time), self._attributes
-            self._file.write(b"".join([encode(head, piece, attributes) for piece in pieces]))
+            self._file.write(encode_all(encode_head(stream, time), pieces, self._attributes))
 
     def close(self) -> None:
         try:
