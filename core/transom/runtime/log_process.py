@@ -62,6 +62,7 @@ class LogProcess:
         problem = connection.recv(64 << 10)
         if problem != _OPEN:
             connection.close()
+            os.close(self._child)
             raise StartFailed(problem.decode(errors="replace") or "the log's process ended")
         self._watch(connection)
 
@@ -87,17 +88,23 @@ class LogProcess:
             closed()
             return
         self._closed = closed
-        os.kill(self._pid, signal.SIGTERM)
+        try:
+            signal.pidfd_send_signal(self._child, signal.SIGTERM)
+        except ProcessLookupError:
+            # It has ended just now, which the connection will tell.
+            pass
         self._flush()
 
     # The shim's side
 
     def _start(self) -> socket.socket:
         ours, theirs = socket.socketpair()
-        self._pid = os.fork()
-        if not self._pid:
+        child = os.fork()
+        if not child:
             _serve(self._driver, theirs)
         theirs.close()
+        # A number could be another process's by the time that it is used.
+        self._child = os.pidfd_open(child)
         return ours
 
     def _watch(self, connection: socket.socket) -> None:
@@ -142,6 +149,7 @@ class LogProcess:
         assert self._connection is not None
         self._loop.remove(self._connection.fileno())
         self._connection.close()
+        os.close(self._child)
         self._connection = None
         self._waiting.clear()
         if self._closed is not None:
