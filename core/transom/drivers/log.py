@@ -103,7 +103,8 @@ class LogDriver(Driver):
     def check(cls, options: Mapping[str, str]) -> None:
         """Raise `InvalidParameter` for an option that the driver does not know or a value that is wrong.
 
-        The options that all drivers have (`mode`, `max-buffer-size`) are checked before and are not among them.
+        The options that all drivers have (`mode`, `max-buffer-size`, `cache-disabled`) are checked before and are not
+        among them.
         """
 
     @abstractmethod

@@ -6,7 +6,7 @@ import re
 from collections.abc import Collection, Mapping
 from typing import TYPE_CHECKING
 
-from transom.errors import InvalidParameter
+from transom.errors import InvalidParameter, Unsupported
 
 if TYPE_CHECKING:
     from transom.catalog import Shelf
@@ -24,8 +24,9 @@ __all__ = [
 
 _SIZE = re.compile(r"(\d+(?:\.\d+)?) ?([kmgtp]?)(i?b)?\Z", re.IGNORECASE | re.ASCII)
 _TRUTHS = {"1": True, "t": True, "true": True, "0": False, "f": False, "false": False}
-#: What every driver has: how the container's output reaches it.
-_COMMON = ("mode", "max-buffer-size")
+#: What every driver has: how the container's output reaches it, and whether what it writes is kept a second time.
+_COMMON = ("mode", "max-buffer-size", "cache-disabled")
+_CACHE = ("cache-max-size", "cache-max-file", "cache-compress")
 _DEFAULT_BUFFER_SIZE = 1_000_000
 
 
@@ -37,7 +38,12 @@ def check_log(drivers: Shelf[LogDriver], name: str, options: Mapping[str, str]) 
 
 
 def check_options(driver: type[LogDriver], options: Mapping[str, str]) -> None:
-    """Check all options of a log. Raises `InvalidParameter`."""
+    """Check all options of a log. Raises `InvalidParameter`, and `Unsupported` for a second copy of the log."""
+    cache = [name for name in _CACHE if name in options]
+    if not parse_truth("cache-disabled", options.get("cache-disabled", "true")):
+        cache.append("cache-disabled=false")
+    if cache:
+        raise Unsupported(f"the log opt '{cache[0]}' is not supported: no second copy of a log is kept here")
     mode = options.get("mode", "")
     if mode not in ("", "blocking", "non-blocking"):
         raise InvalidParameter(f"logger: logging mode not supported: {mode}")

@@ -17,7 +17,7 @@ from typing import ClassVar
 import pytest
 
 from transom.drivers.log import LogDriver
-from transom.errors import InvalidParameter
+from transom.errors import InvalidParameter, Unsupported
 from transom.logs.options import check_options
 from transom.testing.log import BEGIN, SECOND, LogDriverSuite
 from transom_syslog.driver import SyslogDriver
@@ -227,6 +227,13 @@ def test_a_connection_over_tls_is_checked_and_frames_messages(
 def test_wrong_options_are_refused(options: dict[str, str], message: str) -> None:
     with pytest.raises(InvalidParameter, match=message):
         check_options(SyslogDriver, options)
+
+
+def test_that_there_is_no_second_copy_of_a_log_may_be_said_and_nothing_else(tmp_path: Path) -> None:
+    check_options(SyslogDriver, {"cache-disabled": "true"})
+    for options in ({"cache-disabled": "false"}, {"cache-max-size": "1m"}):
+        with pytest.raises(Unsupported, match="no second copy of a log is kept here"):
+            check_options(SyslogDriver, options)
 
 
 @pytest.mark.parametrize("facility", ["daemon", "0", "23", "local7"])
