@@ -8,7 +8,7 @@ from __future__ import annotations
 import errno
 import os
 import stat
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,7 +18,7 @@ from transom.errors import Unsupported
 from transom.graph.whiteouts import OPAQUE_ATTRIBUTE, is_attribute_of_layer, is_whiteout_device
 from transom.runtime.syscalls.files import RESOLVE_IN_ROOT, RESOLVE_NO_SYMLINKS, openat2
 
-__all__ = ["Difference", "absent", "compare", "read_attributes"]
+__all__ = ["Difference", "compare", "read_attributes"]
 
 _CHUNK = 1 << 20
 #: A directory or file with one of these is not whole: overlayfs finds the rest in a lower directory.
@@ -124,6 +124,7 @@ def compare(
     *,
     overlay: bool = False,
     directory_times: bool = False,
+    whole_files: bool = False,
     placeholders: Collection[bytes] = (),
 ) -> Iterator[Difference]:
     """Yield what differs, in the order of the paths' parts, parents first; without `lower`, all there is.
@@ -136,6 +137,9 @@ def compare(
     `placeholders` are paths, relative to the root, that are no difference if the upper tree alone has an empty file or
     a directory there; what is in such a directory is.
 
+    With `whole_files` all that is no directory in the upper tree differs, without a look at the lower one: so it is
+    in an overlay, where a directory may be there only for what is in it. What an opaque directory hides is not listed.
+
     With `overlay`, `upper` is the upper directory of an overlayfs. Without `lower`, all of its whiteouts are
     yielded as deleted; else those that hide something. Raises `Unsupported` where it is not whole by itself.
     """
@@ -143,36 +147,25 @@ def compare(
         below, above = _Tree(lower), _Tree(upper)
         stack.callback(below.close)
         stack.callback(above.close)
-        yield from _Comparison(below, above, overlay, directory_times, placeholders).run(upper.stat())
-
-
-def absent(tree: Path, paths: Iterable[bytes]) -> frozenset[bytes]:
-    """Return those of the paths, relative to the root of a tree, at which there is nothing."""
-    root = os.open(tree, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        return frozenset(path for path in paths if not _exists(root, path))
-    finally:
-        os.close(root)
-
-
-def _exists(root: int, path: bytes) -> bool:
-    try:
-        os.close(openat2(root, path, os.O_PATH | os.O_NOFOLLOW))
-    except OSError as error:
-        if error.errno in (errno.ENOENT, errno.ENOTDIR, errno.ELOOP):
-            return False
-        raise
-    return True
+        comparison = _Comparison(below, above, overlay, directory_times, whole_files, placeholders)
+        yield from comparison.run(upper.stat())
 
 
 class _Comparison:
     def __init__(
-        self, lower: _Tree, upper: _Tree, overlay: bool, directory_times: bool, placeholders: Collection[bytes]
+        self,
+        lower: _Tree,
+        upper: _Tree,
+        overlay: bool,
+        directory_times: bool,
+        whole_files: bool,
+        placeholders: Collection[bytes],
     ) -> None:
         self._lower = lower
         self._upper = upper
         self._overlay = overlay
         self._directory_times = directory_times
+        self._whole_files = whole_files
         self._placeholders = frozenset(placeholders)
         self._levels: list[_Level] = []
 
@@ -196,7 +189,8 @@ class _Comparison:
 
     def _compare_name(self, level: _Level, name: bytes) -> Iterator[Difference]:
         path = level.path + b"/" + name if level.path else name
-        before = self._lower.status(name)
+        # What an opaque directory has is all its own.
+        before = None if self._whole_files and level.opaque else self._lower.status(name)
         status = self._upper.status(name)
         if status is None or (self._overlay and is_whiteout_device(status)):
             if before is not None or (status is not None and self._lower.root is None):
@@ -209,7 +203,9 @@ class _Comparison:
             kind = None
         elif before is None:
             kind = ChangeKind.ADDED
-        elif self._differs(name, before, status, attributes):
+        elif (self._whole_files and not _is_carrier(directory, attributes)) or self._differs(
+            name, before, status, attributes
+        ):
             kind = ChangeKind.MODIFIED
         else:
             kind = None
@@ -231,7 +227,7 @@ class _Comparison:
         level = _Level(path, status, attributes, opaque, yielded)
         self._enter(path)
         names = self._upper.names()
-        if opaque or not self._overlay:
+        if not self._overlay or (opaque and not self._whole_files):
             names |= self._lower.names()
         level.names = iter(sorted(names))
         self._levels.append(level)
@@ -288,6 +284,11 @@ class _Comparison:
                     return True
                 if not one:
                     return False
+
+
+def _is_carrier(directory: bool, attributes: Mapping[bytes, bytes]) -> bool:
+    """Return whether a file of an overlay may be there only for what is in it."""
+    return directory and attributes.get(OPAQUE_ATTRIBUTE) != b"y"
 
 
 def _is_empty_file(status: os.stat_result) -> bool:

@@ -51,15 +51,17 @@ def write_difference(lower: Path | None, upper: Path, placeholders: Collection[b
 
     Raises `Conflict` if a file changes meanwhile, and `Unsupported` for a name that begins with `.wh.`.
     """
-    yield from _write(compare(lower, upper, directory_times=True, placeholders=placeholders))
+    # The time of a directory that a placeholder was made in is not a change either.
+    yield from _write(compare(lower, upper, directory_times=not placeholders, placeholders=placeholders))
 
 
-def write_upper(upper: Path, placeholders: Collection[bytes] = ()) -> Iterator[bytes]:
+def write_upper(upper: Path, lower: Path | None = None, placeholders: Collection[bytes] = ()) -> Iterator[bytes]:
     """Yield, in pieces, the archive of an overlay's upper directory. Raises as `write_difference` does.
 
-    `placeholders` are as for `compare`, without those that the lower layers have.
+    With the whole tree of its `lower` layers, directories that are as they are there, and `placeholders` as for
+    `compare`, are left out.
     """
-    yield from _write(compare(None, upper, overlay=True, placeholders=placeholders), overlay=True)
+    yield from _write(compare(lower, upper, overlay=True, whole_files=True, placeholders=placeholders), overlay=True)
 
 
 def measure_difference(lower: Path | None, upper: Path) -> Usage:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import io
 import os
+import shutil
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -16,6 +17,7 @@ import pytest
 
 from transom.drivers.graph import Change, ChangeKind, GraphDriver
 from transom.errors import CorruptContent, TransomError
+from transom.graph.archive import read_archive
 from transom.testing.archives import (
     MTIME,
     Member,
@@ -417,9 +419,27 @@ class GraphDriverSuite:
         placeholders = (b"proc", b"run", b"etc", b"etc/hosts", b"full", b"there", b"etc/file", b"missing")
         changed = {b"/run", b"/run/used", b"/full", b"/there"}
         assert {change.path for change in driver.changes("child", placeholders)} == changed
+        archive = b"".join(driver.diff("child", placeholders))
         driver.create("copy", "parent")
-        driver.apply("copy", io.BytesIO(b"".join(driver.diff("child", placeholders))))
+        driver.apply("copy", io.BytesIO(archive))
         assert {change.path for change in driver.changes("copy")} == changed
+        names = {b"/" + entry.name.strip(b"/.") for entry in read_archive(io.BytesIO(archive))}
+        assert names - {b"/"} == changed
+
+    def test_a_directory_that_was_made_again_hides_what_was_in_it(self, driver: GraphDriver) -> None:
+        self.make(driver, "parent", None, directory("d"), directory("d/sub"), file("d/sub/old"), file("d/old"))
+        driver.create("child", "parent")
+        with driver.mounted("child") as path:
+            status = (path / "d").stat()
+            shutil.rmtree(path / "d")
+            (path / "d" / "sub").mkdir(parents=True)
+            (path / "d").chmod(status.st_mode)
+            (path / "d" / "sub").chmod(status.st_mode)
+        for placeholders in ((), (b"proc",)):
+            driver.create("copy", "parent")
+            driver.apply("copy", io.BytesIO(b"".join(driver.diff("child", placeholders))))
+            assert self.names(driver, "copy") == {b"d", b"d/sub"}
+            driver.remove("copy")
 
     def test_usage_counts_the_layer_and_not_its_parent(self, driver: GraphDriver) -> None:
         self.make(driver, "parent", None, file("large", os.urandom(1 << 20)))

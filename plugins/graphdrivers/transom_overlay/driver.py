@@ -22,7 +22,6 @@ from typing import IO, ClassVar
 
 from transom.drivers.graph import Capabilities, Change, GraphDriver, Usage
 from transom.errors import Unsupported
-from transom.graph.comparison import absent
 from transom.graph.copy import copy_attributes
 from transom.graph.difference import find_upper_changes, measure_difference, write_upper
 from transom.graph.extract import extract
@@ -129,10 +128,11 @@ class OverlayDriver(GraphDriver):
     # What a layer holds
 
     def diff(self, layer: str, placeholders: Collection[bytes] = ()) -> Iterator[bytes]:
-        if placeholders:
-            with self._view(self.parent(layer)) as lower:
-                placeholders = absent(lower, placeholders) if lower is not None else placeholders
-        yield from write_upper(self._diff(layer), placeholders)
+        if not placeholders:
+            yield from write_upper(self._diff(layer))
+            return
+        with self._view(self.parent(layer)) as lower:
+            yield from write_upper(self._diff(layer), lower, placeholders)
 
     def changes(self, layer: str, placeholders: Collection[bytes] = ()) -> list[Change]:
         with self._view(self.parent(layer)) as lower:
