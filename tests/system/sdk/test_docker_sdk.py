@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import socket
+import tarfile
 import threading
 import time
 from collections.abc import Callable
@@ -385,3 +386,52 @@ def test_events_are_streamed_as_they_happen(client: Any, daemon: Daemon) -> None
 def test_past_events_are_told(client: Any, running: Any) -> None:
     past = client.events(since=1, until=int(time.time()) + 1, decode=True, filters={"container": running.id})
     assert [event["Action"] for event in past][:2] == ["create", "start"]
+
+
+# Files and images of containers
+
+
+def test_archives_are_put_and_got(client: Any, running: Any) -> None:
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w") as archive:
+        info = tarfile.TarInfo("put")
+        info.size = 3
+        archive.addfile(info, io.BytesIO(b"abc"))
+    assert running.put_archive("/tmp", buffer.getvalue())
+    chunks, status = running.get_archive("/tmp/put", chunk_size=100)
+    assert (status["name"], status["size"], status["mode"], status["linkTarget"]) == ("put", 3, 0o644, "")
+    with tarfile.open(fileobj=io.BytesIO(b"".join(chunks))) as archive:
+        [member] = archive.getmembers()
+        assert archive.extractfile(member).read() == b"abc"  # type: ignore[union-attr]
+    with pytest.raises(NotFound, match="Could not find the file /nope"):
+        running.get_archive("/nope")
+    with pytest.raises(NotFound):
+        running.put_archive("/nope", buffer.getvalue())
+
+
+def test_changes_and_exports_of_a_container(client: Any, running: Any) -> None:
+    assert running.diff() is None
+    running.exec_run(["touch", "/tmp/new"])
+    assert running.diff() == [{"Path": "/tmp", "Kind": 0}, {"Path": "/tmp/new", "Kind": 1}]
+    with tarfile.open(fileobj=io.BytesIO(b"".join(running.export()))) as archive:
+        assert {"tmp/new", "bin/busybox"} <= set(archive.getnames())
+
+
+def test_a_container_becomes_an_image(client: Any, running: Any) -> None:
+    running.exec_run(["sh", "-c", "echo new > /new"])
+    image = running.commit(
+        repository="sdk",
+        tag="committed",
+        message="why",
+        author="me",
+        changes="ENV C=d",
+        conf={"Labels": {"made": "here"}},
+    )
+    try:
+        assert image.tags == ["sdk:committed"]
+        assert image.labels["made"] == "here"
+        assert "C=d" in image.attrs["Config"]["Env"]
+        assert (image.attrs["Author"], image.attrs["Comment"]) == ("me", "why")
+        assert client.containers.run("sdk:committed", ["cat", "/new"], remove=True) == b"new\n"
+    finally:
+        client.images.remove("sdk:committed", force=True)
