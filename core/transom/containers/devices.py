@@ -13,6 +13,9 @@ from transom.errors import InvalidParameter, Unsupported
 
 __all__ = ["Node", "check_device", "find_nodes"]
 
+#: What of a directory of devices is the container's own.
+_OWN = frozenset(("pts", "shm", "fd", "mqueue", "console"))
+
 
 @dataclass(frozen=True)
 class Node:
@@ -55,16 +58,21 @@ def find_nodes(device: Device) -> Iterator[Node]:
 
 
 def _paths(source: str) -> Iterator[Path]:
-    """Give a path, or all files below a directory."""
+    """Give a path, or all files below a directory but for those that every container has of its own."""
     yield Path(source)
-    for directory, _, files in os.walk(source):
-        yield from (Path(directory, name) for name in sorted(files))
+    for directory, below, files in os.walk(source):
+        below[:] = [name for name in below if name not in _OWN]
+        yield from (Path(directory, name) for name in sorted(files) if name not in _OWN)
 
 
 def _node(path: Path, device: Device) -> Node | None:
+    named = path == Path(device.source)
     try:
-        status = path.stat()
+        # In a directory a link is no device, and what is there may go away.
+        status = path.stat(follow_symlinks=named)
     except OSError as error:
+        if not named:
+            return None
         raise _missing(device, (error.strerror or "").lower()) from error
     if not stat.S_ISBLK(status.st_mode) and not stat.S_ISCHR(status.st_mode):
         return None

@@ -111,13 +111,20 @@ def build_spec(container: Container, around: Surroundings) -> dict[str, Any]:
         "linux": {
             "cgroupsPath": around.cgroup,
             "namespaces": namespaces,
-            "sysctl": {**(_NETWORK_SYSCTLS if around.private_network else {}), **container.host.sysctls},
+            "sysctl": {**(_network_sysctls() if around.private_network else {}), **container.host.sysctls},
             "devices": [_device(node) for node in nodes],
             "resources": {"devices": [_device_rule(node) for node in nodes]},
             "maskedPaths": list(MASKED_PATHS),
             "readonlyPaths": list(READ_ONLY_PATHS),
             "rootfsPropagation": _root_propagation(container.mounts),
         },
+    }
+
+
+def _network_sysctls() -> dict[str, str]:
+    """Return what a network of its own is set to, as far as this kernel has it."""
+    return {
+        name: value for name, value in _NETWORK_SYSCTLS.items() if Path("/proc/sys", name.replace(".", "/")).exists()
     }
 
 

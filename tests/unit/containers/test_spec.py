@@ -159,10 +159,18 @@ def test_a_device_is_made_as_it_is_outside_and_allowed(container: Container, tmp
 
 
 def test_a_directory_stands_for_the_devices_below_it(container: Container, tmp_path: Path) -> None:
-    given = replace(container, host=HostConfig(devices=(Device("/dev/pts", "/opt/pts"),)))
-    if not Path("/dev/pts/ptmx").exists():
-        pytest.skip("this machine has no /dev/pts/ptmx")
-    assert "/opt/pts/ptmx" in [node["path"] for node in spec(given, tmp_path)["linux"]["devices"]]
+    given = replace(container, host=HostConfig(devices=(Device("/dev", "/opt/dev"),)))
+    paths = [node["path"] for node in spec(given, tmp_path)["linux"]["devices"]]
+    assert {"/opt/dev/null", "/opt/dev/zero"} <= set(paths)
+    # Links are no devices, and terminals are the container's own.
+    assert {"/opt/dev/stdin", "/opt/dev/console"}.isdisjoint(paths)
+    assert not [path for path in paths if path.startswith("/opt/dev/pts")]
+
+
+def test_a_link_to_a_device_stands_for_it(container: Container, tmp_path: Path) -> None:
+    (tmp_path / "link").symlink_to("/dev/null")
+    given = replace(container, host=HostConfig(devices=(Device(f"{tmp_path}/link", "/dev/void"),)))
+    assert [node["path"] for node in spec(given, tmp_path)["linux"]["devices"]] == ["/dev/void"]
 
 
 @pytest.mark.parametrize("source", ["/dev/no-such-device", "/etc/passwd"])
