@@ -69,7 +69,7 @@ class Supervisor:
         self._keep: set[str] = set()
         # Those who wait for a container's end hold threads of the engine's pool; the end itself must find one.
         self._endings = ThreadPoolExecutor(_ENDING_THREADS, thread_name_prefix="transom-ending")
-        listener = Listener(self._heard_exit, self._heard_exec_exit, self._heard_lost)
+        listener = Listener(self._heard_exit, self._heard_exec_exit, self._heard_lost, self._heard_detach)
         self.shims = Shims(engine.config.exec_root / "shims", listener, engine.submit)
         self.attachments = Attachments(self.shims)
         self.execs = Execs(engine, self.shims)
@@ -325,10 +325,13 @@ class Supervisor:
     # Ending
 
     def _heard_exit(self, container_id: str, status: Message) -> None:
-        self._submit(self._ended, container_id, status["exit_code"], status["finished"])
+        self._submit(self._ended, container_id, status)
 
     def _heard_exec_exit(self, container_id: str, exec_id: str, exit_code: int, output: str) -> None:
         self._submit(self._exec_ended, container_id, exec_id, exit_code, output)
+
+    def _heard_detach(self, container_id: str, exec_id: str) -> None:
+        self._submit(self._detached, container_id, exec_id)
 
     def _heard_lost(self, container_id: str) -> None:
         self._submit(self._lost, container_id)
@@ -367,11 +370,20 @@ class Supervisor:
             return
         if status is None:
             log.warning("the shim of the container %s was killed", container_id)
-            self._ended(container_id, UNSEEN, time.time_ns())
-        else:
-            self._ended(container_id, status["exit_code"], status["finished"])
+            status = _unseen()
+        self._ended(container_id, status)
 
-    def _ended(self, container_id: str, exit_code: int, finished: int) -> None:
+    def _detached(self, container_id: str, exec_id: str) -> None:
+        try:
+            container = self._store.get(container_id)
+        except NotFound:
+            return
+        self.record(container, "exec_detach" if exec_id else "detach", {"execID": exec_id} if exec_id else None)
+
+    def _ended(self, container_id: str, status: Message) -> None:
+        """Do what follows a container's end; `status` is what its shim has left (`_conclude` there)."""
+        exit_code: int = status["exit_code"]
+        out_of_memory: bool = status.get("oom_killed", False)
         try:
             with self._engine.db.freeing(), self._store.locked(container_id) as container:
                 if not container.state.running:
@@ -383,12 +395,19 @@ class Supervisor:
                     log.exception("the container %s has ended and something of it stays", container_id)
                 self.execs.forget(container_id)
                 ended = container.with_state(
-                    status=Status.EXITED, pid=0, exit_code=exit_code, finished=finished, error=""
+                    status=Status.EXITED,
+                    pid=0,
+                    exit_code=exit_code,
+                    finished=status["finished"],
+                    error="",
+                    oom_killed=out_of_memory,
                 )
                 delay = self._restarts.delay(ended)
                 if delay is not None:
                     ended = ended.with_state(status=Status.RESTARTING)
                 self._change(ended)
+                if out_of_memory:
+                    self.record(ended, "oom")
                 self.record(ended, "die", {"exitCode": str(exit_code)})
                 if ended.host.auto_remove and container_id not in self._keep:
                     self._remove(ended, volumes=True)
@@ -496,8 +515,8 @@ class Supervisor:
             self._preparation.kill(container)
             if container.state.running:
                 if status is None:
-                    status = {"exit_code": UNSEEN, "finished": time.time_ns()}
-                self._ended(container.id, status["exit_code"], status["finished"])
+                    status = _unseen()
+                self._ended(container.id, status)
             else:
                 self._preparation.undo(container)
 
@@ -506,7 +525,7 @@ class Supervisor:
         state = container.state
         if state.running and not self.shims.directory(container.id).exists():
             # The machine was restarted.
-            self._ended(container.id, UNSEEN, time.time_ns())
+            self._ended(container.id, _unseen())
         elif state.status is Status.REMOVING or (container.host.auto_remove and not state.running):
             with self._store.locked(container.id) as current:
                 self._remove(current, volumes=container.host.auto_remove)
@@ -529,6 +548,11 @@ def _why_not_removed(container: Container) -> str:
     if status is Status.PAUSED:
         return "container is paused and must be unpaused first"
     return f"container is {status.value}: stop the container before removing or force remove"
+
+
+def _unseen() -> Message:
+    """Return the status of an end that nobody saw."""
+    return {"exit_code": UNSEEN, "finished": time.time_ns()}
 
 
 def _ends_within(ended: Future[WaitResult], seconds: float | None) -> bool:

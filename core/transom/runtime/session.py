@@ -45,12 +45,14 @@ class Session:
         stdin_once: bool,
         log: Sink | None = None,
         on_drained: Callable[[], None] = lambda: None,
+        on_detach: Callable[[], None] = lambda: None,
     ) -> None:
         self._loop = loop
         self._terminal = terminal
         self._stdin_once = stdin_once
         self._log = log
         self._on_drained = on_drained
+        self._on_detach = on_detach
         self._input = Input(loop) if stdin else None
         if self._input is not None:
             self._input.on_room = self._resume_clients
@@ -102,6 +104,7 @@ class Session:
             on_input_end=self._end_input if takes_input and self._stdin_once else lambda: None,
             on_change=self.throttle,
             on_close=self._clients.remove,
+            on_detach=self._on_detach,
         )
         self._clients.append(client)
         if leftover:

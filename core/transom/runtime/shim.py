@@ -31,7 +31,8 @@ A request on a channel has `op` and `number`; its answer has the same number, an
     stats                               → {"counters": the driver's `Counters`, "network": counters by interface}
 
 Without being asked it sends {"event": "exit", "status": …} and
-{"event": "exec", "exec": …, "exit_code": …, "output": …}.
+{"event": "exec", "exec": …, "exit_code": …, "output": …}, and {"event": "detach", "exec": …} for a client that has left
+by its keys, with the ID of the exec or empty for the container.
 """
 
 from __future__ import annotations
@@ -47,7 +48,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 from transom.drivers.exec import ExecDriver
-from transom.errors import Conflict, NotFound, TransomError
+from transom.errors import Conflict, NotFound, TransomError, Unsupported
 from transom.runtime.accounting import interfaces
 from transom.runtime.channel import Channel, Message, listen
 from transom.runtime.classes import find_class
@@ -99,6 +100,7 @@ class Shim:
             stdin_once=message["stdin_once"],
             log=self._log,
             on_drained=self._finish,
+            on_detach=lambda: self._announce({"event": "detach", "exec": ""}),
         )
         self._terminal: bool = message["terminal"]
         self._pid = 0
@@ -106,6 +108,7 @@ class Shim:
         self._finishing = False
         self._over = False
         self._paused = False
+        self._ran_out_of_memory = False
         self._execs: dict[str, Session] = {}
         self._exec_pids: dict[int, str] = {}
         self._beginnings: dict[str, Beginning] = {}
@@ -232,6 +235,7 @@ class Shim:
             stdin=message["stdin"],
             stdin_once=True,
             log=beginning,
+            on_detach=lambda: self._announce({"event": "detach", "exec": name}),
         )
         try:
             if descriptors:
@@ -326,10 +330,18 @@ class Shim:
             return
         self._status = code
         self._finished = time.time_ns()
+        self._ran_out_of_memory = self._count_kills() > 0
         # Ends what is left of the container, so that its streams end.
         self._driver.delete()
         if self._init.drained:
             self._finish()
+
+    def _count_kills(self) -> int:
+        """Return how many of the container's processes the kernel killed for want of memory."""
+        try:
+            return self._driver.stats().oom_kills
+        except Unsupported:
+            return 0
 
     def _finish(self) -> None:
         """The init has ended and all that it wrote was read: make that last, then tell."""
@@ -340,7 +352,7 @@ class Shim:
 
     def _conclude(self) -> None:
         self._over = True
-        status = {"exit_code": self._status, "finished": self._finished}
+        status = {"exit_code": self._status, "finished": self._finished, "oom_killed": self._ran_out_of_memory}
         publish(self._directory / "exit", json.dumps(status))
         self._announce({"event": "exit", "status": status})
         self._init.end()

@@ -45,6 +45,8 @@ class Listener:
     exited: Callable[[str, Message], None]
     exec_exited: Callable[[str, str, int, str], None]
     lost: Callable[[str], None]
+    #: A client has detached by its keys from a container, or from a process that was added, by the exec's ID.
+    detached: Callable[[str, str], None]
 
 
 @dataclass(eq=False)
@@ -208,6 +210,8 @@ class Shims:
         elif message["event"] == "exit" and self._shims.get(shim.container) is shim:
             shim.exited = True
             self._listener.exited(shim.container, message["status"])
+        elif message["event"] == "detach":
+            self._listener.detached(shim.container, message["exec"])
         elif message["event"] == "exec":
             output = message.get("output", "")
             self._listener.exec_exited(shim.container, message["exec"], message["exit_code"], output)

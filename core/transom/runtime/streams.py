@@ -225,6 +225,7 @@ class Client:
         on_input_end: Callable[[], None] = lambda: None,
         on_change: Callable[[], None] = lambda: None,
         on_close: Callable[[Client], None] = lambda _: None,
+        on_detach: Callable[[], None] = lambda: None,
     ) -> None:
         os.set_blocking(descriptor, False)
         self._loop = loop
@@ -237,6 +238,7 @@ class Client:
         self._on_input_end = on_input_end
         self._on_change = on_change
         self._on_close = on_close
+        self._on_detach = on_detach
         self._waiting = bytearray()
         self._was_full = False
         self._detached = False
@@ -327,6 +329,7 @@ class Client:
                 target.write(data[:position])
                 self._detached = True
                 self.close()
+                self._on_detach()
                 return
             self._held = self._beginning_of_detach(data)
             data = data[: len(data) - len(self._held)]

@@ -20,6 +20,7 @@ from transom_api import (
     stats,
     system,
     volumes,
+    websockets,
 )
 
 __all__ = ["REFUSED", "ROUTES"]
@@ -52,6 +53,7 @@ ROUTES: tuple[tuple[str, str, Handler], ...] = (
     ("GET", "/containers/{id:.+}/stats", stats.get_container_stats),
     ("POST", "/containers/{id:.+}/resize", containers.post_container_resize),
     ("POST", "/containers/{id:.+}/attach", containers.post_container_attach),
+    ("GET", "/containers/{id:.+}/attach/ws", websockets.get_container_attach_ws),
     ("POST", "/containers/{id:.+}/exec", execs.post_container_exec),
     ("HEAD", "/containers/{id:.+}/archive", files.head_container_archive),
     ("GET", "/containers/{id:.+}/archive", files.get_container_archive),

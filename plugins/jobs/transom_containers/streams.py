@@ -66,12 +66,14 @@ def attach(
     stderr: bool = False,
     stream: bool = False,
     logs: bool = False,
+    framed: bool | None = None,
     detach_keys: str = "",
     leftover: bytes = b"",
     begin: Callable[[], None] = lambda: None,
 ) -> None:
     """Connect a client to a container's streams. Its connection's descriptor stays the caller's to close.
 
+    With `framed` each piece of output has the header of its stream; it has without a terminal, unless said otherwise.
     `logs` sends what was written so far first; `stream` goes on with what comes. `begin` tells the client that it is
     attached, so that it can start the container: it is called when nothing that the container writes can be missed, and
     before anything is sent. Raises `Conflict` for a container that
@@ -85,11 +87,12 @@ def attach(
         names = tuple(
             name for name, wanted in (("stdin", stdin), ("stdout", stdout), ("stderr", stderr)) if wanted and stream
         )
-        attachment = Attachment(connection, names, not found.config.tty, detach_keys, leftover)
+        framed = not found.config.tty if framed is None else framed
+        attachment = Attachment(connection, names, framed, detach_keys, leftover)
         attachment.check()
         if logs and found.state.started:
             begin()
-            _send_log(engine, job, found, connection, _chosen(stdout, stderr))
+            _send_log(engine, job, found, connection, _chosen(stdout, stderr), framed=framed)
         if not stream:
             begin()
             return
@@ -134,14 +137,16 @@ def _writes(engine: Engine, container_id: str) -> bool:
     return status in (Status.RUNNING, Status.PAUSED, Status.RESTARTING)
 
 
-def _send_log(engine: Engine, job: Job, container: Container, connection: int, wanted: frozenset[str]) -> None:
+def _send_log(
+    engine: Engine, job: Job, container: Container, connection: int, wanted: frozenset[str], *, framed: bool
+) -> None:
     numbers = {"stdout": 1, "stderr": 2}
     with closing(_log(engine, container).reader()) as reader:
         for entry in reader.read():
             if entry.stream not in wanted:
                 continue
             data = entry.line
-            if not container.config.tty:
+            if framed:
                 data = bytes((numbers[entry.stream], 0, 0, 0)) + len(data).to_bytes(4, "big") + data
             _send(engine, job, connection, data)
 
