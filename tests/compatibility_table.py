@@ -12,13 +12,14 @@ import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import click
 
 from testbed.description import DESCRIPTION, Operation, described_path, find, operations
+from transom_api.routes import REFUSED as REFUSED_ROUTES
 from transom_api.routes import ROUTES
 from transom_api.unsupported import CONTAINER_FIELDS, ENDPOINT_FIELDS, HOST_FIELDS, LINKS, PORTS, UPDATE_FIELDS
 from transom_cli.commands import COMMANDS, GROUPS
@@ -26,6 +27,8 @@ from transom_cli.flags import Flag
 from transom_cli.main import LazyGroup, root
 
 __all__ = ["PAGE", "Command", "docker_commands", "missing_parameters", "page"]
+
+Handler = Callable[..., Any]
 
 PAGE = Path(__file__).parents[1] / "docs/docker-commands.md"
 _FLAG = re.compile(r"^ +(?:-\w, )?(--(?!help\b)[\w-]+)")
@@ -185,28 +188,39 @@ def _is_alias(name: str, listed: set[str]) -> bool:
 
 
 def _endpoint_rows() -> Iterator[list[str]]:
-    served = {(method, described_path(path)): handler for method, path, handler in ROUTES}
-    found = {
-        (one.method, one.path): handler for (method, path), handler in served.items() if (one := find(method, path))
-    }
     for operation in operations():
-        key = (operation.method, operation.path)
         if operation.path.startswith(_SWARM):
             continue
-        if key not in found:
-            yield [_code(" ".join(key)), "no", ""]
-            continue
-        missing = [*missing_parameters(operation, found[key]), *UNSUPPORTED_FIELDS.get(key, ())]
-        yield [_code(" ".join(key)), "partly" if missing else "yes", " ".join(map(_code, missing))]
+        key = (operation.method, operation.path)
+        handler = _handler(operation)
+        missing = [*_missing_fields(operation, handler), *UNSUPPORTED_FIELDS.get(key, ())]
+        here = "no" if handler is None else "refused" if _refuses(handler) else "partly" if missing else "yes"
+        yield [_code(" ".join(key)), here, " ".join(map(_code, missing))]
     for path in _SWARM:
-        yield [f"`{path} …`", "no", "swarm"]
-    described = {(one.method, one.path) for one in operations()}
-    for key in served:
-        if key not in described and find(*key) is None:
-            yield [_code(" ".join(key)), "yes", "an endpoint of our own"]
+        yield [f"`{path} …`", "refused", "swarm"]
+    for method, path, _ in ROUTES:
+        if find(method, described_path(path)) is None:
+            yield [_code(f"{method} {path}"), "yes", "an endpoint of our own"]
 
 
-def missing_parameters(operation: Operation, handler: object) -> list[str]:
+def _handler(operation: Operation) -> Handler | None:
+    """Return what answers an operation, the first of the routes that match it."""
+    for method, route, handler in (*ROUTES, *REFUSED_ROUTES):
+        pattern = re.sub(r"\{\w+\}", "[^/]+", re.sub(r"\{\w+:([^}]*)\}", r"(?:\1)", route))
+        if method in (operation.method, "*") and re.fullmatch(pattern, operation.path):
+            return handler
+    return None
+
+
+def _refuses(handler: Handler) -> bool:
+    return any(handler is refusal for _, _, refusal in REFUSED_ROUTES)
+
+
+def _missing_fields(operation: Operation, handler: Handler | None) -> list[str]:
+    return [] if handler is None or _refuses(handler) else missing_parameters(operation, handler)
+
+
+def missing_parameters(operation: Operation, handler: Handler) -> list[str]:
     """Return the parameters of the query that are not named in the module of an operation's handler."""
     module = inspect.getmodule(handler)
     assert module is not None
