@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import re
 import time
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Final
 
 from transom.errors import InvalidParameter
 
-__all__ = ["SECOND", "parse_duration", "parse_moment"]
+__all__ = ["SECOND", "format_moment", "parse_duration", "parse_moment"]
 
 SECOND: Final = 10**9
 
@@ -25,6 +25,13 @@ _DATE: Final = re.compile(
 _UNIX: Final = re.compile(r"(\d{1,12})(?:\.(\d{1,9})\d*)?", re.ASCII)
 #: The longest duration that Go has, 292 years.
 _LONGEST: Final = 2**63 - 1
+
+
+def format_moment(moment: int) -> str:
+    """Return a time as RFC 3339 in UTC, with as many digits of the second as it needs."""
+    seconds, rest = divmod(moment, SECOND)
+    fraction = f".{rest:09d}".rstrip("0") if rest else ""
+    return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%dT%H:%M:%S}{fraction}Z"
 
 
 def parse_duration(text: str) -> int:

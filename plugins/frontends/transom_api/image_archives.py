@@ -1,4 +1,4 @@
-"""Handlers for images as archives: save and load."""
+"""Handlers for images as archives: save, load and import."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from transom_api.transfer import body_of, report_progress, send_output
 if TYPE_CHECKING:
     from aiohttp import web
 
-__all__ = ["get_image_get", "get_images_get", "post_images_load"]
+__all__ = ["get_image_get", "get_images_get", "post_images_import", "post_images_load"]
 
 
 async def get_image_get(request: web.Request) -> web.StreamResponse:
@@ -36,4 +36,20 @@ async def post_images_load(request: web.Request) -> web.StreamResponse:
         input=body_of(request),
         quiet=query.flag("quiet") or not query.text("quiet"),
         platform=query.platform("platform"),
+    )
+
+
+async def post_images_import(request: web.Request) -> web.StreamResponse:
+    """POST /images/create with `fromSrc`: make an image of the body, or of what is at a URL."""
+    query = Query(request)
+    return await report_progress(
+        request,
+        "image_import",
+        input=body_of(request),
+        source=query.text("fromSrc"),
+        repository=query.text("repo"),
+        tag=query.text("tag"),
+        message=query.text("message"),
+        changes=query.texts("changes"),
+        platform=query.text("platform"),
     )

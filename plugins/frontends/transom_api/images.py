@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from transom.errors import InvalidParameter, Unsupported
 from transom.graph.reference import Reference
+from transom_api.image_archives import post_images_import
 from transom_api.jobs import run
 from transom_api.parameters import Query, read_credentials
 from transom_api.router import answer, empty, since_version
@@ -27,10 +28,10 @@ __all__ = [
 
 
 async def post_images_create(request: web.Request) -> web.StreamResponse:
-    """POST /images/create: pull an image."""
+    """POST /images/create: pull an image, or import one."""
     query = Query(request)
     if query.text("fromSrc"):
-        raise Unsupported("importing an image (fromSrc) is not supported: pull one with fromImage")
+        return await post_images_import(request)
     name = query.text("fromImage")
     if not name:
         raise InvalidParameter("the parameter fromImage is missing: which image should be pulled?")

@@ -6,6 +6,7 @@ import re
 from datetime import UTC, datetime
 
 from transom.errors import InvalidParameter
+from transom.times import format_moment
 
 __all__ = ["fixed_time", "format_time", "human_duration", "parse_time"]
 
@@ -19,11 +20,7 @@ _RFC3339 = re.compile(
 
 def format_time(nanoseconds: int) -> str:
     """Return a time as RFC 3339 with as many digits of the second as it needs; 0 is Go's zero time."""
-    if nanoseconds == 0:
-        return _NEVER
-    seconds, rest = divmod(nanoseconds, _SECOND)
-    fraction = f".{rest:09d}".rstrip("0") if rest else ""
-    return f"{_seconds(seconds)}{fraction}Z"
+    return _NEVER if nanoseconds == 0 else format_moment(nanoseconds)
 
 
 def fixed_time(nanoseconds: int) -> str:

@@ -67,6 +67,7 @@ _DRIVER = {
 }
 _IMAGE = {
     "history": Entry("history", "history", "Show the history of an image"),
+    "import": Entry("importing", "import_", "Import the contents from a tarball to create a filesystem image"),
     "inspect": Entry("inspection", "inspect_images", "Display detailed information on one or more images"),
     "load": Entry("loading", "load", "Load an image from a tar archive or STDIN"),
     "ls": Entry("images", "images", "List images"),
@@ -142,6 +143,7 @@ COMMANDS: Mapping[str, Entry] = {
     "events": _SYSTEM["events"],
     "export": _CONTAINER["export"],
     "history": _IMAGE["history"],
+    "import": _IMAGE["import"],
     "inspect": Entry("inspection", "inspect", "Return low-level information on Transom's objects"),
     "kill": _CONTAINER["kill"],
     "load": _IMAGE["load"],

@@ -1,4 +1,4 @@
-"""The jobs about images: pull, push, list, inspect, history, tag, remove, prune, save, load."""
+"""The jobs about images: pull, push, list, inspect, history, tag, remove, prune, save, load, import."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
 @hookimpl
 def transom_jobs() -> Mapping[str, Handler]:
+    from transom_images.importing import image_import
     from transom_images.inspection import distribution_inspect
     from transom_images.listing import image_history, image_inspect, image_list
     from transom_images.loading import image_load
@@ -38,4 +39,5 @@ def transom_jobs() -> Mapping[str, Handler]:
         "image_prune": image_prune,
         "image_save": image_save,
         "image_load": image_load,
+        "image_import": image_import,
     }

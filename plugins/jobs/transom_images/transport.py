@@ -25,7 +25,7 @@ from transom_images.certificates import Certificates
 from transom_images.connections import TURN, Adapter, Patience
 from transom_images.insecure import InsecureRegistries, is_loopback
 
-__all__ = ["Answer", "Body", "Interrupted", "Transport", "Unreachable"]
+__all__ = ["Answer", "Body", "Interrupted", "Transport", "Unreachable", "reason_of"]
 
 #: The most bytes that one read returns.
 CHUNK = 256 << 10
@@ -91,7 +91,7 @@ class Answer:
         except TransomError:
             raise
         except (HTTPError, OSError) as error:
-            raise Interrupted(f"the connection to {self.host} was lost: {_reason(error)}") from error
+            raise Interrupted(f"the connection to {self.host} was lost: {reason_of(error)}") from error
         return data
 
     def read(self, limit: int) -> bytes:
@@ -214,15 +214,15 @@ class Transport:
                 proxies=_proxies(url),
             )
         except requests.exceptions.SSLError as error:
-            raise Unreachable(f"cannot connect to {url}: {_reason(error)}") from error
+            raise Unreachable(f"cannot connect to {url}: {reason_of(error)}") from error
         except requests.exceptions.ConnectionError as error:
             if _never_connected(error):
-                raise Unreachable(f"cannot connect to {host}: {_reason(error)}") from error
-            raise Interrupted(f"the connection to {host} was lost: {_reason(error)}") from error
+                raise Unreachable(f"cannot connect to {host}: {reason_of(error)}") from error
+            raise Interrupted(f"the connection to {host} was lost: {reason_of(error)}") from error
         except requests.exceptions.Timeout as error:
-            raise Interrupted(f"{host} does not answer: {_reason(error)}") from error
+            raise Interrupted(f"{host} does not answer: {reason_of(error)}") from error
         except (requests.exceptions.RequestException, HTTPError, ValueError) as error:
-            raise RegistryError(f"cannot ask {host} for {url}: {_reason(error)}") from error
+            raise RegistryError(f"cannot ask {host} for {url}: {reason_of(error)}") from error
         return Answer(response)
 
 
@@ -252,7 +252,7 @@ def _never_connected(error: requests.exceptions.ConnectionError) -> bool:
     return isinstance(getattr(cause, "reason", None), NewConnectionError)
 
 
-def _reason(error: BaseException) -> str:
+def reason_of(error: BaseException) -> str:
     """Return what the innermost error says, without the objects that the outer ones print."""
     while error.__context__ is not None:
         error = error.__context__
