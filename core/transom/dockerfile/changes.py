@@ -39,7 +39,7 @@ def apply_changes(config: RunConfig, changes: Sequence[str]) -> RunConfig:
     instructions = parse_lines("\n".join(changes))
     for instruction in instructions:
         if instruction.name not in _HANDLERS:
-            raise InvalidParameter(f"{instruction.name} is not a valid change command")
+            raise InvalidParameter(f"{instruction.written} is not a valid change command")
     state = _Changes(config)
     for instruction in instructions:
         if instruction.flags and instruction.name != "HEALTHCHECK":

@@ -17,11 +17,16 @@ _FLAG: Final = re.compile(r"--[^\s]*")
 
 @dataclass(frozen=True)
 class Instruction:
-    """One instruction: its name in upper case, the flags in front of its arguments, and the rest as it is written."""
+    """One instruction: its name and what follows as they are written, and the flags in between."""
 
-    name: str
+    written: str
     flags: tuple[str, ...]
     rest: str
+
+    @property
+    def name(self) -> str:
+        """Its name in upper case."""
+        return self.written.upper()
 
 
 def parse_lines(text: str) -> tuple[Instruction, ...]:
@@ -59,4 +64,4 @@ def _instruction(line: str) -> Instruction:
         rest = rest[match.end() :].lstrip()
     if not name.isalpha():
         raise InvalidParameter(f"dockerfile parse error: unknown instruction: {name}")
-    return Instruction(name.upper(), tuple(flags), rest)
+    return Instruction(name, tuple(flags), rest)

@@ -111,7 +111,12 @@ def rmi(client: Client, arguments: list[str], *, force: bool, no_prune: bool) ->
 def tag(client: Client, arguments: list[str]) -> None:
     """Give an image one more name."""
     source, target = arguments
-    reference = parse_reference(target)
+    try:
+        reference = parse_reference(target)
+    except CommandFailed as failure:
+        raise CommandFailed(
+            f'Error parsing reference: "{target}" is not a valid repository/tag: {failure.message}'
+        ) from None
     if reference.digest:
         raise CommandFailed("refusing to create a tag with a digest reference")
     client.post(f"/images/{source}/tag", repo=reference.familiar_name, tag=reference.tagged().tag)

@@ -18,7 +18,7 @@ __all__ = ["import_"]
     "file|URL|- [REPOSITORY[:TAG]]",
     about="Import the contents from a tarball to create a filesystem image",
     least=1,
-    most=2,
+    most=None,
 )
 @flag("changes", "--change", "-c", kind=LIST, about="Apply Dockerfile instruction to the created image")
 @flag("--message", "-m", about="Set commit message for imported image")
@@ -34,11 +34,11 @@ def import_(
     """Send an archive to the daemon, or let it fetch one, and print the new image's ID."""
     from transom_cli.progress import show  # imports more than the rest of this
 
-    source, *names = arguments
-    for name in names:
+    source, name = arguments[0], arguments[1] if len(arguments) > 1 else None
+    if name is not None:
         parse_reference(name)
     query: dict[str, Any] = {
-        "repo": names[0] if names else None,
+        "repo": name,
         "message": message,
         "platform": platform,
         "changes": changes,

@@ -88,6 +88,11 @@ def _resolve(engine: Engine, name: str, platform: Platform | None) -> list[tuple
         tags = images.repository(reference)
         if tags:
             return [(find_image(engine, tag.familiar, platform), tag) for tag in tags]
+        try:
+            images.get(name)
+        except NotFound:
+            # All of a repository was asked for, and not its tag `latest`.
+            raise NotFound(f"No such image: {name}") from None
     image = find_image(engine, name, platform)
     named = reference is not None and reference.digest is None and reference.tagged() in images.tags(image)
     return [(image, reference.tagged() if named and reference else None)]

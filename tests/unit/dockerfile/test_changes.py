@@ -126,7 +126,7 @@ def test_a_health_check_is_a_command_with_its_times(change: str, check: Healthch
     [
         ("RUN ls", "RUN is not a valid change command"),
         ("FROM x", "FROM is not a valid change command"),
-        ("nonsense", "NONSENSE is not a valid change command"),
+        ("nonsense", "nonsense is not a valid change command"),
         ("=", "unknown instruction: ="),
         ("ENV", "ENV requires at least one argument"),
         ("ENV A", "ENV must have two arguments"),
