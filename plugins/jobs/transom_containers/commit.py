@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from contextlib import ExitStack
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from transom.containers.spec import PLACEHOLDERS
 from transom.dockerfile.changes import apply_changes
 from transom.graph.model import History, RunConfig
 from transom.graph.reference import parse_name
+from transom.times import format_moment
 from transom_containers.create import merge_config
 
 if TYPE_CHECKING:
@@ -60,7 +61,7 @@ def commit(
         image = engine.images.create(
             config=wanted,
             step=History(
-                created=datetime.now(UTC).isoformat().replace("+00:00", "Z"),
+                created=format_moment(time.time_ns()),
                 created_by=" ".join(found.config.run.cmd or ()),
                 author=author,
                 comment=comment,

@@ -15,11 +15,11 @@ from transom.errors import CorruptContent, InvalidParameter
 from transom.graph.compression import decompress
 from transom.graph.digest import Digest
 from transom.graph.model import History, Platform, RunConfig
+from transom.graph.reference import parse_name
 from transom.job import Job
 from transom.times import format_moment
 from transom_images.platforms import parse_platform
 from transom_images.remote import open_url, whole_url
-from transom_images.tagging import parse_name
 
 if TYPE_CHECKING:
     from transom.engine import Engine

@@ -7,7 +7,7 @@ from transom.errors import InvalidParameter
 from transom.graph.reference import parse_name
 from transom.job import Job
 
-__all__ = ["image_tag", "parse_name"]
+__all__ = ["image_tag"]
 
 
 def image_tag(engine: Engine, job: Job, *, name: str, repository: str, tag: str = "") -> None:  # noqa: ARG001
