@@ -75,7 +75,7 @@ def test_old_parts_can_be_compressed_and_are_read_all_the_same(suite: Files, tmp
 @pytest.mark.parametrize("compress", ["true", "false"])
 def test_following_loses_nothing_over_rotations(suite: Files, tmp_path: Path, compress: str) -> None:
     log = suite.make(tmp_path, max_size="2k", max_file="1000", compress=compress)
-    lines = numbered(3000)
+    lines = numbered(800)
     over = threading.Event()
 
     def follow() -> list[bytes]:
