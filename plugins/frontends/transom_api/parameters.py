@@ -175,7 +175,9 @@ def parse_credentials(fields: Fields) -> Credentials:
     if credentials.username or "auth" not in fields:
         return credentials
     try:
-        name, _, password = base64.b64decode(fields.string("auth")).decode().partition(":")
+        name, _, password = base64.b64decode(fields.string("auth"), validate=True).decode().partition(":")
     except ValueError:
-        raise InvalidParameter("invalid auth: it should be NAME:PASSWORD in base64 encoding") from None
+        name = ""
+    if not name and fields.string("auth"):
+        raise InvalidParameter("invalid auth: it should be NAME:PASSWORD in base64 encoding")
     return Credentials(username=name, password=password)

@@ -15,6 +15,7 @@ from testbed.registry import Registry
 from transom.config import Config
 from transom.engine import Engine
 from transom.errors import NotFound, RegistryError
+from transom.graph.reference import Reference
 
 
 @pytest.fixture(scope="module")
@@ -67,7 +68,8 @@ class Host:
         directory.mkdir(parents=True, exist_ok=True)
         return directory
 
-    def pull(self, registry: Registry, name: str = "busybox", **settings: Any) -> None:
+    def engine(self, **settings: Any) -> Engine:
+        """Return an engine, to be opened."""
         config = Config(
             data_root=self.root / "data",
             exec_root=self.root / "run",
@@ -75,7 +77,10 @@ class Host:
             certificates=tuple(map(str, self.roots)),
             **settings,
         )
-        with Engine(config) as engine:
+        return Engine(config)
+
+    def pull(self, registry: Registry, name: str = "busybox", **settings: Any) -> None:
+        with self.engine(**settings) as engine:
             engine.run("pull", reference=f"{registry.address}/{name}")
 
 
@@ -162,6 +167,23 @@ def test_an_insecure_registry_may_do_without_tls(host: Host, plain: Registry, se
 def test_no_other_registry_is_spoken_to_without_tls(host: Host, plain: Registry) -> None:
     with pytest.raises(RegistryError, match="cannot connect"):
         host.pull(plain)
+
+
+def test_an_image_is_pushed_over_tls_by_whom_the_registry_knows(
+    host: Host, secure: Registry, exclusive: Registry, authority: Authority
+) -> None:
+    client = authority.sign("pusher")
+    for registry in (secure, exclusive):
+        shutil.copy(authority.certificate, host.directory(registry) / "ca.crt")
+    shutil.copy(client.certificate, host.directory(exclusive) / "client.cert")
+    shutil.copy(client.key, host.directory(exclusive) / "client.key")
+    with host.engine() as engine:
+        engine.run("pull", reference=f"{secure.address}/busybox")
+        image = engine.images.get(f"{secure.address}/busybox")
+        engine.images.tag(image, Reference.parse(f"{exclusive.address}/pushed"))
+        (digest,) = engine.run("push", reference=f"{exclusive.address}/pushed", tag="latest")
+        engine.run("image_remove", name=image.id, force=True)
+        assert engine.run("pull", reference=f"{exclusive.address}/pushed@{digest}") == digest
 
 
 def test_a_registry_with_tls_on_loopback_needs_no_authority(
