@@ -33,6 +33,20 @@ class Config:
     execdriver: str = ""
     #: The network of containers that name none.
     network: str = "none"
+    #: Where subnets are taken from that nobody gave, each as `base=10.10.0.0/16,size=24`; Docker's where empty.
+    default_address_pools: tuple[str, ...] = ()
+    #: The default bridge's address with its prefix length, and the part of its subnet that containers have.
+    bip: str = ""
+    fixed_cidr: str = ""
+    #: The same for IPv6, which the default bridge has if `ipv6` is set.
+    bip6: str = ""
+    fixed_cidr_v6: str = ""
+    ipv6: bool = False
+    #: The default bridge's MTU, 0 for the kernel's; whether its containers reach each other; whether what they send
+    #: outwards is masqueraded.
+    mtu: int = 0
+    icc: bool = True
+    ip_masq: bool = True
     #: The log driver of containers that name none.
     log_driver: str = "json-file"
     #: The options of logs of that driver, where a container has no others.

@@ -11,6 +11,7 @@ import threading
 from transom.config import Config
 from transom.engine import Engine
 from transom.errors import TransomError
+from transom.networks import netlink
 from transom.runtime.limits import raise_descriptor_limit
 
 __all__ = ["main"]
@@ -27,6 +28,8 @@ def main(config: Config) -> int:
     raise_descriptor_limit()
     try:
         with Engine(config) as engine:
+            # The first container on a network would wait for it.
+            engine.submit(netlink.load)
             return _serve(engine)
     except TransomError as error:
         print(f"transom: {error}", file=sys.stderr)

@@ -28,6 +28,11 @@ from transom.graph.locks import Locks
 from transom.hookspecs import hookimpl
 from transom.job import Handler, Job, Message
 from transom.logs.options import check_log
+from transom.networks.connections import Connections
+from transom.networks.defaults import default_bridge, firewall_name
+from transom.networks.firewall import Firewall
+from transom.networks.sandbox import Namespaces
+from transom.networks.store import NetworkStore
 from transom.volumes import VolumeStore
 
 __all__ = ["Engine"]
@@ -74,7 +79,18 @@ class Engine:
         self.layers = LayerStore(self.db, self.content, self.catalog.graph, config.exec_root / "mounts")
         self.images = ImageStore(self.db, self.content, self.layers)
         self.volumes = VolumeStore(self.db, self.catalog.volume)
+        self.networks = NetworkStore(
+            self.db,
+            self.catalog.network,
+            Firewall(firewall_name(config)),
+            default_bridge(config),
+            config.data_root,
+        )
+        self._close.callback(self.networks.close)
         self.containers = ContainerStore(self.db)
+        self.connections = Connections(
+            self.networks, Namespaces(config.exec_root / "netns"), self.events, config.exec_root / "shims"
+        )
         self.supervisor = Supervisor(self)
         self._close.callback(self.supervisor.close)
         self._check_log()
@@ -127,7 +143,9 @@ class Engine:
         self.layers.recover()
         self.images.recover()
         self.volumes.recover()
+        self.networks.recover()
         self.supervisor.recover()
+        self.submit(self.networks.resume, self.connections.on)
 
     def close(self) -> None:
         """Stop: no new jobs, subscribers are let go, containers run on."""
@@ -190,6 +208,11 @@ class Engine:
         """Return the exec driver to use where `name` is asked for: it, the configured one, or the best."""
         return self._choose(name or self.config.execdriver, self.catalog.exec)
 
+    @property
+    def default_network(self) -> str:
+        """The network of containers that name none."""
+        return self.config.network
+
     def drivers(self) -> list[DriverInfo]:
         """Return all drivers of all kinds, and the plugins that could not be loaded, whose drivers nobody knows."""
         catalog, config = self.catalog, self.config
@@ -197,7 +220,7 @@ class Engine:
             "graph": config.graphdriver or _default(catalog.graph),
             "exec": config.execdriver or _default(catalog.exec),
             "volume": "local",
-            "network": config.network,
+            "network": self.default_network,
             "log": config.log_driver,
         }
         broken = [

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from transom.containers.model import Container
 from transom.events import Event, Subscription
 from transom.graph.images import ImageSummary
+from transom.networks.model import Endpoint, Network
 from transom.volumes import VolumeUsage
 
 __all__ = ["ContainerUsage", "DiskUsage", "EventWatch", "NetworkInfo", "Pruned", "SystemInfo", "VersionInfo"]
@@ -76,12 +77,10 @@ class EventWatch:
 
 @dataclass(frozen=True)
 class NetworkInfo:
-    """A network: its name, its driver, when it was made (nanoseconds), and the running containers on it."""
+    """A network, and the running containers on it with their places there."""
 
-    name: str
-    driver: str
-    created: int
-    containers: tuple[Container, ...] = ()
+    network: Network
+    containers: tuple[tuple[Container, Endpoint], ...] = ()
 
 
 @dataclass(frozen=True)

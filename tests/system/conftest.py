@@ -29,6 +29,11 @@ def nothing_is_left(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
 
 
 @pytest.fixture(scope="session")
+def private_network() -> None:
+    """The private test host has a network of its own: the suites of drivers need no other one."""
+
+
+@pytest.fixture(scope="session")
 def registry(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Registry]:
     """A real registry on loopback with a busybox image that umoci made and skopeo brought."""
     with Registry(tmp_path_factory.mktemp("registry")) as registry:

@@ -33,7 +33,9 @@ def left_behind(directory: Path) -> list[str]:
             if below in command or (_name(process).startswith("transom-") and below in _directory(process)):
                 found.append(f"process {process.name}: {command}")
     links = [line.split(":")[0].strip() for line in _lines("/proc/self/net/dev")[2:]]
-    found += [f"link {name}" for name in links if name.startswith("transom")]
+    found += [f"link {name}" for name in links if name.startswith(("transom", "br-", "veth"))]
+    tables = subprocess.run(["nft", "list", "tables"], capture_output=True, text=True).stdout.splitlines()
+    found += [f"firewall {line}" for line in tables if " transom" in line]
     loops = subprocess.run(
         ["losetup", "--list", "--noheadings", "--output", "BACK-FILE"], capture_output=True, text=True
     )

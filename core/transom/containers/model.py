@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 
 from transom.graph.digest import Digest
 from transom.graph.model import RunConfig
+from transom.networks.model import Endpoint, EndpointSettings
 
 __all__ = [
     "Container",
@@ -280,7 +281,8 @@ class Container:
     """One container. The value is replaced as a whole when something changes (`with_state`).
 
     `config.run` is complete: the image's defaults with the client's choice on top. `mounts` are all mounts: the
-    client's, and a volume for each path that the image declares. The drivers are the chosen ones, by name.
+    client's, and a volume for each path that the image declares. The drivers are the chosen ones, by name. `network` is
+    the network mode: the name of the first of its networks, or `container:<ID>` of the container whose network it has.
     """
 
     id: str
@@ -293,6 +295,12 @@ class Container:
     execdriver: str
     network: str
     log_driver: str
+    #: What it wants on the networks that it is on, by their names; none where it shares another's network.
+    networks: Mapping[str, EndpointSettings] = field(default_factory=dict)
+    #: What it has on them while it runs, by their names.
+    endpoints: Mapping[str, Endpoint] = field(default_factory=dict)
+    #: The path of its network namespace while it runs, where the engine made that.
+    sandbox: str = ""
     mounts: tuple[Mount, ...] = ()
     state: State = field(default_factory=State)
 

@@ -17,12 +17,12 @@ from transom.containers.logs import logged
 from transom.containers.model import Container, Mount, MountKind
 from transom.containers.mounts import check_bind_source, check_propagation
 from transom.containers.namespaces import choose_namespaces, find_shared_memory
+from transom.containers.networking import Networking
 from transom.containers.rootfs import make_directory
 from transom.containers.spec import Surroundings, build_spec
 from transom.containers.staging import SHARED_MEMORY, stage_part, stage_shared_memory, unstage
 from transom.drivers.base import Driver
 from transom.drivers.exec import ExecDriver
-from transom.drivers.network import Endpoint, Sandbox, SandboxKind
 from transom.errors import Conflict, InvalidParameter, NotFound, TransomError
 from transom.runtime.cgroups import Cgroup, announce_move
 from transom.runtime.classes import name_of
@@ -39,15 +39,15 @@ log = logging.getLogger(__name__)
 #: In the shim's directory: what `staging` mounts.
 _STAGING = "mounts"
 #: The files that each container has of its own.
-_OWN_FILES = ("/etc/hostname", "/etc/hosts", "/etc/resolv.conf")
 
 
 class Preparation:
     """Makes containers ready to start, and undoes that. The caller holds the container's lock."""
 
-    def __init__(self, engine: Engine, shims: Shims) -> None:
+    def __init__(self, engine: Engine, shims: Shims, networking: Networking) -> None:
         self._engine = engine
         self._shims = shims
+        self._networking = networking
 
     def make(self, container: Container) -> Container:
         """Make everything up to the shim, which waits for `start`; return the container with its mounts' places.
@@ -70,15 +70,16 @@ class Preparation:
             undo.callback(self._engine.layers.unmount, container.graphdriver, container.id)
             undo.callback(self._release_mounts, container)
             prepared = replace(container, mounts=tuple(self._locate(mount, container) for mount in container.mounts))
-            undo.callback(self._disconnect, container)
-            network = self._connect(container)
+            undo.callback(self._engine.connections.close, container.id)
+            network = self._networking.open(container)
+            prepared = replace(prepared, endpoints=network.endpoints, sandbox=network.sandbox)
             _make_working_directory(rootfs, container.config.run.working_dir)
             around = Surroundings(
                 rootfs=rootfs,
                 cgroup=self._cgroup(container.id),
-                files=self._files(container),
-                private_network=network is SandboxKind.PRIVATE,
-                namespaces=choose_namespaces(container.host, self._engine.containers.get),
+                files=self._networking.files(prepared),
+                private_network=network.private,
+                namespaces={**choose_namespaces(container.host, self._engine.containers.get), **network.namespaces},
                 shared_memory=self._share_memory(container),
             )
             publish(directory / "config.json", json.dumps(build_spec(prepared, around)))
@@ -95,7 +96,7 @@ class Preparation:
             undo.callback(Cgroup(self._cgroup(container.id)).remove)
             undo.callback(self._engine.layers.unmount, container.graphdriver, container.id)
             undo.callback(self._release_mounts, container)
-            undo.callback(self._disconnect, container)
+            undo.callback(self._engine.connections.close, container.id)
 
     def close(self, container: Container) -> None:
         """Unmount what an engine that was killed while it looked at the files of a container without a process left."""
@@ -105,14 +106,20 @@ class Preparation:
             # The driver may not work here any more; the container can still be seen and removed.
             log.warning("the layer of the container %s stays mounted: %s", container.id, error)
 
-    def adopt(self, container: Container) -> None:
-        """Count what a running container uses, after an earlier engine made it."""
+    def adopt(self, container: Container, *, was_running: bool) -> Container:
+        """Count what a running container uses, after an earlier engine made it; return it with what it has.
+
+        `was_running` says that the earlier engine had recorded that it runs.
+        """
         self._engine.layers.mount(container.graphdriver, container.id)
         for mount in container.mounts:
             if mount.kind is MountKind.VOLUME:
                 self._engine.volumes.mount(mount.source, container.id)
             elif mount.kind is MountKind.IMAGE:
                 self._engine.layers.mount(container.graphdriver, mount.layer, container.id)
+        connections = self._engine.connections
+        endpoints = connections.adopt(container, was_running=was_running)
+        return replace(container, endpoints=endpoints, sandbox=connections.path(container.id))
 
     def kill(self, container: Container) -> None:
         """End what is left of a container whose shim is gone."""
@@ -123,11 +130,12 @@ class Preparation:
     def discard(self, directory: Path) -> None:
         """Take away the shim's directory of a container that is not known, and end what is left of it."""
         Cgroup(self._cgroup(directory.name)).remove()
+        self._engine.connections.close(directory.name)
         _remove_directory(directory)
 
     def directory(self, container: Container) -> Path:
         """Return the directory that lasts as long as the container: its log, and its own files in /etc."""
-        return self._engine.config.data_root / "containers" / container.id
+        return self._networking.directory(container)
 
     def modules(self) -> list[str]:
         """Return the modules that shims of default containers need."""
@@ -157,6 +165,8 @@ class Preparation:
 
     def leave(self) -> None:
         """Take away what all containers share, if none runs."""
+        if not self._engine.containers.running():
+            self._engine.networks.leave()
         Cgroup(self._cgroup("")).remove_if_empty()
 
     # Volumes, images and binds
@@ -238,48 +248,14 @@ class Preparation:
             }
         self._engine.events.record("volume", action, mount.source, attributes)
 
-    # Network
-
-    def _connect(self, container: Container) -> SandboxKind:
-        driver = self._engine.catalog.network.get(container.network)
-        driver(self._engine.catalog.network.root(container.network)).connect(
-            Sandbox(container.id), Endpoint(container.network)
-        )
-        return driver.sandbox
-
-    def _disconnect(self, container: Container) -> None:
-        driver = self._engine.catalog.network.get(container.network)
-        driver(self._engine.catalog.network.root(container.network)).disconnect(
-            Sandbox(container.id), Endpoint(container.network)
-        )
-
-    # Files and shim
+    # Shim
 
     def _cgroup(self, container: str) -> str:
         return f"/{self._engine.config.cgroup_parent.strip('/')}/{container}".rstrip("/")
 
     def files(self, container: Container) -> dict[str, Path]:
         """Return the files of /etc that a container has of its own since its first start, by their path in it."""
-        directory = self.directory(container)
-        files = {path: directory / Path(path).name for path in _OWN_FILES}
-        return {path: file for path, file in files.items() if file.exists()}
-
-    def _files(self, container: Container) -> dict[str, Path]:
-        """Write the files of /etc that a container has of its own, and return them by their path in it."""
-        directory = self.directory(container)
-        directory.mkdir(mode=0o710, parents=True, exist_ok=True)
-        hostname = container.config.hostname
-        content = {
-            "/etc/hostname": f"{hostname}\n",
-            "/etc/hosts": _hosts(container),
-            "/etc/resolv.conf": _resolver_configuration(),
-        }
-        files: dict[str, Path] = {}
-        for path, text in content.items():
-            files[path] = directory / Path(path).name
-            if not files[path].exists():
-                files[path].write_text(text)
-        return files
+        return self._networking.existing_files(container)
 
     def _spawn(self, container: Container) -> None:
         config = container.config
@@ -318,26 +294,3 @@ def _make_working_directory(rootfs: Path, path: str) -> None:
         make_directory(rootfs, path)
     except NotADirectoryError as error:
         raise InvalidParameter(f"cannot make the working directory {path}: Not a directory") from error
-
-
-def _hosts(container: Container) -> str:
-    if container.network == "host":
-        try:
-            return Path("/etc/hosts").read_text()
-        except OSError:
-            return "127.0.0.1\tlocalhost\n"
-    return (
-        "127.0.0.1\tlocalhost\n"
-        "::1\tlocalhost ip6-localhost ip6-loopback\n"
-        "fe00::\tip6-localnet\n"
-        "ff00::\tip6-mcastprefix\n"
-        "ff02::1\tip6-allnodes\n"
-        "ff02::2\tip6-allrouters\n"
-    )
-
-
-def _resolver_configuration() -> str:
-    try:
-        return Path("/etc/resolv.conf").read_text()
-    except OSError:
-        return ""

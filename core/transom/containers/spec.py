@@ -96,7 +96,7 @@ def build_spec(container: Container, around: Surroundings) -> dict[str, Any]:
     if container.host.oom_score_adj:
         process["oomScoreAdj"] = container.host.oom_score_adj
     namespaces = [{"type": kind, "path": path} if path else {"type": kind} for kind, path in around.namespaces.items()]
-    if around.private_network:
+    if around.private_network and "network" not in around.namespaces:
         namespaces.append({"type": "network"})
     nodes = [node for device in container.host.devices for node in find_nodes(device)]
     named = around.namespaces.get("uts") == ""

@@ -30,12 +30,14 @@ from transom.containers.health import initial_health
 from transom.containers.health_checks import HealthChecks
 from transom.containers.measurements import Measurements
 from transom.containers.model import Container, State, Status, WaitResult
+from transom.containers.networking import Networking
 from transom.containers.preparation import Preparation
 from transom.containers.restarts import Restarts
 from transom.containers.signals import parse_signal
 from transom.containers.states import check_running
 from transom.containers.views import Views
 from transom.containers.waiters import Waiters
+from transom.drivers.network import Network
 from transom.errors import Conflict, NotFound, NotModified, StartFailed, TransomError, Unsupported
 from transom.runtime.channel import Message
 from transom.runtime.shims import Listener, Shims
@@ -75,7 +77,8 @@ class Supervisor:
         self.execs = Execs(engine, self.shims)
         self.followers = Followers(engine.submit)
         self._health = HealthChecks(self.execs, self._store.locked, self._change, self.record)
-        self._preparation = Preparation(engine, self.shims)
+        self._networking = Networking(engine)
+        self._preparation = Preparation(engine, self.shims, self._networking)
         self.views = Views(engine, self._preparation)
         self.measurements = Measurements(self.shims, self._store.has, engine.submit)
         self._restarts = Restarts(self._restart, self._endings.submit)
@@ -204,6 +207,20 @@ class Supervisor:
         finally:
             self._keep.discard(container.id)
         self.record(container, "restart")
+
+    def connect(self, container: Container, network: Network) -> None:
+        """Connect a running container to a network that is among those it is to be on. The caller holds its lock."""
+        self._change(self._networking.connect(container, network))
+
+    def disconnect(self, container: Container, network: str) -> None:
+        """Take a running container off a network, by name, that it is not to be on. The caller holds its lock."""
+        endpoint = container.endpoints[network]
+        left = replace(
+            container, endpoints={name: other for name, other in container.endpoints.items() if name != network}
+        )
+        # What is recorded beside these is taken away by the next engine if this one ends here.
+        self._change(left)
+        self._networking.disconnect(left, endpoint)
 
     def wait(self, name: str, condition: str) -> Future[WaitResult]:
         """Return a future of a container's end: `not-running` (now or later), `next-exit`, or `removed`."""
@@ -394,7 +411,7 @@ class Supervisor:
                     # The container has ended all the same; what is left is tried again when it is removed or started.
                     log.exception("the container %s has ended and something of it stays", container_id)
                 self.execs.forget(container_id)
-                ended = container.with_state(
+                ended = replace(container, endpoints={}, sandbox="").with_state(
                     status=Status.EXITED,
                     pid=0,
                     exit_code=exit_code,
@@ -483,6 +500,7 @@ class Supervisor:
             if not container.state.running:
                 self._preparation.close(container)
             self._settle(container)
+        self._engine.connections.recovered({container.id for container in self._store.running()})
 
     def _recover(self, directory: Path) -> None:
         try:
@@ -505,7 +523,7 @@ class Supervisor:
                         health=initial_health(container),
                     )
                 pid = int((directory / "pid").read_text())
-                self._preparation.adopt(adopted)
+                adopted = self._preparation.adopt(adopted, was_running=container.state.running)
                 self.execs.adopt(container.id)
                 self._health.adopt(container)
                 self._change(adopted.with_state(pid=pid, status=Status.PAUSED if paused else Status.RUNNING))

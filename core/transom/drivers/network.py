@@ -1,73 +1,95 @@
-"""The contract of network drivers: they connect a container's sandbox to a network.
+"""The contract of network drivers: they make networks, and connect containers' sandboxes to them.
 
-A *sandbox* is a network namespace with a container's interfaces; an *endpoint* is the container's place on one
-network (libnetwork's terms).
+A *network* is a value that the engine keeps: its subnets, its options (`transom.networks.model`). A *sandbox* is a
+network namespace, an *endpoint* a container's place on one network.
+
+The life of a network. `create` makes what carries it, a bridge say. It is called when a user makes the network, and
+by each engine that finds it recorded, so it leaves what is there as it is. `connect` brings an interface into a
+sandbox; the engine has given the endpoint its addresses (`addressing` CORE), and sets them on the interface
+afterwards, with the default route. `disconnect` undoes it, also when the sandbox is gone and its interfaces with it,
+and after a crash in the middle of `connect`. `remove` takes away what `create` made.
 """
 
 from __future__ import annotations
 
 import enum
 from abc import abstractmethod
-from collections.abc import Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 from transom.drivers.base import Driver
+from transom.networks.model import Endpoint, EndpointSettings, Network, Pool, Sandbox, SandboxKind
 
-__all__ = ["Endpoint", "NetworkDriver", "Sandbox", "SandboxKind"]
+if TYPE_CHECKING:
+    from transom.networks.firewall import Firewall
 
-
-class SandboxKind(enum.Enum):
-    """Which network namespace a container on the network runs in."""
-
-    #: One of its own, with a loopback interface that is up.
-    PRIVATE = "private"
-    #: The machine's.
-    HOST = "host"
-
-
-@dataclass(frozen=True)
-class Sandbox:
-    """A container's network namespace: the container's ID, and the namespace's path where it has one."""
-
-    container: str
-    path: str | None = None
+__all__ = [
+    "Addressing",
+    "Endpoint",
+    "EndpointSettings",
+    "Network",
+    "NetworkDriver",
+    "Pool",
+    "Sandbox",
+    "SandboxKind",
+]
 
 
-@dataclass(frozen=True)
-class Endpoint:
-    """A container's place on one network: addresses with prefix length, empty where it has none."""
+class Addressing(enum.Enum):
+    """Who gives the addresses on a driver's networks, and sets them on the interfaces."""
 
-    network: str
-    address: str = ""
-    address6: str = ""
-    gateway: str = ""
-    mac: str = ""
-    aliases: tuple[str, ...] = field(default=())
+    #: Nobody: there are none.
+    NONE = "none"
+    #: The engine, from the network's subnets.
+    CORE = "core"
+    #: The driver, in `connect`.
+    DRIVER = "driver"
 
 
 class NetworkDriver(Driver):
-    """Makes networks and connects sandboxes to them. `root` is the driver's own directory, which lasts."""
+    """Makes networks and connects sandboxes to them. `create`, `remove`, `connect` and `disconnect` must be written.
+
+    `root` is the driver's own directory, which lasts and which it makes when it needs it; `firewall` the engine's table
+    of rules. Different containers may be connected to one network at the same time; nothing else overlaps.
+    """
 
     #: The network namespace that containers on this driver's networks get.
     sandbox: ClassVar[SandboxKind] = SandboxKind.PRIVATE
+    addressing: ClassVar[Addressing] = Addressing.CORE
+    #: Whether it has one network only, which carries the driver's name and is always there.
+    single: ClassVar[bool] = False
+    #: Whether the engine can publish containers' ports from its networks.
+    publishes_ports: ClassVar[bool] = False
+    #: Whether the containers on one of its networks know each other by name.
+    resolves_names: ClassVar[bool] = False
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, firewall: Firewall) -> None:
         self.root = root
+        self.firewall = firewall
+
+    def check(self, network: Network) -> None:
+        """Raise `InvalidParameter` for an option or a subnet that the driver cannot use. Makes nothing."""
 
     @abstractmethod
-    def create(self, network: str, options: Mapping[str, str]) -> None:
-        """Make a network; one that exists is left as it is. Raises `InvalidParameter` for a wrong option."""
+    def create(self, network: Network) -> None:
+        """Make a network; what is there of it is left as it is. Nothing is left if this raises."""
 
     @abstractmethod
-    def remove(self, network: str) -> None:
+    def remove(self, network: Network) -> None:
         """Take a network away. Harmless if it does not exist."""
 
     @abstractmethod
-    def connect(self, sandbox: Sandbox, endpoint: Endpoint) -> Endpoint:
-        """Connect a container and return its endpoint, with what the driver chose filled in."""
+    def connect(self, sandbox: Sandbox, network: Network, endpoint: Endpoint) -> Endpoint:
+        """Bring the interface `endpoint.interface` into a sandbox; return the endpoint with what the driver chose."""
 
     @abstractmethod
-    def disconnect(self, sandbox: Sandbox, endpoint: Endpoint) -> None:
-        """Undo `connect`. Harmless if the container is not connected."""
+    def disconnect(self, sandbox: Sandbox, network: Network, endpoint: Endpoint) -> None:
+        """Undo `connect`, however much of it was done. `sandbox.path` is empty where the namespace has gone."""
+
+    def close(self) -> None:
+        """Finish what is under way: the engine ends."""
+
+    def interface_of(self, network: Network) -> str:
+        """Return the machine's interface that carries a network, empty if there is none."""
+        del network
+        return ""

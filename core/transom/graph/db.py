@@ -14,6 +14,8 @@ A node is an entity of a *kind*, with a *name* that no other of its kind has, an
     container  container ID                          yes    name, uses (an image, a snapshot, volumes)
     name       container name                        no
     volume     volume name                           yes
+    network    network ID                            yes
+    address    <network ID>/<address>                yes
     lease      what for                              yes    keeps (layers, blobs)
 
 (1) a container's own one is.

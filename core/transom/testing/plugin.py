@@ -6,10 +6,10 @@ from __future__ import annotations
 
 import pytest
 
-__all__ = ["private_mounts", "pytest_configure"]
+__all__ = ["private_mounts", "private_network", "pytest_configure"]
 
 #: Modules whose assertions explain themselves when they fail, as those of test modules do.
-_SUITES = ("graph", "log", "volume")
+_SUITES = ("graph", "log", "network", "volume")
 
 
 def pytest_configure() -> None:
@@ -25,3 +25,11 @@ def private_mounts() -> None:
 
     unshare(CLONE_NEWNS)
     mount("none", "/", None, MS_REC | MS_PRIVATE)
+
+
+@pytest.fixture(scope="session")
+def private_network() -> None:
+    """Give this process a network namespace of its own, whose interfaces end with it. Needs root."""
+    from transom.runtime.syscalls.processes import CLONE_NEWNET, unshare
+
+    unshare(CLONE_NEWNET)

@@ -12,7 +12,6 @@ from transom_api.fields import parse_object
 from transom_api.mounts import parse_mounts
 from transom_api.unsupported import (
     CONTAINER_FIELDS,
-    ENDPOINT_FIELDS,
     HOST_FIELDS,
     LINKS,
     PORTS,
@@ -34,7 +33,6 @@ def parse_container(body: Fields) -> tuple[ContainerConfig, HostConfig]:
         raise InvalidParameter("Config cannot be empty in order to create a container: it needs at least an Image")
     refuse_unsupported(body, CONTAINER_FIELDS)
     host = _parse_host(body.object("HostConfig"))
-    _check_networking(body.object("NetworkingConfig"))
     return _parse_config(body), host
 
 
@@ -172,16 +170,6 @@ def _parse_graphdriver(host: Fields) -> str:
     if options:
         raise Unsupported(f"the storage option {next(iter(options))!r} is not supported: the only one is driver=NAME")
     return driver
-
-
-def _check_networking(networking: Fields) -> None:
-    """Raise `Unsupported` for endpoint settings; clients send empty ones for the network of `NetworkMode`."""
-    endpoints = networking.object("EndpointsConfig")
-    names = networking.keys("EndpointsConfig")
-    if len(names) > 1:
-        raise Unsupported("a container on more than one network is not supported: give one in NetworkMode (--network)")
-    for name in names:
-        refuse_unsupported(endpoints.object(name), ENDPOINT_FIELDS)
 
 
 def parse_exec(body: Fields) -> ExecConfig:

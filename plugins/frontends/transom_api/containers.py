@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from transom.errors import InvalidParameter, Unavailable, Unsupported
 from transom_api.bodies import parse_container, parse_update, warnings_of
+from transom_api.endpoints import parse_endpoints
 from transom_api.jobs import engine_of, run
 from transom_api.parameters import Query, read_body, read_content
 from transom_api.router import answer, empty, open_stream, since_version
@@ -59,6 +60,7 @@ async def post_containers_create(request: web.Request) -> web.StreamResponse:
         config=config,
         host=host,
         platform=query.text("platform"),
+        networks=parse_endpoints(body),
     )
     return answer({"Id": created.id, "Warnings": [*created.warnings, *warnings_of(body)]}, 201)
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import hashlib
 import time
 from typing import TYPE_CHECKING, Any
 
 from transom.containers.model import Container, ExecRecord, HostConfig, Mount, MountKind, Status
 from transom.containers.spec import MASKED_PATHS, READ_ONLY_PATHS
 from transom_api.mounts import TMPFS_DEFAULTS
+from transom_api.shapes_networks import network_settings, networks_of
 from transom_api.times import format_time, human_duration
 
 if TYPE_CHECKING:
@@ -22,7 +22,6 @@ __all__ = [
     "container_details",
     "container_summary",
     "exec_details",
-    "network_id",
     "process_table",
     "run_config",
     "status_line",
@@ -77,48 +76,6 @@ _HOST_DEFAULTS: Json = {
     "ReadonlyPaths": list(READ_ONLY_PATHS),
 }
 
-_ENDPOINT: Json = {
-    "IPAMConfig": None,
-    "Links": None,
-    "Aliases": None,
-    "MacAddress": "",
-    "DriverOpts": None,
-    "GwPriority": 0,
-    "EndpointID": "",
-    "Gateway": "",
-    "IPAddress": "",
-    "IPPrefixLen": 0,
-    "IPv6Gateway": "",
-    "GlobalIPv6Address": "",
-    "GlobalIPv6PrefixLen": 0,
-    "DNSNames": None,
-}
-
-_NETWORK_SETTINGS: Json = {
-    "Bridge": "",
-    "SandboxID": "",
-    "SandboxKey": "",
-    "Ports": {},
-    "HairpinMode": False,
-    "LinkLocalIPv6Address": "",
-    "LinkLocalIPv6PrefixLen": 0,
-    "SecondaryIPAddresses": None,
-    "SecondaryIPv6Addresses": None,
-    "EndpointID": "",
-    "Gateway": "",
-    "GlobalIPv6Address": "",
-    "GlobalIPv6PrefixLen": 0,
-    "IPAddress": "",
-    "IPPrefixLen": 0,
-    "IPv6Gateway": "",
-    "MacAddress": "",
-}
-
-
-def network_id(name: str) -> str:
-    """Return the ID of a network: networks are named after their drivers, and so is their ID."""
-    return hashlib.sha256(f"transom network {name}".encode()).hexdigest()
-
 
 #: What the list says of a container that runs.
 _HEALTH = {"starting": " (health: starting)", "healthy": " (healthy)", "unhealthy": " (unhealthy)"}
@@ -162,7 +119,7 @@ def container_summary(container: Container, sizes: tuple[int, int] | None = None
         "State": container.state.status.value,
         "Status": status_line(container, time.time_ns()),
         "HostConfig": {"NetworkMode": container.host.network or "default"},
-        "NetworkSettings": {"Networks": _networks(container)},
+        "NetworkSettings": {"Networks": networks_of(container)},
         "Mounts": [_mount_point(mount) for mount in container.mounts if not _is_short_tmpfs(mount)],
     }
     if container.host.annotations:
@@ -201,7 +158,7 @@ def container_details(
         "GraphDriver": {"Name": container.graphdriver, "Data": {}},
         "Mounts": [_mount_point(mount) for mount in container.mounts if not _is_short_tmpfs(mount)],
         "Config": _config(container),
-        "NetworkSettings": {**_NETWORK_SETTINGS, "Networks": _networks(container)},
+        "NetworkSettings": network_settings(container),
     }
     if sizes is not None:
         details["SizeRw"], details["SizeRootFs"] = sizes
@@ -444,7 +401,3 @@ def _mount_point(mount: Mount) -> Json:
     point["RW"] = not mount.read_only
     point["Propagation"] = mount.propagation or ("rprivate" if mount.kind is MountKind.BIND else "")
     return point
-
-
-def _networks(container: Container) -> Json:
-    return {container.network: {**_ENDPOINT, "NetworkID": network_id(container.network)}}

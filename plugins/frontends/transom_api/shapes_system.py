@@ -1,4 +1,4 @@
-"""The engine as a whole as Docker's API shows it: version, info, drivers, events, networks."""
+"""The engine as a whole as Docker's API shows it: version, info, drivers, events."""
 
 from __future__ import annotations
 
@@ -9,19 +9,17 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from transom_api.router import API_VERSION, MINIMUM_API_VERSION
-from transom_api.shapes_containers import network_id
 from transom_api.times import format_time
 
 if TYPE_CHECKING:
     from transom.catalog import DriverInfo
     from transom.events import Event
-    from transom.system import NetworkInfo, SystemInfo, VersionInfo
+    from transom.system import SystemInfo, VersionInfo
 
 __all__ = [
     "driver_details",
     "event_message",
     "info_details",
-    "network_details",
     "plugin_details",
     "version_details",
 ]
@@ -212,36 +210,3 @@ def event_message(event: Event) -> Json:
     if event.type == "container":
         message["from"] = event.attributes.get("image", "")
     return message
-
-
-def network_details(network: NetworkInfo, *, with_containers: bool) -> Json:
-    """Return all about a network; lists leave its containers out."""
-    return {
-        "Name": network.name,
-        "Id": network_id(network.name),
-        "Created": format_time(network.created),
-        "Scope": "local",
-        # Docker's name for the driver of the network "none".
-        "Driver": "null" if network.driver == "none" else network.driver,
-        "EnableIPv4": False,
-        "EnableIPv6": False,
-        "IPAM": {"Driver": "default", "Options": None, "Config": None},
-        "Internal": False,
-        "Attachable": False,
-        "Ingress": False,
-        "ConfigFrom": {"Network": ""},
-        "ConfigOnly": False,
-        "Containers": {
-            container.id: {
-                "Name": container.name,
-                "EndpointID": "",
-                "MacAddress": "",
-                "IPv4Address": "",
-                "IPv6Address": "",
-            }
-            for container in network.containers
-            if with_containers
-        },
-        "Options": {},
-        "Labels": {},
-    }

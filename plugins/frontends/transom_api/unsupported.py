@@ -19,6 +19,7 @@ __all__ = [
     "ENDPOINT_FIELDS",
     "HOST_FIELDS",
     "LINKS",
+    "NETWORK_FIELDS",
     "PORTS",
     "UPDATE_FIELDS",
     "refuse_unsupported",
@@ -29,7 +30,6 @@ Accepted = Mapping[str, tuple[Any, ...]]
 
 CONTAINER_FIELDS: Accepted = {
     "ArgsEscaped": (),
-    "MacAddress": (),
     "NetworkDisabled": (),
 }
 
@@ -123,12 +123,15 @@ PORTS: Accepted = {"PortBindings": (), "PublishAllPorts": ()}
 _REPLACING = ("MaskedPaths", "ReadonlyPaths")
 
 ENDPOINT_FIELDS: Accepted = {
-    "Aliases": (),
     "DriverOpts": (),
-    "GwPriority": (),
-    "IPAMConfig": (),
     "Links": (),
-    "MacAddress": (),
+}
+
+NETWORK_FIELDS: Accepted = {
+    "ConfigFrom": (),
+    "ConfigOnly": (),
+    "Ingress": (),
+    "Scope": ("local",),
 }
 
 

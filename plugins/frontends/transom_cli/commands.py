@@ -78,16 +78,20 @@ _IMAGE = {
     "save": Entry("saving", "save", "Save one or more images to a tar archive (streamed to STDOUT by default)"),
     "tag": Entry("images", "tag", "Create a tag TARGET_IMAGE that refers to SOURCE_IMAGE"),
 }
-_NETWORK = {
-    "inspect": Entry("networks", "inspect", "Display detailed information on one or more networks"),
-    "ls": Entry("networks", "ls", "List networks"),
-    "prune": Entry("pruning", "prune_networks", "Remove all unused networks"),
-}
 _SYSTEM = {
     "df": Entry("disk_usage", "df", "Show disk usage"),
     "events": Entry("events", "events", "Get real time events from the server"),
     "info": Entry("system", "info", "Display system-wide information"),
     "prune": Entry("pruning", "prune_system", "Remove unused data"),
+}
+_NETWORK = {
+    "connect": Entry("networks", "connect", "Connect a container to a network"),
+    "create": Entry("networks", "create", "Create a network"),
+    "disconnect": Entry("networks", "disconnect", "Disconnect a container from a network"),
+    "inspect": Entry("networks", "inspect", "Display detailed information on one or more networks"),
+    "ls": Entry("networks", "ls", "List networks"),
+    "prune": Entry("pruning", "prune_networks", "Remove all unused networks"),
+    "rm": Entry("networks", "rm", "Remove one or more networks"),
 }
 _VOLUME = {
     "create": Entry("volumes", "create", "Create a volume"),
@@ -109,8 +113,8 @@ GROUPS: Mapping[str, Mapping[str, Entry]] = {
     "container": _with_aliases(_CONTAINER, ps="ls"),
     "driver": _with_aliases(_DRIVER),
     "image": _with_aliases(_IMAGE),
-    "network": _with_aliases(_NETWORK),
     "system": _SYSTEM,
+    "network": _with_aliases(_NETWORK),
     "volume": _with_aliases(_VOLUME),
 }
 
@@ -130,8 +134,8 @@ COMMANDS: Mapping[str, Entry] = {
     "container": Entry("", "", "Manage containers", _MANAGEMENT),
     "driver": Entry("", "", "Show drivers", _MANAGEMENT),
     "image": Entry("", "", "Manage images", _MANAGEMENT),
-    "network": Entry("", "", "Manage networks", _MANAGEMENT),
     "system": Entry("", "", "Manage Transom", _MANAGEMENT),
+    "network": Entry("", "", "Manage networks", _MANAGEMENT),
     "volume": Entry("", "", "Manage volumes", _MANAGEMENT),
     "attach": _CONTAINER["attach"],
     "commit": _CONTAINER["commit"],

@@ -94,7 +94,10 @@ ARGUMENTS: Mapping[str, tuple[str, ...]] = {
     "image save": ("image*",),
     "image tag": ("image", "image"),
     "inspect": ("object*",),
+    "network connect": ("network", "container"),
+    "network disconnect": ("network", "container"),
     "network inspect": ("network*",),
+    "network rm": ("network*",),
     "volume inspect": ("volume*",),
     "volume rm": ("volume*",),
 }

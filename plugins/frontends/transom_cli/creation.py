@@ -11,6 +11,7 @@ from transom_cli.errors import CommandFailed, DaemonError
 from transom_cli.flags import BOOL, BYTES, INT, LIST, STRING, Flag, Kind
 from transom_cli.health import HEALTH_FLAGS, healthcheck
 from transom_cli.mounts import mount, split_volumes
+from transom_cli.networking import NETWORK_FLAGS, endpoints, network_mode
 from transom_cli.pull import pull_image
 from transom_cli.references import parse_reference
 from transom_cli.terminal import window_size
@@ -51,7 +52,6 @@ CREATE_FLAGS = [
     Flag(["--log-opt"], LIST, about="Log driver options"),
     Flag(["--mount"], Kind("mount", mount, multiple=True), about="Attach a filesystem mount to the container"),
     Flag(["--name"], about="Assign a name to the container"),
-    Flag(["--network", "--net"], Kind("network", str, multiple=True), about="Connect a container to a network"),
     Flag(["--oom-score-adj"], INT, default=0, about="Tune host's OOM preferences (-1000 to 1000)"),
     Flag(["--pid"], default="", about="PID namespace to use"),
     Flag(["--platform"], about="Set platform if server is multi-platform capable"),
@@ -79,6 +79,7 @@ CREATE_FLAGS = [
     Flag(["--volume-driver"], about="Optional volume driver for the container"),
     Flag(["--volumes-from"], LIST, about="Mount volumes from the specified container(s)"),
     Flag(["--workdir", "-w"], about="Working directory inside the container"),
+    *NETWORK_FLAGS,
 ]
 
 
@@ -148,9 +149,9 @@ def specify(arguments: list[str], flags: dict[str, Any]) -> Specification:
         body["StopSignal"] = flags["stop_signal"]
     if flags["stop_timeout"] is not None:
         body["StopTimeout"] = flags["stop_timeout"]
-    networks = flags["network"]
-    if len(networks) > 1:
-        body["NetworkingConfig"] = {"EndpointsConfig": {name: {} for name in networks}}
+    places = endpoints(flags)
+    if places:
+        body["NetworkingConfig"] = {"EndpointsConfig": places}
     pull = flags["pull"]
     if pull not in ("always", "missing", "never", ""):
         raise ValueError(f'invalid pull option: \'{pull}\': must be one of "always", "missing" or "never"')
@@ -171,7 +172,7 @@ def _host_config(flags: dict[str, Any]) -> dict[str, Any]:
         "IpcMode": flags["ipc"],
         "LogConfig": _log_config(flags["log_driver"] or "", flags["log_opt"]),
         "Mounts": list(flags["mount"]),
-        "NetworkMode": flags["network"][0] if flags["network"] else "default",
+        "NetworkMode": network_mode(flags),
         "OomScoreAdj": flags["oom_score_adj"],
         "PidMode": _mode(flags, "pid", "PID", ("", "host")),
         "ReadonlyRootfs": flags["read_only"],

@@ -1,16 +1,19 @@
-"""`network ls` and `network inspect`."""
+"""`network create`, `ls`, `inspect`, `rm`, `connect` and `disconnect`."""
 
 from __future__ import annotations
 
 from typing import Any
 
+from transom_cli import values
 from transom_cli.client import Client
 from transom_cli.containers import collect_filters
-from transom_cli.flags import BOOL, FILTER, api_command, flag
+from transom_cli.errors import CommandFailed, DaemonError, report_failures
+from transom_cli.flags import BOOL, FILTER, INT, LIST, Kind, api_command, flag
 from transom_cli.inspection import FORMAT_HELP, inspect_all
+from transom_cli.networking import endpoint_settings
 from transom_cli.tables import Listing, parse_format, quiet_format
 
-__all__ = ["inspect", "ls"]
+__all__ = ["connect", "create", "disconnect", "inspect", "ls", "rm"]
 
 LISTING = Listing(
     headings={
@@ -27,6 +30,57 @@ LISTING = Listing(
     columns=("ID", "Name", "Driver", "Scope"),
     raw="network_id: {{.ID}}\nname: {{.Name}}\ndriver: {{.Driver}}\nscope: {{.Scope}}",
 )
+
+
+_MAP = Kind("map", str, multiple=True)
+_STRINGS = Kind("strings", str, multiple=True)
+
+
+@api_command("create", "NETWORK", about="Create a network", least=1, most=1)
+@flag("--attachable", kind=BOOL, about="Enable manual container attachment")
+@flag("--aux-address", kind=_MAP, about="Auxiliary IPv4 or IPv6 addresses used by Network driver")
+@flag("--driver", "-d", default="bridge", about="Driver to manage the Network")
+@flag("--gateway", kind=_STRINGS, about="IPv4 or IPv6 Gateway for the master subnet")
+@flag("--internal", kind=BOOL, about="Restrict external access to the network")
+@flag("--ip-range", kind=_STRINGS, about="Allocate container ip from a sub-range")
+@flag("--ipam-driver", default="default", about="IP Address Management Driver")
+@flag("--ipam-opt", kind=_MAP, about="Set IPAM driver specific options")
+@flag("--ipv4", kind=BOOL, default=True, about="Enable or disable IPv4 address assignment")
+@flag("--ipv6", kind=BOOL, about="Enable or disable IPv6 address assignment")
+@flag("--label", kind=LIST._replace(parse=values.label), about="Set metadata on a network")
+@flag("--opt", "-o", kind=_MAP, about="Set driver specific options")
+@flag("--scope", about="Control the network's scope")
+@flag("--subnet", kind=_STRINGS, about="Subnet in CIDR format that represents a network segment")
+def create(client: Client, arguments: list[str], **flags: Any) -> None:
+    """Create a network and print its ID."""
+    from transom_cli.subnets import ipam_pools  # few commands need addresses
+
+    try:
+        pools = ipam_pools(
+            flags["subnet"], flags["ip_range"], flags["gateway"], values.key_values(flags["aux_address"])
+        )
+    except ValueError as error:
+        raise CommandFailed(str(error)) from error
+    body = {
+        "Name": arguments[0],
+        "Driver": flags["driver"],
+        "Scope": flags["scope"] or "",
+        "EnableIPv4": flags["ipv4"],
+        "EnableIPv6": flags["ipv6"],
+        "IPAM": {
+            "Driver": flags["ipam_driver"],
+            "Options": values.key_values(flags["ipam_opt"]),
+            "Config": pools,
+        },
+        "Internal": flags["internal"],
+        "Attachable": flags["attachable"],
+        "Options": values.key_values(flags["opt"]),
+        "Labels": values.key_values(flags["label"]),
+    }
+    answer = client.post("/networks/create", body)
+    if answer.get("Warning"):
+        CommandFailed(f"WARNING: {answer['Warning']}").show()
+    print(answer["Id"])
 
 
 @api_command("ls", about="List networks")
@@ -63,6 +117,52 @@ def ls(
 def inspect(client: Client, arguments: list[str], *, template: str | None, verbose: bool) -> None:
     """Print all that is known about networks."""
     inspect_all(arguments, lambda name: client.get_text(f"/networks/{name}", verbose=verbose), template or "")
+
+
+@api_command("rm", "NETWORK [NETWORK...]", about="Remove one or more networks", least=1, most=None)
+@flag("--force", "-f", kind=BOOL, about="Do not error if the network does not exist")
+def rm(client: Client, arguments: list[str], *, force: bool) -> None:
+    """Remove networks that no container is on."""
+    failures: list[CommandFailed] = []
+    for name in arguments:
+        try:
+            client.delete(f"/networks/{name}")
+            print(name, flush=True)
+        except DaemonError as failure:
+            if not (force and failure.status == 404):
+                failures.append(failure)
+    report_failures(failures)
+
+
+@api_command("connect", "NETWORK CONTAINER", about="Connect a container to a network", least=2, most=2)
+@flag("--alias", kind=_STRINGS, about="Add network-scoped alias for the container")
+@flag("--driver-opt", kind=_STRINGS, about="driver options for the network")
+@flag("--gw-priority", kind=INT, default=0, about="Highest gw-priority provides the default gateway")
+@flag("--ip", about='IPv4 address (e.g., "172.30.100.104")')
+@flag("--ip6", about='IPv6 address (e.g., "2001:db8::33")')
+@flag("--link", kind=LIST, about="Add link to another container")
+@flag("--link-local-ip", kind=_STRINGS, about="Add a link-local address for the container")
+def connect(client: Client, arguments: list[str], **flags: Any) -> None:
+    """Connect a container to a network."""
+    network, container = arguments
+    settings = endpoint_settings(
+        aliases=flags["alias"],
+        address=flags["ip"],
+        address6=flags["ip6"],
+        links=flags["link"],
+        link_local=flags["link_local_ip"],
+        options=values.key_values(flags["driver_opt"]),
+        priority=flags["gw_priority"],
+    )
+    client.post(f"/networks/{network}/connect", {"Container": container, "EndpointConfig": settings})
+
+
+@api_command("disconnect", "NETWORK CONTAINER", about="Disconnect a container from a network", least=2, most=2)
+@flag("--force", "-f", kind=BOOL, about="Force the container to disconnect from a network")
+def disconnect(client: Client, arguments: list[str], *, force: bool) -> None:
+    """Take a container off a network."""
+    network, container = arguments
+    client.post(f"/networks/{network}/disconnect", {"Container": container, "Force": force})
 
 
 def _row(network: dict[str, Any], truncate: bool) -> dict[str, Any]:

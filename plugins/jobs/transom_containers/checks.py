@@ -10,9 +10,9 @@ from transom.containers.namespaces import NAMESPACES, check_modes, check_support
 from transom.containers.restarts import check_policy
 from transom.containers.signals import parse_signal
 from transom.containers.sysctls import check_sysctls
-from transom.drivers.network import SandboxKind
 from transom.errors import InvalidParameter
 from transom.graph.model import Healthcheck, RunConfig
+from transom_containers.networks import shares_machines
 
 if TYPE_CHECKING:
     from transom.engine import Engine
@@ -66,8 +66,8 @@ def check_kept(engine: Engine, container: Container, asked: ContainerConfig) -> 
     check_support(container.host, container.execdriver, driver.namespaces)
     modes = {"ipc": container.host.ipc, "uts": container.host.uts}
     own = {kind for kind in NAMESPACES if kind in driver.namespaces and modes.get(kind) != "host"}
-    network = engine.catalog.network.get(container.network)
-    check_sysctls(container.host.sysctls, own, private_network=network.sandbox is SandboxKind.PRIVATE)
+    private = not shares_machines(engine, container.network)
+    check_sysctls(container.host.sysctls, own, private_network=private)
 
 
 def _check_restart(policy: RestartPolicy, host: HostConfig) -> None:

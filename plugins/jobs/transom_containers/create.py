@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import os
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
 from typing import TYPE_CHECKING
@@ -21,20 +20,19 @@ from transom.containers.mounts import check_bind_source, check_mount, gather_mou
 from transom.containers.names import check_name, make_id, make_name
 from transom.containers.namespaces import name_donors
 from transom.containers.rootfs import find_directory
-from transom.drivers.network import SandboxKind
+from transom.drivers.network import EndpointSettings
 from transom.errors import Conflict, InvalidParameter, NotFound
 from transom.graph.model import Healthcheck, Image, Platform, RunConfig
 from transom.logs.options import check_log
 from transom.volumes import ANONYMOUS_LABEL
 from transom_containers.checks import check_kept, check_options
+from transom_containers.networks import choose_networks, hostname_of
 
 if TYPE_CHECKING:
     from transom.engine import Engine
     from transom.job import Job
 
 __all__ = ["create", "merge_config"]
-
-_DEFAULT_NETWORKS = ("", "default")
 
 
 def create(
@@ -45,8 +43,11 @@ def create(
     host: HostConfig,
     name: str = "",
     platform: str = "",
+    networks: Mapping[str, EndpointSettings] | None = None,
 ) -> CreatedContainer:
     """Make a container of an image that is here; return its ID.
+
+    `networks` are the networks that it is to be on besides that of the network mode, and what it wants on each.
 
     Raises `NotFound` for the image and nothing else, `Conflict` for a name in use, `InvalidParameter` and
     `Unsupported` for what cannot be, and what the drivers raise. Nothing is left then.
@@ -54,13 +55,21 @@ def create(
     image = engine.images.get(config.image)
     warnings = _check_platform(image, platform)
     try:
-        return CreatedContainer(_create(engine, job, image, config, host, name), warnings)
+        return CreatedContainer(_create(engine, job, image, config, host, name, networks or {}), warnings)
     except NotFound as error:
         # A driver: only the image may be what is not found, since clients then pull it.
         raise InvalidParameter(str(error)) from error
 
 
-def _create(engine: Engine, job: Job, image: Image, config: ContainerConfig, host: HostConfig, name: str) -> str:
+def _create(
+    engine: Engine,
+    job: Job,
+    image: Image,
+    config: ContainerConfig,
+    host: HostConfig,
+    name: str,
+    asked_networks: Mapping[str, EndpointSettings],
+) -> str:
     """Make a container of an image, and return its ID."""
     chosen_name = check_name(name) if name else _free_name(engine)
     engine.containers.check_name(chosen_name)
@@ -79,17 +88,18 @@ def _create(engine: Engine, job: Job, image: Image, config: ContainerConfig, hos
         check_bind_source(mount)
     inherited = inherit_mounts(host.volumes_from, engine.containers.get)
     host = name_donors(host, engine.containers.get)
-    network = _choose_network(engine, host.network, execdriver)
+    mode, networks = choose_networks(engine, config, host, asked_networks, execdriver)
     container = Container(
         id=identity,
         name=chosen_name,
         created=time.time_ns(),
         image=image.id,
-        config=replace(config, run=run, hostname=config.hostname or _hostname(identity, network, host.uts)),
+        config=replace(config, run=run, hostname=config.hostname or hostname_of(engine, identity, mode, host.uts)),
         host=host,
         graphdriver=engine.graphdriver(host.graphdriver),
         execdriver=execdriver,
-        network=network,
+        network=mode,
+        networks=networks,
         log_driver=log_driver,
         mounts=gather_mounts(asked, run.volumes, inherited),
     )
@@ -200,28 +210,6 @@ def _choose_log(engine: Engine, host: HostConfig) -> tuple[str, HostConfig]:
         options = {**engine.config.log_opts, **options}
     check_log(engine.catalog.log, name, options)
     return name, replace(host, log_options=options)
-
-
-def _choose_network(engine: Engine, wanted: str, execdriver: str) -> str:
-    """Return a network's name. A default is one that the exec driver can keep; what was asked for must be kept."""
-    isolates = "network" in engine.catalog.exec.get(execdriver).namespaces
-    if wanted in _DEFAULT_NETWORKS:
-        return engine.config.network if isolates else "host"
-    if wanted == "bridge" and "bridge" not in engine.catalog.network.names():
-        # The stock client's word for "the default one".
-        return engine.config.network if isolates else "host"
-    driver = engine.catalog.network.get(wanted)
-    if driver.sandbox is SandboxKind.PRIVATE and not isolates:
-        raise InvalidParameter(
-            f"the exec driver {execdriver} does not isolate the network, so --network {wanted} cannot be kept: use"
-            " --network host or another exec driver"
-        )
-    return wanted
-
-
-def _hostname(identity: str, network: str, uts: str) -> str:
-    """Return the host name of a container that was given none: where it shares the machine's, it has that."""
-    return os.uname().nodename if "host" in (network, uts) else identity[:12]
 
 
 def _find_image(engine: Engine, job: Job, container: Container, mount: Mount) -> Mount:

@@ -96,7 +96,8 @@ def _test(engine: Engine, name: str, values: tuple[str, ...]) -> Callable[[Conta
                 for value in values
             )
         case "network":
-            return lambda container: container.network in values
+            networks = {_network_name(engine, value) for value in values}
+            return lambda container: not networks.isdisjoint(container.networks)
         case "health":
             wrong = [value for value in values if value not in (*_HEALTH, "none")]
             if wrong:
@@ -107,6 +108,14 @@ def _test(engine: Engine, name: str, values: tuple[str, ...]) -> Callable[[Conta
             return lambda _: not wanted
         case _:
             raise InvalidParameter(f"invalid filter '{name}'")
+
+
+def _network_name(engine: Engine, name: str) -> str:
+    """Return the name of a network that is named by it or by ID; that of none as it is."""
+    try:
+        return engine.networks.get(name).name
+    except NotFound:
+        return name
 
 
 def _descends(engine: Engine, name: str) -> set[Digest]:

@@ -1,4 +1,4 @@
-"""The jobs about the engine as a whole: version, info, drivers, events, networks."""
+"""The jobs about the engine as a whole: version, info, drivers, events."""
 
 from __future__ import annotations
 
@@ -12,15 +12,12 @@ __all__ = ["transom_jobs"]
 
 @hookimpl
 def transom_jobs() -> Mapping[str, Handler]:
-    from transom_system import about, disk_usage, events, networks
+    from transom_system import about, disk_usage, events
 
     return {
         "version": about.version,
         "info": about.info,
         "drivers": about.drivers,
         "events": events.events,
-        "network_list": networks.network_list,
-        "network_inspect": networks.network_inspect,
-        "network_prune": networks.network_prune,
         "disk_usage": disk_usage.disk_usage,
     }

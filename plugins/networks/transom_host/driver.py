@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import ClassVar
 
-from transom.drivers.network import Endpoint, NetworkDriver, Sandbox, SandboxKind
-from transom.errors import Forbidden, InvalidParameter
+from transom.drivers.network import Addressing, Endpoint, Network, NetworkDriver, Sandbox, SandboxKind
 
 __all__ = ["HostDriver"]
 
@@ -17,19 +15,19 @@ class HostDriver(NetworkDriver):
     name: ClassVar[str] = "host"
     limits: ClassVar[tuple[str, ...]] = ("Containers share the machine's interfaces, ports and firewall.",)
     sandbox = SandboxKind.HOST
+    addressing = Addressing.NONE
+    single = True
 
-    def create(self, network: str, options: Mapping[str, str]) -> None:
-        if options:
-            raise InvalidParameter(f"the network driver host has no option {min(options)!r}")
-        if network != self.name:
-            raise Forbidden(f"cannot create the network {network}: only one network of the driver host is allowed")
+    def create(self, network: Network) -> None:
+        """There is nothing to make."""
 
-    def remove(self, network: str) -> None:
-        if network == self.name:
-            raise Forbidden("host is a pre-defined network and cannot be removed")
+    def remove(self, network: Network) -> None:
+        """There is nothing to take away."""
 
-    def connect(self, sandbox: Sandbox, endpoint: Endpoint) -> Endpoint:  # noqa: ARG002 it has everything already
+    def connect(self, sandbox: Sandbox, network: Network, endpoint: Endpoint) -> Endpoint:
+        """Everything is there already."""
+        del sandbox, network
         return endpoint
 
-    def disconnect(self, sandbox: Sandbox, endpoint: Endpoint) -> None:
+    def disconnect(self, sandbox: Sandbox, network: Network, endpoint: Endpoint) -> None:
         """There is nothing to undo."""

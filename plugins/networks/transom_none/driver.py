@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import ClassVar
 
-from transom.drivers.network import Endpoint, NetworkDriver, Sandbox, SandboxKind
-from transom.errors import Forbidden, InvalidParameter
+from transom.drivers.network import Addressing, Endpoint, Network, NetworkDriver, Sandbox, SandboxKind
 
 __all__ = ["NoneDriver"]
 
@@ -16,20 +14,20 @@ class NoneDriver(NetworkDriver):
 
     name: ClassVar[str] = "none"
     rank: ClassVar[int] = 0
-    sandbox = SandboxKind.PRIVATE
+    sandbox = SandboxKind.ISOLATED
+    addressing = Addressing.NONE
+    single = True
 
-    def create(self, network: str, options: Mapping[str, str]) -> None:
-        if options:
-            raise InvalidParameter(f"the network driver none has no option {min(options)!r}")
-        if network != self.name:
-            raise Forbidden(f"cannot create the network {network}: only one network of the driver none is allowed")
+    def create(self, network: Network) -> None:
+        """There is nothing to make."""
 
-    def remove(self, network: str) -> None:
-        if network == self.name:
-            raise Forbidden("none is a pre-defined network and cannot be removed")
+    def remove(self, network: Network) -> None:
+        """There is nothing to take away."""
 
-    def connect(self, sandbox: Sandbox, endpoint: Endpoint) -> Endpoint:  # noqa: ARG002 the loopback is the runtime's
+    def connect(self, sandbox: Sandbox, network: Network, endpoint: Endpoint) -> Endpoint:
+        """The loopback interface is the exec driver's."""
+        del sandbox, network
         return endpoint
 
-    def disconnect(self, sandbox: Sandbox, endpoint: Endpoint) -> None:
+    def disconnect(self, sandbox: Sandbox, network: Network, endpoint: Endpoint) -> None:
         """There is nothing to undo."""

@@ -71,7 +71,7 @@ def test_what_cannot_be_executed_has_a_shells_exit_code(
         (["--user", "mallory"], 125, "unable to find user mallory: no matching entries in passwd file"),
         (["--runtime", "warp"], 125, "no exec driver is named 'warp'"),
         (["--storage-opt", "driver=warp"], 125, "no graph driver is named 'warp'"),
-        (["--network", "warp"], 125, "no network driver is named 'warp'"),
+        (["--network", "warp"], 125, "network warp not found"),
         (["--name", "a/b"], 125, "Invalid container name (a/b)"),
         (["-w", "relative"], 125, "it needs to be an absolute path"),
         (["-w", "/etc/passwd"], 125, "Not a directory"),

@@ -209,11 +209,7 @@ def test_no_masked_path_at_all_is_refused_since_it_is_not_the_default(field):
         parse_host(**{field: []})
 
 
-def test_endpoint_settings_and_other_storage_options_are_refused():
-    with pytest.raises(Unsupported, match=r"EndpointsConfig\.net\.Aliases"):
-        parse(NetworkingConfig={"EndpointsConfig": {"net": {"Aliases": ["a"]}}})
-    with pytest.raises(Unsupported, match="more than one network"):
-        parse(NetworkingConfig={"EndpointsConfig": {"a": {}, "b": {}}})
+def test_other_storage_options_are_refused():
     with pytest.raises(Unsupported, match="storage option 'size'"):
         parse_host(StorageOpt={"size": "1G"})
 

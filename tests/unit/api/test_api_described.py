@@ -32,8 +32,14 @@ LEFT_ALONE: Mapping[tuple[str, str], str] = {
     ("/networks/{id}", "scope"): "all networks are local",
     ("/networks/{id}", "verbose"): "there is no more to be told about networks that are no swarm's",
 }
+#: What an endpoint has, in the same object as what is asked for.
+_MADE = (
+    "NetworkID", "EndpointID", "Gateway", "IPAddress", "IPPrefixLen", "IPv6Gateway", "GlobalIPv6Address",
+    "GlobalIPv6PrefixLen", "DNSNames",
+)  # fmt: skip
 #: Fields of bodies that are left alone whatever their type, each with the reason.
 FIELDS_LEFT_ALONE: Mapping[str, str] = {
+    **{f"EndpointConfig.{name}": "clients send back what an endpoint has; it cannot be asked for" for name in _MADE},
     "email": "nobody asks for it any more",
     "HostConfig.Mounts[0].Consistency": "it is for Docker Desktop",
 }
@@ -74,6 +80,8 @@ _LEAST_QUERY = {
 _LEAST_BODY: Mapping[str, Any] = {
     "/containers/create": {"Image": "busybox"},
     "/containers/{id}/exec": {"Cmd": ["true"]},
+    "/networks/{id}/connect": {"Container": "nosuch"},
+    "/networks/{id}/disconnect": {"Container": "nosuch"},
 }
 
 
@@ -189,6 +197,8 @@ def _bodies() -> Iterator[Any]:
 
 def _least_item(path: tuple[str | int, ...]) -> dict[str, Any]:
     """Return a thing of a list that has nothing wrong."""
+    if "IPAM" in path:
+        return {"Subnet": "10.9.0.0/24"}
     if "Mounts" not in path:
         return {}
     kind = next((part.removesuffix("Options").lower() for part in map(str, path) if part.endswith("Options")), "")

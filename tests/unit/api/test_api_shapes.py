@@ -23,6 +23,7 @@ from transom.graph.digest import Digest
 from transom.graph.images import HistoryEntry, ImageDetails, ImageSummary, Removed
 from transom.graph.model import Image, Platform, RunConfig
 from transom.job import Progress
+from transom.networks.model import EndpointSettings
 from transom.volumes import VolumeRecord
 from transom_api.mounts import TMPFS_DEFAULTS
 from transom_api.progress import bar, message_line
@@ -49,6 +50,7 @@ def web():
         graphdriver="overlay",
         execdriver="namespaces",
         network="none",
+        networks={"none": EndpointSettings("n" * 64)},
         log_driver="json-file",
         mounts=(
             Mount(MountKind.BIND, "/x", "/tmp", read_only=True, mode="ro"),

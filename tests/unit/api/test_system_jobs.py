@@ -7,11 +7,10 @@ from types import SimpleNamespace
 
 import pytest
 
-from transom.errors import InvalidParameter, NotFound
+from transom.errors import InvalidParameter
 from transom.events import Event, Events
 from transom_system.about import engine_id
 from transom_system.events import events, matches
-from transom_system.networks import network_inspect, network_list
 
 START = Event("container", "start", "c1" * 32, {"name": "web", "image": "busybox:1", "k": "v"}, 100)
 EXEC = Event("container", "exec_create: sh", "c1" * 32, {"name": "web", "image": "busybox:1"}, 100)
@@ -84,41 +83,3 @@ def test_the_id_of_an_engine_stays_and_two_that_ask_first_get_the_same(tmp_path)
     assert len(set(found)) == 1
     assert engine_id(tmp_path) == found[0]
     assert [path.name for path in tmp_path.iterdir()] == ["engine-id"]
-
-
-@pytest.fixture
-def networks():
-    drivers = [
-        SimpleNamespace(name="host", unavailable=""),
-        SimpleNamespace(name="none", unavailable=""),
-        SimpleNamespace(name="bridge", unavailable="no permission"),
-    ]
-    web = SimpleNamespace(id="c", name="web", network="none")
-    return SimpleNamespace(
-        started=5,
-        catalog=SimpleNamespace(network=SimpleNamespace(describe=lambda: drivers)),
-        containers=SimpleNamespace(running=lambda: [web]),
-    )
-
-
-@pytest.mark.parametrize(
-    ("filters", "names"),
-    [
-        (None, ["host", "none"]),
-        ({"name": ("on",)}, ["none"]),
-        ({"driver": ("null",)}, ["none"]),
-        ({"driver": ("host",)}, ["host"]),
-        ({"type": ("custom",)}, []),
-        ({"scope": ("local",)}, ["host", "none"]),
-    ],
-)
-def test_networks_are_filtered(networks, filters, names):
-    assert [network.name for network in network_list(networks, None, filters=filters)] == names
-
-
-def test_a_network_knows_the_containers_on_it(networks):
-    assert [container.name for container in network_inspect(networks, None, name="none").containers] == ["web"]
-    with pytest.raises(NotFound, match="network nope not found"):
-        network_inspect(networks, None, name="nope")
-    with pytest.raises(InvalidParameter, match="invalid filter 'label'"):
-        network_list(networks, None, filters={"label": ("a",)})

@@ -1,0 +1,64 @@
+"""The options of bridge networks, by the names that Docker gives them."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+from transom.drivers.network import Network
+from transom.errors import InvalidParameter
+from transom.networks.model import option_boolean
+
+__all__ = ["Options"]
+
+_PREFIX = "com.docker.network.bridge."
+_NAME = f"{_PREFIX}name"
+_ICC = f"{_PREFIX}enable_icc"
+_MASQUERADE = f"{_PREFIX}enable_ip_masquerade"
+_MTU = "com.docker.network.driver.mtu"
+#: Taken by the engine itself.
+_ENGINES = (
+    f"{_PREFIX}default_bridge",
+    f"{_PREFIX}host_binding_ipv4",
+    "com.docker.network.container_iface_prefix",
+    "com.docker.network.enable_ipv4",
+    "com.docker.network.enable_ipv6",
+)
+#: The kernel's limit for the name of an interface is 15 bytes (IFNAMSIZ), and these have a meaning in paths.
+_INTERFACE = re.compile(r"[^/\s:]{1,15}\Z")
+_LARGEST_MTU = 65535
+
+
+@dataclass(frozen=True)
+class Options:
+    """What a network's options say: its bridge, whether its containers reach each other, its MTU (0: the kernel's)."""
+
+    bridge: str
+    between_containers: bool
+    masquerade: bool
+    mtu: int
+
+    @classmethod
+    def of(cls, network: Network) -> Options:
+        """Return a network's options. Raises `InvalidParameter` for one that there is not, or a wrong value."""
+        options = network.options
+        for name in options:
+            if name not in (_NAME, _ICC, _MASQUERADE, _MTU, *_ENGINES):
+                raise InvalidParameter(f"the network driver bridge has no option {name!r}")
+        bridge = options.get(_NAME, "") or f"br-{network.id[:12]}"
+        if not _INTERFACE.match(bridge) or bridge in (".", ".."):
+            raise InvalidParameter(f"invalid interface name {bridge!r}: it has 1 to 15 bytes without white space and /")
+        return cls(
+            bridge,
+            option_boolean(options, _ICC, True),
+            option_boolean(options, _MASQUERADE, True),
+            _mtu(options.get(_MTU, "")),
+        )
+
+
+def _mtu(text: str) -> int:
+    if not text:
+        return 0
+    if not text.isascii() or not text.isdecimal() or not 68 <= int(text) <= _LARGEST_MTU:
+        raise InvalidParameter(f"invalid value {text!r} for the option {_MTU}: it should be a number from 68 to 65535")
+    return int(text)

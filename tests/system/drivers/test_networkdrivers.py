@@ -1,0 +1,83 @@
+"""The built-in network drivers keep the contract of network drivers."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from transom.drivers.network import Network, NetworkDriver, Sandbox
+from transom.errors import Conflict, InvalidParameter
+from transom.networks.netlink import Netlink
+from transom.testing.network import NetworkDriverSuite, interfaces
+from transom_bridge.driver import BridgeDriver
+from transom_host.driver import HostDriver
+from transom_none.driver import NoneDriver
+
+
+class TestNone(NetworkDriverSuite):
+    driver_class = NoneDriver
+
+
+class TestHost(NetworkDriverSuite):
+    driver_class = HostDriver
+
+
+class TestBridge(NetworkDriverSuite):
+    driver_class = BridgeDriver
+
+    def test_the_bridge_has_the_gateways_address(self, driver: NetworkDriver, network: Network) -> None:
+        with Netlink() as netlink:
+            bridge = netlink.find_link(driver.interface_of(network))
+            assert bridge is not None
+            assert (bridge.kind, bridge.up) == ("bridge", True)
+            assert netlink.addresses(bridge.index) == ["10.77.1.1/24"]
+
+    def test_an_address_that_was_taken_away_comes_back(self, driver: NetworkDriver, network: Network) -> None:
+        with Netlink() as netlink:
+            bridge = netlink.find_link(driver.interface_of(network))
+            assert bridge is not None
+            netlink.delete_address(bridge.index, "10.77.1.1/24")
+            driver.create(network)
+            assert netlink.addresses(bridge.index) == ["10.77.1.1/24"]
+
+    def test_options_choose_the_name_and_the_mtu(self, driver: NetworkDriver, sandbox: Sandbox) -> None:
+        options = {"com.docker.network.bridge.name": "transom-test", "com.docker.network.driver.mtu": "1400"}
+        network = replace(self.make(driver), options=options)
+        driver.create(network)
+        endpoint = driver.connect(sandbox, network, self.endpoint(network))
+        with Netlink() as netlink:
+            assert {link.mtu for link in netlink.links() if link.name.startswith(("transom", "veth"))} == {1400}
+        driver.disconnect(sandbox, network, endpoint)
+        driver.remove(network)
+
+    @pytest.mark.parametrize(
+        ("name", "value"),
+        [
+            ("com.docker.network.bridge.name", "a name"),
+            ("com.docker.network.bridge.name", "longer-than-15-bytes"),
+            ("com.docker.network.driver.mtu", "12"),
+            ("com.docker.network.bridge.enable_icc", "maybe"),
+        ],
+    )
+    def test_wrong_values_of_options_are_refused(self, driver: NetworkDriver, name: str, value: str) -> None:
+        with pytest.raises(InvalidParameter):
+            driver.check(replace(self.make(driver), options={name: value}))
+
+    def test_the_name_of_another_interface_is_refused(self, driver: NetworkDriver) -> None:
+        before = interfaces()
+        with pytest.raises(Conflict, match="an interface of that name is there already"):
+            driver.check(replace(self.make(driver), options={"com.docker.network.bridge.name": "lo"}))
+        assert interfaces() == before
+
+    def test_without_nftables_the_machine_does_not_forward(
+        self, driver: NetworkDriver, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        forward = Path("/proc/sys/net/ipv4/ip_forward")
+        forward.write_text("0")
+        monkeypatch.setattr(driver.firewall, "_reason", "nftables cannot be used")
+        network = self.make(driver)
+        driver.create(network)
+        assert forward.read_text().strip() == "0"
+        driver.remove(network)
