@@ -31,8 +31,8 @@ class Config:
     graphdriver: str = ""
     #: The exec driver for containers that name none; empty means the best one that works here.
     execdriver: str = ""
-    #: The network of containers that name none.
-    network: str = "none"
+    #: The network of containers that name none; empty means `bridge`, or `none` where that does not work.
+    network: str = ""
     #: Where subnets are taken from that nobody gave, each as `base=10.10.0.0/16,size=24`; Docker's where empty.
     default_address_pools: tuple[str, ...] = ()
     #: The default bridge's address with its prefix length, and the part of its subnet that containers have.
@@ -42,6 +42,10 @@ class Config:
     bip6: str = ""
     fixed_cidr_v6: str = ""
     ipv6: bool = False
+    #: Where containers ask for names that are no container's, instead of where the machine does.
+    dns: tuple[str, ...] = ()
+    dns_search: tuple[str, ...] = ()
+    dns_opts: tuple[str, ...] = ()
     #: The default bridge's MTU, 0 for the kernel's; whether its containers reach each other; whether what they send
     #: outwards is masqueraded.
     mtu: int = 0

@@ -18,7 +18,7 @@ from transom.catalog import Catalog, DriverInfo
 from transom.config import Config
 from transom.containers.store import ContainerStore
 from transom.containers.supervisor import Supervisor
-from transom.errors import Conflict, InvalidParameter, NotFound, Unavailable
+from transom.errors import Conflict, InvalidParameter, NotFound, TransomError, Unavailable
 from transom.events import Event, Events
 from transom.graph.content import ContentStore
 from transom.graph.db import GraphDB
@@ -31,6 +31,9 @@ from transom.logs.options import check_log
 from transom.networks.connections import Connections
 from transom.networks.defaults import default_bridge, firewall_name
 from transom.networks.firewall import Firewall
+from transom.networks.naming import Naming
+from transom.networks.publishing import Publishing
+from transom.networks.relays import Relays
 from transom.networks.sandbox import Namespaces
 from transom.networks.store import NetworkStore
 from transom.volumes import VolumeStore
@@ -79,14 +82,19 @@ class Engine:
         self.layers = LayerStore(self.db, self.content, self.catalog.graph, config.exec_root / "mounts")
         self.images = ImageStore(self.db, self.content, self.layers)
         self.volumes = VolumeStore(self.db, self.catalog.volume)
+        firewall = Firewall(firewall_name(config))
         self.networks = NetworkStore(
             self.db,
             self.catalog.network,
-            Firewall(firewall_name(config)),
+            firewall,
             default_bridge(config),
             config.data_root,
         )
         self._close.callback(self.networks.close)
+        relays = Relays(config.exec_root / "relay")
+        self._close.callback(relays.close)
+        self.naming = Naming(relays)
+        self.publishing = Publishing(firewall, relays, lambda container: self.containers.get(container).name)
         self.containers = ContainerStore(self.db)
         self.connections = Connections(
             self.networks, Namespaces(config.exec_root / "netns"), self.events, config.exec_root / "shims"
@@ -211,7 +219,13 @@ class Engine:
     @property
     def default_network(self) -> str:
         """The network of containers that name none."""
-        return self.config.network
+        if self.config.network:
+            return self.config.network
+        try:
+            self.catalog.network.get("bridge")
+        except TransomError:
+            return "none"
+        return "bridge"
 
     def drivers(self) -> list[DriverInfo]:
         """Return all drivers of all kinds, and the plugins that could not be loaded, whose drivers nobody knows."""

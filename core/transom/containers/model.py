@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 from transom.graph.digest import Digest
 from transom.graph.model import RunConfig
 from transom.networks.model import Endpoint, EndpointSettings
+from transom.networks.ports import PortBinding, PublishedPort
 
 __all__ = [
     "Container",
@@ -150,6 +151,14 @@ class HostConfig:
     graphdriver: str = ""
     execdriver: str = ""
     network: str = ""
+    #: The ports that are to be published, and whether all others that are exposed are too, at ports that are free.
+    ports: tuple[PortBinding, ...] = ()
+    publish_all: bool = False
+    dns: tuple[str, ...] = ()
+    dns_search: tuple[str, ...] = ()
+    dns_options: tuple[str, ...] = ()
+    #: More lines of /etc/hosts: `name:address`, where the address may be `host-gateway`.
+    extra_hosts: tuple[str, ...] = ()
     auto_remove: bool = False
     read_only: bool = False
     #: Whether the program gets an init process as its parent; None where nothing was said.
@@ -299,6 +308,8 @@ class Container:
     networks: Mapping[str, EndpointSettings] = field(default_factory=dict)
     #: What it has on them while it runs, by their names.
     endpoints: Mapping[str, Endpoint] = field(default_factory=dict)
+    #: Its ports that are published while it runs.
+    published: tuple[PublishedPort, ...] = ()
     #: The path of its network namespace while it runs, where the engine made that.
     sandbox: str = ""
     mounts: tuple[Mount, ...] = ()

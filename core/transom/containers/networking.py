@@ -1,25 +1,36 @@
-"""What a container's network makes of it: the namespace that it runs in, the names it has, its own files of /etc."""
+"""What a container's network makes of it: the namespace that it runs in, its names, its published ports.
+
+open ─▶ namespace, endpoints ─▶ names, resolver ─▶ published ports          close: the same in reverse
+"""
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
+from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from transom import records
 from transom.containers.model import Container
+from transom.containers.own_files import OwnFiles
 from transom.errors import Conflict
-from transom.networks.files import host_resolution, hosts_file, machine_file, write_in_place
+from transom.networks.connections import order_of
 from transom.networks.model import Endpoint, Network
+from transom.networks.ports import PortBinding, PublishedPort, parse_port
+from transom.runtime.shim import publish
 
 if TYPE_CHECKING:
     from transom.engine import Engine
 
-__all__ = ["DONOR", "Networking", "Opened", "names_of"]
+__all__ = ["DONOR", "Networking", "Opened", "bindings_of", "names_of"]
 
 #: The network mode of a container that has the network of another.
 DONOR = "container:"
-_PATHS = ("/etc/hostname", "/etc/hosts", "/etc/resolv.conf")
+#: In the shim's directory: what is published, until the container's own record says it.
+_PUBLISHED = "ports.json"
+_HOST_BINDING = "com.docker.network.bridge.host_binding_ipv4"
 
 
 @dataclass(frozen=True)
@@ -34,6 +45,7 @@ class Opened:
     namespaces: Mapping[str, str] = field(default_factory=dict)
     sandbox: str = ""
     endpoints: Mapping[str, Endpoint] = field(default_factory=dict)
+    published: tuple[PublishedPort, ...] = ()
 
 
 def names_of(container: Container, network: Network) -> tuple[str, ...]:
@@ -45,21 +57,31 @@ def names_of(container: Container, network: Network) -> tuple[str, ...]:
     return tuple(dict.fromkeys((*own, *((container.config.hostname,) if container.config.hostname else ()))))
 
 
+def bindings_of(container: Container) -> tuple[PortBinding, ...]:
+    """Return the ports of a container that are to be published."""
+    bindings = container.host.ports
+    if not container.host.publish_all:
+        return bindings
+    bound = {(binding.port, binding.protocol) for binding in bindings}
+    exposed = sorted(parse_port(port) for port in container.config.run.exposed_ports)
+    return (*bindings, *(PortBinding(*port) for port in exposed if port not in bound))
+
+
 class Networking:
-    """The networks of one engine's containers, as far as containers are concerned."""
+    """The networks of one engine's containers, as far as containers are concerned. The caller holds their locks."""
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
+        self._files = OwnFiles(engine)
 
     def directory(self, container: Container) -> Path:
         """Return the directory that lasts as long as a container: its log, and its own files in /etc."""
-        return self._engine.config.data_root / "containers" / container.id
+        return self._files.directory(container)
 
     def open(self, container: Container) -> Opened:
         """Make the network of a container that starts. Nothing is left if this raises."""
         if container.network.startswith(DONOR):
-            donor = self._donor(container)
-            return Opened(private=False, namespaces={"network": f"/proc/{donor.state.pid}/ns/net"})
+            return Opened(private=False, namespaces={"network": f"/proc/{self._donor(container).state.pid}/ns/net"})
         names = {}
         for name, settings in container.networks.items():
             network = self._engine.networks.get(settings.network or name)
@@ -68,7 +90,20 @@ class Networking:
         if made is None:
             return Opened(private=False)
         path, endpoints = made
-        return Opened(True, {"network": path} if path else {}, path, endpoints)
+        with ExitStack() as undo:
+            undo.callback(self.close, container.id)
+            opened = replace(container, endpoints=endpoints, sandbox=path)
+            self._name(opened)
+            published = self._publish(opened)
+            undo.pop_all()
+        return Opened(True, {"network": path} if path else {}, path, endpoints, published)
+
+    def close(self, container: str) -> None:
+        """Take away all that a container has on networks. Harmless if there is nothing."""
+        with ExitStack() as undo:
+            undo.callback(self._engine.connections.close, container)
+            undo.callback(self._engine.naming.drop, container)
+            undo.callback(self._engine.publishing.withdraw, container)
 
     def connect(self, container: Container, network: Network) -> Container:
         """Connect a running container to one more network, and return it with its place there."""
@@ -76,54 +111,113 @@ class Networking:
             container.id, network, container.networks[network.name], names_of(container, network)
         )
         connected = replace(container, endpoints={**container.endpoints, network.name: endpoint})
-        self._write_files(connected)
-        return connected
+        with ExitStack() as undo:
+            undo.callback(self._engine.connections.disconnect, container.id, endpoint)
+            self._name(connected)
+            moved = self._move_ports(container, connected)
+            undo.pop_all()
+        self._files.write(moved)
+        return moved
 
-    def disconnect(self, container: Container, endpoint: Endpoint) -> None:
-        """Take a running container off a network, that it has no place on any more."""
+    def disconnect(self, container: Container, endpoint: Endpoint) -> Container:
+        """Take a running container off a network, that it has no place on any more, and return it as it is then."""
+        self._engine.naming.leave(container.id, endpoint.network)
+        before = replace(container, endpoints={**container.endpoints, endpoint.network_name: endpoint})
         self._engine.connections.disconnect(container.id, endpoint)
-        self._write_files(container)
+        moved = self._move_ports(before, container)
+        self._files.write(moved)
+        return moved
+
+    def adopt(self, container: Container, *, was_running: bool) -> Container:
+        """Take over what an earlier engine made for a running container, and return it with what it has."""
+        connections = self._engine.connections
+        published = container.published if was_running else self._read_published(container.id)
+        adopted = replace(
+            container,
+            endpoints=connections.adopt(container, was_running=was_running),
+            sandbox=connections.path(container.id),
+            published=published,
+        )
+        self._name(adopted)
+        carrier = self._carrier(adopted)
+        if carrier is not None:
+            self._engine.publishing.restore(container.id, published, carrier)
+        return adopted
+
+    def rename(self, container: Container) -> Container:
+        """Let a running container be known by its new name, and return it with its places under that."""
+        endpoints = {}
+        for name, endpoint in container.endpoints.items():
+            network = self._engine.networks.get(endpoint.network)
+            endpoints[name] = self._engine.connections.rename(container.id, endpoint, names_of(container, network))
+        renamed = replace(container, endpoints=endpoints)
+        self._name(renamed)
+        return renamed
 
     def files(self, container: Container) -> dict[str, Path]:
         """Write the files of /etc that a container has of its own, and return them by their path in it."""
-        directory = self.directory(container)
-        directory.mkdir(mode=0o710, parents=True, exist_ok=True)
-        if container.network.startswith(DONOR):
-            directory = self.directory(self._donor(container))
-        else:
-            write_in_place(directory / "hostname", f"{container.config.hostname}\n")
-            self._write_files(container)
-        return {path: directory / Path(path).name for path in _PATHS}
+        if not container.network.startswith(DONOR):
+            return self._files.make(container)
+        self.directory(container).mkdir(mode=0o710, parents=True, exist_ok=True)
+        return self._files.existing(self._donor(container))
 
     def existing_files(self, container: Container) -> dict[str, Path]:
         """Return the files of /etc that a container has of its own since its first start, by their path in it."""
-        files = {path: self.directory(container) / Path(path).name for path in _PATHS}
-        return {path: file for path, file in files.items() if file.exists()}
-
-    def _write_files(self, container: Container) -> None:
-        """Write what changes when a container is connected to a network, or taken off one."""
-        directory = self.directory(container)
-        if container.network == "host":
-            write_in_place(directory / "hosts", machine_file("/etc/hosts") or hosts_file({}, ()))
-            write_in_place(directory / "resolv.conf", machine_file("/etc/resolv.conf"))
-            return
-        config = container.config
-        full = f"{config.hostname}.{config.domainname}" if config.domainname else ""
-        names = tuple(name for name in (full, config.hostname) if name)
-        addresses = [
-            address
-            for endpoint in container.endpoints.values()
-            for address in (endpoint.bare_address, endpoint.bare_address6)
-            if address
-        ]
-        write_in_place(directory / "hosts", hosts_file(dict.fromkeys(addresses, names), ()))
-        resolution = host_resolution()
-        if addresses:
-            resolution = resolution.reachable()
-        write_in_place(directory / "resolv.conf", resolution.text())
+        return self._files.existing(container)
 
     def _donor(self, container: Container) -> Container:
         donor = self._engine.containers.get(container.network.removeprefix(DONOR))
         if not donor.state.running:
             raise Conflict(f"cannot join network of a non running container: {donor.id}")
         return donor
+
+    def _name(self, container: Container) -> None:
+        """Make a container known to the others on its networks, and give it a resolver, where networks have names."""
+        named = [endpoint for endpoint in container.endpoints.values() if endpoint.names]
+        if not named:
+            return
+        naming = self._engine.naming
+        if not naming.has_resolver(container.id):
+            naming.open(container.id, container.sandbox, self._files.upstream(container))
+        for endpoint in named:
+            settings = container.networks.get(endpoint.network_name)
+            links = dict(item.partition(":")[::2] for item in settings.links) if settings else {}
+            naming.place(container.id, endpoint, {alias or name: name for name, alias in links.items()})
+
+    # Ports
+
+    def _carrier(self, container: Container) -> Endpoint | None:
+        """Return the endpoint that published ports lead to: the one with the default route, None if there is none."""
+        for endpoint in order_of(container.endpoints):
+            network = self._engine.networks.get(endpoint.network)
+            if (endpoint.gateway or endpoint.gateway6) and self._engine.networks.kind(network.driver).publishes_ports:
+                return endpoint
+        return None
+
+    def _publish(self, container: Container) -> tuple[PublishedPort, ...]:
+        bindings = bindings_of(container)
+        carrier = self._carrier(container)
+        if carrier is None or not bindings:
+            return ()
+        options = self._engine.networks.get(carrier.network).options
+        address = options.get(_HOST_BINDING, "")
+        address = "" if address == "0.0.0.0" else address
+        published = self._engine.publishing.publish(container.id, bindings, carrier, address)
+        record = json.dumps([records.dump(port) for port in published])
+        publish(self._engine.supervisor.shims.directory(container.id) / _PUBLISHED, record)
+        return published
+
+    def _move_ports(self, before: Container, after: Container) -> Container:
+        """Have published ports lead to another endpoint, if that has the default route now."""
+        old, new = self._carrier(before), self._carrier(after)
+        if not bindings_of(after) or (old and old.id) == (new and new.id):
+            return after
+        self._engine.publishing.withdraw(after.id)
+        return replace(after, published=self._publish(after))
+
+    def _read_published(self, container: str) -> tuple[PublishedPort, ...]:
+        try:
+            content = (self._engine.supervisor.shims.directory(container) / _PUBLISHED).read_bytes()
+        except FileNotFoundError:
+            return ()
+        return tuple(records.load(PublishedPort, item) for item in json.loads(content))

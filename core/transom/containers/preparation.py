@@ -70,9 +70,11 @@ class Preparation:
             undo.callback(self._engine.layers.unmount, container.graphdriver, container.id)
             undo.callback(self._release_mounts, container)
             prepared = replace(container, mounts=tuple(self._locate(mount, container) for mount in container.mounts))
-            undo.callback(self._engine.connections.close, container.id)
+            undo.callback(self._networking.close, container.id)
             network = self._networking.open(container)
-            prepared = replace(prepared, endpoints=network.endpoints, sandbox=network.sandbox)
+            prepared = replace(
+                prepared, endpoints=network.endpoints, sandbox=network.sandbox, published=network.published
+            )
             _make_working_directory(rootfs, container.config.run.working_dir)
             around = Surroundings(
                 rootfs=rootfs,
@@ -96,7 +98,7 @@ class Preparation:
             undo.callback(Cgroup(self._cgroup(container.id)).remove)
             undo.callback(self._engine.layers.unmount, container.graphdriver, container.id)
             undo.callback(self._release_mounts, container)
-            undo.callback(self._engine.connections.close, container.id)
+            undo.callback(self._networking.close, container.id)
 
     def close(self, container: Container) -> None:
         """Unmount what an engine that was killed while it looked at the files of a container without a process left."""
@@ -117,9 +119,7 @@ class Preparation:
                 self._engine.volumes.mount(mount.source, container.id)
             elif mount.kind is MountKind.IMAGE:
                 self._engine.layers.mount(container.graphdriver, mount.layer, container.id)
-        connections = self._engine.connections
-        endpoints = connections.adopt(container, was_running=was_running)
-        return replace(container, endpoints=endpoints, sandbox=connections.path(container.id))
+        return self._networking.adopt(container, was_running=was_running)
 
     def kill(self, container: Container) -> None:
         """End what is left of a container whose shim is gone."""
@@ -130,7 +130,7 @@ class Preparation:
     def discard(self, directory: Path) -> None:
         """Take away the shim's directory of a container that is not known, and end what is left of it."""
         Cgroup(self._cgroup(directory.name)).remove()
-        self._engine.connections.close(directory.name)
+        self._networking.close(directory.name)
         _remove_directory(directory)
 
     def directory(self, container: Container) -> Path:

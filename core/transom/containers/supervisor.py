@@ -220,7 +220,11 @@ class Supervisor:
         )
         # What is recorded beside these is taken away by the next engine if this one ends here.
         self._change(left)
-        self._networking.disconnect(left, endpoint)
+        self._change(self._networking.disconnect(left, endpoint))
+
+    def rename(self, container: Container) -> None:
+        """Let the others on a running container's networks know its new name. The caller holds its lock."""
+        self._change(self._networking.rename(container))
 
     def wait(self, name: str, condition: str) -> Future[WaitResult]:
         """Return a future of a container's end: `not-running` (now or later), `next-exit`, or `removed`."""
@@ -411,7 +415,7 @@ class Supervisor:
                     # The container has ended all the same; what is left is tried again when it is removed or started.
                     log.exception("the container %s has ended and something of it stays", container_id)
                 self.execs.forget(container_id)
-                ended = replace(container, endpoints={}, sandbox="").with_state(
+                ended = replace(container, endpoints={}, published=(), sandbox="").with_state(
                     status=Status.EXITED,
                     pid=0,
                     exit_code=exit_code,
@@ -500,7 +504,9 @@ class Supervisor:
             if not container.state.running:
                 self._preparation.close(container)
             self._settle(container)
-        self._engine.connections.recovered({container.id for container in self._store.running()})
+        running = {container.id for container in self._store.running()}
+        self._engine.connections.recovered(running)
+        self._engine.naming.retain(running)
 
     def _recover(self, directory: Path) -> None:
         try:

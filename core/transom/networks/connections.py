@@ -14,6 +14,7 @@ import secrets
 import threading
 from collections.abc import Mapping
 from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -30,7 +31,7 @@ from transom.runtime.shim import publish
 if TYPE_CHECKING:
     from transom.containers.model import Container
 
-__all__ = ["Connections", "default_routes"]
+__all__ = ["Connections", "default_routes", "order_of"]
 
 log = logging.getLogger(__name__)
 
@@ -143,6 +144,13 @@ class Connections:
 
         if path:
             inside(path, work)
+
+    def rename(self, container: str, endpoint: Endpoint, names: tuple[str, ...]) -> Endpoint:
+        """Record that others know a running container by other names on a network; return its endpoint."""
+        renamed = replace(endpoint, names=names)
+        self._set(container, renamed)
+        self._record(container)
+        return renamed
 
     def _require_path(self, container: str) -> str:
         path = self.path(container)
@@ -304,12 +312,17 @@ class Connections:
         return {item["network_name"]: records.load(Endpoint, item) for item in content}
 
 
-def default_routes(endpoints: Mapping[str, Endpoint]) -> dict[str, list[str]]:
-    """Return the gateways of the default routes, one of a family, by interface.
+def order_of(endpoints: Mapping[str, Endpoint]) -> list[Endpoint]:
+    """Return a container's endpoints in the order in which they are asked for a default route.
 
-    The endpoint with the highest priority gives them, and among equals the one whose network comes first by name.
+    The highest priority comes first, and among equals the network whose name does.
     """
-    ordered = sorted(endpoints.values(), key=lambda item: (-item.gateway_priority, item.network_name))
+    return sorted(endpoints.values(), key=lambda item: (-item.gateway_priority, item.network_name))
+
+
+def default_routes(endpoints: Mapping[str, Endpoint]) -> dict[str, list[str]]:
+    """Return the gateways of the default routes, one of a family, by interface."""
+    ordered = order_of(endpoints)
     chosen: dict[str, list[str]] = {}
     for family in ("gateway", "gateway6"):
         endpoint = next((item for item in ordered if getattr(item, family)), None)

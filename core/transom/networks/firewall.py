@@ -1,7 +1,8 @@
 """The engine's own table of nftables rules. What others have in theirs is left alone.
 
 The rules are the same for any number of networks and containers, which are elements of sets and maps: a container adds
-an element per published port, and a packet is looked up once. All changes are transactions.
+an element per published port, and a packet is looked up once. All changes are transactions. What containers send to a
+published port is not led on here but reaches the relay, which can answer the sender itself.
 
 `networks` and published ports are known here in memory; the engine names them again after a restart, and until it calls
 `settle` nothing is changed, so that what an earlier engine set goes on working. Where the library or the kernel's part
@@ -41,6 +42,7 @@ _CHAINS = """
     }
     chain prerouting {
         type nat hook prerouting priority dstnat - 5;
+        iifname @bridges return
         fib daddr type local jump published
     }
     chain output {
@@ -59,7 +61,6 @@ _CHAINS = """
         ip saddr @masquerade4 oifname != @bridges masquerade
         ip6 saddr @masquerade6 oifname != @bridges masquerade
         oifname @bridges ip saddr 127.0.0.0/8 masquerade
-        ct status dnat iifname . oifname @same masquerade
     }
     chain forward {
         type filter hook forward priority filter - 5;

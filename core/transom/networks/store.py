@@ -12,6 +12,7 @@ import builtins
 import logging
 import re
 import secrets
+import socket
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -22,7 +23,7 @@ from pathlib import Path
 from transom import records
 from transom.catalog import Shelf
 from transom.drivers.network import Addressing, NetworkDriver
-from transom.errors import Conflict, Forbidden, InvalidParameter, NotFound, TransomError
+from transom.errors import Conflict, DriverUnavailable, Forbidden, InvalidParameter, NotFound, TransomError
 from transom.graph.db import GraphDB
 from transom.graph.locks import Locks
 from transom.networks.firewall import Firewall
@@ -136,6 +137,9 @@ class NetworkStore:
         if kind.single:
             raise Forbidden(f'only one instance of "{asked.driver}" network is allowed')
         network = replace(asked, id=secrets.token_hex(32), created=time.time_ns())
+        if "bridge" in self._shelf.names():
+            # It has the first of the default subnets, whenever it is used first.
+            self.complete("bridge")
         with self._choosing:
             self._check_free(asked.name)
             network = self._with_pools(network, kind)
@@ -227,10 +231,10 @@ class NetworkStore:
     def resume(self, places: Callable[[Network], object]) -> None:
         """Tell the drivers of the networks, as an engine does that has just started.
 
-        `places` gives what containers have on a network: a pre-defined one that is not used is left alone.
+        `places` gives what containers have on a network: a pre-defined one that nobody used is left alone.
         """
         for network in self.list():
-            if places(network) or not network.builtin:
+            if places(network) or not network.builtin or self._is_there(network):
                 try:
                     self.ensure(network)
                 except TransomError as error:
@@ -292,6 +296,22 @@ class NetworkStore:
             current = replace(current, pools=(*current.pools, *chosen))
             self._record(current)
         return current
+
+    def _is_there(self, network: Network) -> bool:
+        """Return whether an earlier engine left what carries a network."""
+        try:
+            name = self.driver(network.driver).interface_of(network)
+            return bool(name) and bool(socket.if_nametoindex(name))
+        except (OSError, TransomError):
+            return False
+
+    def complete(self, name: str) -> Network:
+        """Return a network with its subnets. Raises as `get` does."""
+        network = self.get(name)
+        try:
+            return self._complete(network)
+        except DriverUnavailable:
+            return network
 
     def _make(self, network: Network) -> None:
         self.driver(network.driver).create(network)

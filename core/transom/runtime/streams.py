@@ -56,9 +56,9 @@ class Loop:
         del self._callbacks[descriptor]
         self._epoll.unregister(descriptor)
 
-    def turn(self) -> None:
-        """Wait for events and call their callbacks."""
-        for descriptor, events in self._epoll.poll():
+    def turn(self, timeout: float | None = None) -> None:
+        """Wait for events, for some seconds if that is said, and call their callbacks."""
+        for descriptor, events in self._epoll.poll(timeout):
             callback = self._callbacks.get(descriptor)
             if callback is not None:
                 callback(events)

@@ -8,13 +8,14 @@ from transom.containers.model import ContainerConfig, Device, ExecConfig, HostCo
 from transom.errors import InvalidParameter, Unsupported
 from transom.graph.model import Healthcheck, RunConfig
 from transom.runtime.streams import detach_sequence
+from transom_api.endpoints import parse_bindings, parse_extra_hosts
 from transom_api.fields import parse_object
 from transom_api.mounts import parse_mounts
 from transom_api.unsupported import (
     CONTAINER_FIELDS,
     HOST_FIELDS,
+    IMAGE_FIELDS,
     LINKS,
-    PORTS,
     UPDATE_FIELDS,
     refuse_unsupported,
 )
@@ -53,7 +54,7 @@ def parse_image_config(content: bytes) -> RunConfig | None:
     if content.strip() in (b"", b"null"):
         return None
     body = parse_object(content)
-    refuse_unsupported(body, CONTAINER_FIELDS)
+    refuse_unsupported(body, IMAGE_FIELDS)
     return _parse_config(body).run
 
 
@@ -105,6 +106,12 @@ def _parse_host(host: Fields) -> HostConfig:
         graphdriver=_parse_graphdriver(host),
         execdriver=host.string("Runtime"),
         network=host.string("NetworkMode"),
+        ports=parse_bindings(host),
+        publish_all=host.boolean("PublishAllPorts"),
+        dns=host.strings("Dns"),
+        dns_search=host.strings("DnsSearch"),
+        dns_options=host.strings("DnsOptions"),
+        extra_hosts=parse_extra_hosts(host),
         auto_remove=host.boolean("AutoRemove"),
         read_only=host.boolean("ReadonlyRootfs"),
         init=host.boolean("Init") if "Init" in host else None,
@@ -151,8 +158,6 @@ def _check_network_options(host: Fields) -> None:
         )
     if network != "none":
         refuse_unsupported(host, LINKS)
-    if network != "host":
-        refuse_unsupported(host, PORTS)
 
 
 def warnings_of(body: Fields) -> list[str]:

@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from transom.errors import InvalidParameter, Unsupported
 from transom.networks.model import EndpointSettings, Network, Pool
+from transom.networks.ports import PortBinding, check_address, parse_host_port, parse_port
 from transom.networks.settings import parse_mac
+from transom_api.fields import Fields
 from transom_api.unsupported import ENDPOINT_FIELDS, NETWORK_FIELDS, refuse_unsupported
 
-if TYPE_CHECKING:
-    from transom_api.fields import Fields
-
-__all__ = ["parse_endpoint", "parse_endpoints", "parse_network"]
+__all__ = ["parse_bindings", "parse_endpoint", "parse_endpoints", "parse_extra_hosts", "parse_network"]
 
 _DEFAULT = ("", "default")
 
@@ -49,8 +46,39 @@ def parse_endpoint(endpoint: Fields) -> EndpointSettings:
         address=addresses.string("IPv4Address"),
         address6=addresses.string("IPv6Address"),
         mac=parse_mac(mac) if mac else "",
+        links=endpoint.strings("Links"),
         gateway_priority=endpoint.integer("GwPriority"),
     )
+
+
+def parse_bindings(host: Fields) -> tuple[PortBinding, ...]:
+    """Return the ports that `PortBindings` publishes. Raises `InvalidParameter`."""
+    given = host.object("PortBindings")
+    found = []
+    for name in host.keys("PortBindings"):
+        port, protocol = parse_port(name)
+        # Nothing said about the machine's side is any of its ports.
+        for item in given.objects(name) or [Fields({})]:
+            address = item.string("HostIp")
+            if address:
+                check_address(address)
+            first, last = parse_host_port(item.string("HostPort"))
+            found.append(PortBinding(port, protocol, "" if address == "0.0.0.0" else address, first, last))
+    return tuple(found)
+
+
+def parse_extra_hosts(host: Fields) -> tuple[str, ...]:
+    """Return the lines that `ExtraHosts` adds to /etc/hosts, as `name:address`. Raises `InvalidParameter`."""
+    entries = []
+    for entry in host.strings("ExtraHosts"):
+        name, _, address = entry.partition("=" if "=" in entry else ":")
+        if not name or not address:
+            raise InvalidParameter(f"bad format for add-host: {entry!r}")
+        address = address.removeprefix("[").removesuffix("]")
+        if address != "host-gateway":
+            check_address(address)
+        entries.append(f"{name}:{address}")
+    return tuple(entries)
 
 
 def parse_network(body: Fields) -> Network:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from transom.containers.model import Container, ExecRecord, HostConfig, Mount, MountKind, Status
 from transom.containers.spec import MASKED_PATHS, READ_ONLY_PATHS
 from transom_api.mounts import TMPFS_DEFAULTS
-from transom_api.shapes_networks import network_settings, networks_of
+from transom_api.shapes_networks import network_options, network_settings, networks_of, port_list
 from transom_api.times import format_time, human_duration
 
 if TYPE_CHECKING:
@@ -31,17 +31,11 @@ Json = dict[str, Any]
 
 #: Fields of HostConfig for what the engine does not do; a container that asks for one is not created.
 _HOST_DEFAULTS: Json = {
-    "PortBindings": {},
     "CapAdd": None,
     "CapDrop": None,
-    "Dns": [],
-    "DnsOptions": [],
-    "DnsSearch": [],
-    "ExtraHosts": None,
     "Cgroup": "",
     "Links": None,
     "Privileged": False,
-    "PublishAllPorts": False,
     "SecurityOpt": None,
     "UsernsMode": "",
     "Isolation": "",
@@ -114,7 +108,7 @@ def container_summary(container: Container, sizes: tuple[int, int] | None = None
         "ImageID": container.image,
         "Command": " ".join(f"'{word}'" if " " in word else word for word in container.command),
         "Created": container.created // 1_000_000_000,
-        "Ports": [],
+        "Ports": port_list(container),
         "Labels": dict(sorted(container.config.run.labels.items())),
         "State": container.state.status.value,
         "Status": status_line(container, time.time_ns()),
@@ -292,6 +286,7 @@ def _host_config(container: Container) -> Json:
         "VolumeDriver": host.volume_driver,
         "VolumesFrom": host.volumes_from or None,
         **_HOST_DEFAULTS,
+        **network_options(container.host),
         "CgroupnsMode": host.cgroupns or "private",
         "IpcMode": host.ipc or "private",
         "PidMode": host.pid,

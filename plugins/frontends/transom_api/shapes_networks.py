@@ -5,14 +5,15 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from transom.networks.model import Endpoint, EndpointSettings
+from transom.networks.ports import parse_port
 from transom_api.times import format_time
 
 if TYPE_CHECKING:
-    from transom.containers.model import Container
+    from transom.containers.model import Container, HostConfig
     from transom.networks.model import Network, Pool
     from transom.system import NetworkInfo
 
-__all__ = ["network_details", "network_settings", "networks_of"]
+__all__ = ["network_details", "network_options", "network_settings", "networks_of", "port_list"]
 
 Json = dict[str, Any]
 
@@ -92,7 +93,7 @@ def network_settings(container: Container) -> Json:
         "Bridge": "",
         "SandboxID": container.id if private else "",
         "SandboxKey": container.sandbox,
-        "Ports": {},
+        "Ports": _ports(container),
         "HairpinMode": False,
         "LinkLocalIPv6Address": "",
         "LinkLocalIPv6PrefixLen": 0,
@@ -108,6 +109,53 @@ def network_settings(container: Container) -> Json:
         "MacAddress": bridge.mac,
         "Networks": networks_of(container),
     }
+
+
+def network_options(host: HostConfig) -> Json:
+    """Return what of `HostConfig` is about networks."""
+    bindings: Json = {}
+    for binding in host.ports:
+        ports = str(binding.first or "") if binding.first == binding.last else f"{binding.first}-{binding.last}"
+        place = {"HostIp": binding.address, "HostPort": ports}
+        bindings.setdefault(f"{binding.port}/{binding.protocol}", []).append(place)
+    return {
+        "PortBindings": bindings,
+        "PublishAllPorts": host.publish_all,
+        "Dns": host.dns,
+        "DnsOptions": host.dns_options,
+        "DnsSearch": host.dns_search,
+        "ExtraHosts": host.extra_hosts or None,
+    }
+
+
+def _exposed(container: Container) -> list[tuple[int, str]]:
+    """Return the ports of a running container that are spoken of, published or not."""
+    bound = {(binding.port, binding.protocol) for binding in container.host.ports}
+    return sorted({*bound, *(parse_port(port) for port in container.config.run.exposed_ports)})
+
+
+def _ports(container: Container) -> Json:
+    """Return where a container's ports are published, null for one that is not; nothing while it does not run."""
+    if not container.endpoints:
+        return {}
+    shape: Json = {f"{port}/{protocol}": None for port, protocol in _exposed(container)}
+    for item in container.published:
+        key = f"{item.port}/{item.protocol}"
+        shape[key] = [*(shape.get(key) or []), {"HostIp": item.address, "HostPort": str(item.host_port)}]
+    return shape
+
+
+def port_list(container: Container) -> list[Json]:
+    """Return a container's ports for a list of containers."""
+    if not container.endpoints:
+        return []
+    published = [
+        {"IP": item.address, "PrivatePort": item.port, "PublicPort": item.host_port, "Type": item.protocol}
+        for item in container.published
+    ]
+    shown = {(item.port, item.protocol) for item in container.published}
+    hidden = [item for item in _exposed(container) if item not in shown]
+    return [*published, *({"PrivatePort": port, "Type": protocol} for port, protocol in hidden)]
 
 
 def _endpoint(settings: EndpointSettings, endpoint: Endpoint) -> Json:

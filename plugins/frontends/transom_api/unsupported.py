@@ -18,9 +18,9 @@ __all__ = [
     "CONTAINER_FIELDS",
     "ENDPOINT_FIELDS",
     "HOST_FIELDS",
+    "IMAGE_FIELDS",
     "LINKS",
     "NETWORK_FIELDS",
-    "PORTS",
     "UPDATE_FIELDS",
     "refuse_unsupported",
 ]
@@ -32,6 +32,9 @@ CONTAINER_FIELDS: Accepted = {
     "ArgsEscaped": (),
     "NetworkDisabled": (),
 }
+
+#: What a container can have and an image cannot.
+IMAGE_FIELDS: Accepted = {**CONTAINER_FIELDS, "MacAddress": ()}
 
 HOST_FIELDS: Accepted = {
     "BlkioDeviceReadBps": (),
@@ -55,10 +58,6 @@ HOST_FIELDS: Accepted = {
     "CpusetMems": (),
     "DeviceCgroupRules": (),
     "DeviceRequests": (),
-    "Dns": (),
-    "DnsOptions": (),
-    "DnsSearch": (),
-    "ExtraHosts": (),
     "IOMaximumBandwidth": (),
     "IOMaximumIOps": (),
     "Isolation": ("default",),
@@ -115,16 +114,14 @@ UPDATE_FIELDS: Accepted = {
     )
 }
 
-#: What only a network can do that the containers share, or that is not the machine's.
+#: What only a network can do that containers share.
 LINKS: Accepted = {"Links": ()}
-PORTS: Accepted = {"PortBindings": (), "PublishAllPorts": ()}
 
 #: Lists that replace a default: an empty one asks for no masked path at all, and only null for the default.
 _REPLACING = ("MaskedPaths", "ReadonlyPaths")
 
 ENDPOINT_FIELDS: Accepted = {
     "DriverOpts": (),
-    "Links": (),
 }
 
 NETWORK_FIELDS: Accepted = {

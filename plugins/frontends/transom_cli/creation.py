@@ -12,6 +12,7 @@ from transom_cli.flags import BOOL, BYTES, INT, LIST, STRING, Flag, Kind
 from transom_cli.health import HEALTH_FLAGS, healthcheck
 from transom_cli.mounts import mount, split_volumes
 from transom_cli.networking import NETWORK_FLAGS, endpoints, network_mode
+from transom_cli.ports import port_bindings
 from transom_cli.pull import pull_image
 from transom_cli.references import parse_reference
 from transom_cli.terminal import window_size
@@ -121,13 +122,14 @@ def specify(arguments: list[str], flags: dict[str, Any]) -> Specification:
     if not flags["attach"]:
         streams |= {"stdout", "stderr"}
     entrypoint = flags["entrypoint"]
+    bindings, published = port_bindings(flags["publish"])
     body = {
         "Image": image,
         "Cmd": command or None,
         "Entrypoint": None if entrypoint is None else [entrypoint],
         "Hostname": flags["hostname"] or "",
         "Domainname": flags["domainname"] or "",
-        "ExposedPorts": values.exposed_ports(flags["expose"]),
+        "ExposedPorts": {**values.exposed_ports(flags["expose"]), **published},
         "User": flags["user"] or "",
         "WorkingDir": flags["workdir"] or "",
         "Env": values.read_environment(flags["env_file"], flags["env"], dict(os.environ)),
@@ -140,6 +142,7 @@ def specify(arguments: list[str], flags: dict[str, Any]) -> Specification:
         "AttachStderr": "stderr" in streams,
         "HostConfig": _host_config(flags),
     }
+    body["HostConfig"]["PortBindings"] = bindings
     binds, body["Volumes"] = split_volumes(flags["volume"])
     body["HostConfig"]["Binds"] = binds
     check = healthcheck(flags)
@@ -174,6 +177,11 @@ def _host_config(flags: dict[str, Any]) -> dict[str, Any]:
         "Mounts": list(flags["mount"]),
         "NetworkMode": network_mode(flags),
         "OomScoreAdj": flags["oom_score_adj"],
+        "Dns": list(flags["dns"]),
+        "DnsOptions": list(flags["dns_option"]),
+        "DnsSearch": list(flags["dns_search"]),
+        "ExtraHosts": list(flags["add_host"]) or None,
+        "PublishAllPorts": flags["publish_all"],
         "PidMode": _mode(flags, "pid", "PID", ("", "host")),
         "ReadonlyRootfs": flags["read_only"],
         "RestartPolicy": restart,

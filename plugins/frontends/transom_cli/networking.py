@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from transom_cli import values
-from transom_cli.flags import LIST, Flag, Kind
+from transom_cli.flags import BOOL, LIST, Flag, Kind
 
 __all__ = ["NETWORK_FLAGS", "endpoint_settings", "endpoints", "network", "network_mode"]
 
@@ -48,11 +48,17 @@ def network(text: str) -> dict[str, Any]:
 
 
 NETWORK_FLAGS = [
+    Flag(["--add-host"], LIST._replace(parse=values.extra_host), about="Add a custom host-to-IP mapping (host:ip)"),
+    Flag(["--dns"], LIST._replace(parse=values.ip_address), about="Set custom DNS servers"),
+    Flag(["--dns-option", "--dns-opt"], LIST, about="Set DNS options"),
+    Flag(["--dns-search"], LIST, about="Set custom DNS search domains"),
     Flag(["--ip"], about="IPv4 address (e.g., 172.30.100.104)"),
     Flag(["--ip6"], about="IPv6 address (e.g., 2001:db8::33)"),
     Flag(["--mac-address"], about="Container MAC address (e.g., 92:d0:c6:0a:29:33)"),
     Flag(["--network", "--net"], Kind("network", network, multiple=True), about="Connect a container to a network"),
     Flag(["--network-alias", "--net-alias"], LIST, about="Add network-scoped alias for the container"),
+    Flag(["--publish", "-p"], LIST, about="Publish a container's port(s) to the host"),
+    Flag(["--publish-all", "-P"], BOOL, about="Publish all exposed ports to random ports"),
 ]
 
 

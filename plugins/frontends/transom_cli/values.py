@@ -8,9 +8,11 @@ __all__ = [
     "boolean",
     "device",
     "environment",
+    "extra_host",
     "exposed_ports",
     "filter_pair",
     "integer",
+    "ip_address",
     "key_values",
     "label",
     "nano_cpus",
@@ -257,3 +259,30 @@ def _checked_line(name: str, line: str) -> str:
     if any(character.isspace() for character in key):
         raise ValueError(f"invalid env file ({name}): variable '{key}' contains whitespaces")
     return line
+
+
+def ip_address(value: str) -> str:
+    """Return an IP address, unchanged."""
+    import socket  # few commands need addresses
+
+    for family in (socket.AF_INET, socket.AF_INET6):
+        try:
+            socket.inet_pton(family, value.strip())
+        except OSError:
+            continue
+        return value.strip()
+    raise ValueError(f"IP address is not correctly formatted: {value}")
+
+
+def extra_host(value: str) -> str:
+    """Return one `--add-host` as `name:address`."""
+    name, separator, address = value.partition("=" if "=" in value else ":")
+    if not separator or not name:
+        raise ValueError(f'bad format for add-host: "{value}"')
+    bare = address.removeprefix("[").removesuffix("]")
+    if bare != "host-gateway":
+        try:
+            ip_address(bare)
+        except ValueError:
+            raise ValueError(f'invalid IP address in add-host: "{address}"') from None
+    return f"{name}:{bare}"

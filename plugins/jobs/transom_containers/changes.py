@@ -38,6 +38,8 @@ def rename(engine: Engine, _job: Job, *, container: str, name: str) -> None:
             renamed = engine.containers.rename(found, check_name(f"/{name.removeprefix('/')}"))
         except (Conflict, InvalidParameter) as error:
             raise type(error)(f"Error when allocating new name: {error}") from error
+        if renamed.state.running and renamed.endpoints:
+            engine.supervisor.rename(renamed)
         engine.supervisor.record(renamed, "rename", {"oldName": f"/{found.name}"})
 
 

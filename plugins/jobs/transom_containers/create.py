@@ -89,6 +89,8 @@ def _create(
     inherited = inherit_mounts(host.volumes_from, engine.containers.get)
     host = name_donors(host, engine.containers.get)
     mode, networks = choose_networks(engine, config, host, asked_networks, execdriver)
+    if mode == "bridge":
+        host = replace(host, network=mode)
     container = Container(
         id=identity,
         name=chosen_name,

@@ -27,7 +27,7 @@ def network_list(engine: Engine, _job: Job, *, filters: Filters | None = None) -
 
 def network_inspect(engine: Engine, _job: Job, *, name: str) -> NetworkInfo:
     """Return a network with the running containers on it. Raises `NotFound`."""
-    network = engine.networks.get(name)
+    network = engine.networks.complete(name)
     # Nobody has an endpoint on the networks none and host, and yet containers are on them.
     nowhere = Endpoint("", network.id, network.name)
     return NetworkInfo(

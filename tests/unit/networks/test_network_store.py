@@ -88,11 +88,11 @@ def test_the_predefined_networks_are_there_and_keep_their_ids(open_store):
 def test_a_network_gets_a_subnet_an_id_and_lasts(open_store):
     network = open_store().create(asked(labels={"a": "b"}))
     assert len(network.id) == 64
-    assert [pool.subnet for pool in network.pools] == ["172.17.0.0/16"]
+    assert [pool.subnet for pool in network.pools] == ["172.18.0.0/16"]
     again = open_store()
     assert again.get("app") == network
     assert again.get(network.id[:8]) == network
-    assert again.create(asked("other")).pools[0].subnet == "172.18.0.0/16"
+    assert again.create(asked("other")).pools[0].subnet == "172.19.0.0/16"
 
 
 def test_a_network_of_both_families_gets_two_subnets(store):
@@ -143,7 +143,7 @@ def test_what_its_driver_could_not_make_is_forgotten(store, monkeypatch):
     with pytest.raises(NotFound):
         store.get("app")
     monkeypatch.setattr(Recorder, "refuses", "")
-    assert store.create(asked()).pools[0].subnet == "172.17.0.0/16"
+    assert store.create(asked()).pools[0].subnet == "172.18.0.0/16"
 
 
 def test_a_network_that_is_used_or_predefined_stays(store):
@@ -169,7 +169,7 @@ def test_what_was_being_made_when_the_engine_was_killed_is_taken_away(open_store
     with pytest.raises(NotFound):
         again.get("app")
     again.recover()
-    assert again.create(asked()).pools[0].subnet == "172.17.0.0/16"
+    assert again.create(asked()).pools[0].subnet == "172.18.0.0/16"
 
 
 def test_a_new_engine_tells_the_drivers_of_the_networks_that_need_it(open_store):
