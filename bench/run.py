@@ -10,6 +10,7 @@ gets what it needs. Figures are medians; runs of the two alternate, so that a bu
 from __future__ import annotations
 
 import http.client
+import json
 import os
 import shutil
 import socket
@@ -18,8 +19,8 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -32,6 +33,7 @@ from testbed.registry import Registry
 _CONTAINERS = 100
 _RUNS = 15
 _PULLS = 3
+_TRANSFERS = 5
 
 
 @dataclass
@@ -100,11 +102,21 @@ def _works(registry: str, daemon: Daemon, *, alone: bool) -> list[Work]:
     busybox, layers = f"{registry}/busybox:latest", f"{registry}/layers:latest"
     works = [
         Work("docker run --rm --network none busybox true", "ms", lambda engine: _run(engine, busybox)),
+        Work(
+            "docker run --rm busybox true, on the bridge",
+            "ms",
+            lambda engine: _timed(engine, "run", "--rm", busybox, "true"),
+        ),
         Work("docker exec NAME true", "ms", lambda engine: _exec(engine, busybox)),
         Work("docker ps", "ms", lambda engine: _timed(engine, "ps")),
         Work(f"GET /containers/json, {_CONTAINERS} containers", "requests/s", lambda e: _list(e, busybox), 1, True),
         Work("memory of one idle container's supervisor (Pss)", "MB", lambda e: _memory(e, busybox), 1),
     ]
+    if shutil.which("iperf3"):
+        works += [
+            Work("iperf3 container to container", "Gbit/s", lambda e: _throughput(e, busybox), _TRANSFERS, True),
+            Work("iperf3 to a published port", "Gbit/s", lambda e: _published(e, busybox), _TRANSFERS, True),
+        ]
     if not alone:
         works.insert(2, Work("docker pull layers:latest and unpack", "ms", lambda e: _pull(e, layers), _PULLS))
     else:
@@ -139,6 +151,62 @@ def _transom(daemon: Daemon, *arguments: str) -> float:
 
 def _run(engine: Engine, image: str) -> float:
     return _timed(engine, "run", "--rm", "--network", "none", image, "true")
+
+
+def _throughput(engine: Engine, image: str) -> float:
+    """Return what iperf3 sends from one container to another, through both their namespaces."""
+    with _servers(engine, image) as (server, client, address, _):
+        return _iperf(["nsenter", "-t", server, "-n"], ["nsenter", "-t", client, "-n"], [address])
+
+
+def _published(engine: Engine, image: str) -> float:
+    """Return what iperf3 sends from the machine to a published port."""
+    with _servers(engine, image) as (server, _, _, port):
+        return _iperf(["nsenter", "-t", server, "-n"], [], ["127.0.0.1", "-p", port])
+
+
+@contextmanager
+def _servers(engine: Engine, image: str) -> Iterator[tuple[str, str, str, str]]:
+    """Two containers: their inits, and the first one's address and the port where its 5201 is published."""
+    with _passing(engine):
+        names = ("bench-one", "bench-two")
+        for name in names:
+            engine.docker("run", "-d", "--name", name, "-p", "5201", image, "sleep", "1000")
+        port_of = '(index (index .NetworkSettings.Ports "5201/tcp") 0).HostPort'
+        shown = f"{{{{.State.Pid}}}} {{{{.NetworkSettings.IPAddress}}}} {{{{{port_of}}}}}"
+        (one, address, port), (two, *_) = (engine.docker("inspect", "-f", shown, name).split() for name in names)
+        try:
+            yield one, two, address, port
+        finally:
+            engine.docker("rm", "-f", *names)
+
+
+@contextmanager
+def _passing(engine: Engine) -> Iterator[None]:
+    """Let what is forwarded for Transom pass dockerd's rules, whose policy is to drop what they do not know."""
+    rules = [["DOCKER-USER", side, "transom+", "-j", "ACCEPT"] for side in ("-i", "-o")]
+    needed = engine.name == "transom" and bool(os.environ.get("PEER_DOCKER_HOST"))
+    for rule in rules if needed else []:
+        subprocess.run(["iptables", "-I", *rule], check=True)
+    yield
+    for rule in rules if needed else []:
+        subprocess.run(["iptables", "-D", *rule], check=True)
+
+
+def _iperf(server: list[str], client: list[str], target: list[str]) -> float:
+    """Return the gigabits per second that a server of iperf3 received from a client, in two seconds."""
+    with subprocess.Popen([*server, "iperf3", "-s", "-1"], stdout=subprocess.DEVNULL) as serving:
+        command = [*client, "iperf3", "-t", "2", "-J", "-c", *target]
+        end = time.monotonic() + 10
+        while True:
+            # It says in its answer, and not by its exit code, that nobody listens yet.
+            answer = json.loads(subprocess.run(command, capture_output=True, text=True).stdout)
+            if "error" not in answer:
+                return float(answer["end"]["sum_received"]["bits_per_second"]) / 1e9
+            if time.monotonic() > end:
+                serving.kill()
+                raise RuntimeError(f"iperf3: {answer['error']}")
+            time.sleep(0.1)
 
 
 def _exec(engine: Engine, image: str) -> float:

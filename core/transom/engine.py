@@ -92,6 +92,7 @@ class Engine:
         )
         self._close.callback(self.networks.close)
         relays = Relays(config.exec_root / "relay")
+        relays.on_loss = lambda: self.submit(self.supervisor.restore_networking)
         self._close.callback(relays.close)
         self.naming = Naming(relays)
         self.publishing = Publishing(firewall, relays, lambda container: self.containers.get(container).name)

@@ -138,11 +138,15 @@ class Networking:
             sandbox=connections.path(container.id),
             published=published,
         )
-        self._name(adopted)
-        carrier = self._carrier(adopted)
-        if carrier is not None:
-            self._engine.publishing.restore(container.id, published, carrier)
+        self.restore(adopted)
         return adopted
+
+    def restore(self, container: Container) -> None:
+        """Make the names and published ports of a running container known again, where they were lost."""
+        self._name(container)
+        carrier = self._carrier(container)
+        if carrier is not None:
+            self._engine.publishing.restore(container.id, container.published, carrier)
 
     def rename(self, container: Container) -> Container:
         """Let a running container be known by its new name, and return it with its places under that."""

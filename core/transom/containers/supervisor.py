@@ -222,6 +222,16 @@ class Supervisor:
         self._change(left)
         self._change(self._networking.disconnect(left, endpoint))
 
+    def restore_networking(self) -> None:
+        """Tell a new relay of the names and published ports of all that runs."""
+        for container in self._store.running():
+            try:
+                with self._store.locked(container.id) as current:
+                    if current.state.running:
+                        self._networking.restore(current)
+            except TransomError as error:
+                log.warning("the names and ports of the container %s are not back: %s", container.id, error)
+
     def rename(self, container: Container) -> None:
         """Let the others on a running container's networks know its new name. The caller holds its lock."""
         self._change(self._networking.rename(container))

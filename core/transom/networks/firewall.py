@@ -38,7 +38,7 @@ _SETS = """
 _CHAINS = """
     chain raw {
         type filter hook prerouting priority raw;
-        iifname @bridges ip daddr 127.0.0.0/8 drop
+        ip daddr 127.0.0.0/8 iifname @bridges drop
     }
     chain prerouting {
         type nat hook prerouting priority dstnat - 5;
@@ -64,10 +64,10 @@ _CHAINS = """
     }
     chain forward {
         type filter hook forward priority filter - 5;
+        ct state established,related accept
         iifname . oifname @same accept
         iifname @internal drop
         oifname @internal drop
-        oifname @bridges ct state established,related accept
         oifname @bridges ct status dnat accept
         oifname @bridges drop
     }

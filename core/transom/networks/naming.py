@@ -69,7 +69,7 @@ class Naming:
 
     def has_resolver(self, container: str) -> bool:
         """Return whether the relay has a container's resolver."""
-        return container in self._relays.request("state", start=False).get("resolvers", ())
+        return bool(self._relays.request("look", container=container, start=False).get("resolver"))
 
     def retain(self, containers: set[str]) -> None:
         """Forget all but some containers: after a crash."""

@@ -67,7 +67,7 @@ class Publishing:
         with self._lock:
             self._published[container] = published
         self._lead(container, published, endpoint)
-        if published and container not in self._relays.request("state", start=False).get("forwards", ()):
+        if published and not self._relays.request("look", container=container, start=False).get("forwards"):
             for port in published:
                 again = PortBinding(port.port, port.protocol, port.address, port.host_port, port.host_port)
                 with ExitStack() as sockets:

@@ -12,7 +12,8 @@ A request on the channel `<exec-root>/relay/control.sock` has `op` and `number`;
     place      container, network, network_name, names, addresses, links    a container's names on a network
     leave      container, network                  it is not on the network any more
     drop       container                           forget everything of a container
-    state                                          → {"containers": [...], "forwards": [...], "resolvers": [...]}
+    look       container                           → {"forwards": true or false, "resolver": true or false}
+    state                                          → {"containers": [...]}
 """
 
 from __future__ import annotations
@@ -135,12 +136,11 @@ class Relay:
         self._names.drop(container)
 
     def _do_state(self, _message: Message, _descriptors: list[int]) -> Message:
-        containers = {*self._forwards, *self._resolvers, *self._names.containers()}
-        return {
-            "containers": sorted(containers),
-            "forwards": sorted(self._forwards),
-            "resolvers": sorted(self._resolvers),
-        }
+        return {"containers": sorted({*self._forwards, *self._resolvers, *self._names.containers()})}
+
+    def _do_look(self, message: Message, _descriptors: list[int]) -> Message:
+        container = message["container"]
+        return {"forwards": container in self._forwards, "resolver": container in self._resolvers}
 
 
 if __name__ == "__main__":

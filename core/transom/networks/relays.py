@@ -7,6 +7,7 @@ import logging
 import subprocess
 import sys
 import threading
+from collections.abc import Callable
 from pathlib import Path
 
 from transom.errors import Unavailable
@@ -26,7 +27,11 @@ class Relays:
         self._lock = threading.RLock()
         self._numbers = itertools.count(1)
         self._channel: Channel | None = None
+        #: Whether there was one: if it is gone, something is lost.
+        self._had_one = False
         self._process: subprocess.Popen[bytes] | None = None
+        #: Called when one had to be started in the place of another, which somebody killed.
+        self.on_loss: Callable[[], object] = lambda: None
 
     def find(self) -> bool:
         """Connect to the relay that an earlier engine left; return whether there is one."""
@@ -34,6 +39,7 @@ class Relays:
             if self._channel is None:
                 try:
                     self._channel = connect(self._root, CONTROL)
+                    self._had_one = True
                 except OSError:
                     return False
             return True
@@ -87,6 +93,7 @@ class Relays:
             self._channel = None
 
     def _start(self) -> None:
+        lost = self._had_one
         self._root.mkdir(mode=0o700, exist_ok=True)
         ours, theirs = Channel.pair()
         command = "import sys; from transom.networks import relay; relay.main(int(sys.argv[1]), sys.argv[2])"
@@ -101,4 +108,7 @@ class Relays:
                 cwd="/",
             )
         theirs.close()
-        self._channel = ours
+        self._channel, self._had_one = ours, True
+        if lost:
+            log.warning("the relay of published ports and names was killed: another one takes its place")
+            self.on_loss()

@@ -11,7 +11,7 @@ from transom_cli.errors import CommandFailed, DaemonError
 from transom_cli.flags import BOOL, BYTES, INT, LIST, STRING, Flag, Kind
 from transom_cli.health import HEALTH_FLAGS, healthcheck
 from transom_cli.mounts import mount, split_volumes
-from transom_cli.networking import NETWORK_FLAGS, endpoints, network_mode
+from transom_cli.networking import NETWORK_FLAGS, endpoints, host_links, network_mode
 from transom_cli.ports import port_bindings
 from transom_cli.pull import pull_image
 from transom_cli.references import parse_reference
@@ -181,6 +181,7 @@ def _host_config(flags: dict[str, Any]) -> dict[str, Any]:
         "DnsOptions": list(flags["dns_option"]),
         "DnsSearch": list(flags["dns_search"]),
         "ExtraHosts": list(flags["add_host"]) or None,
+        "Links": host_links(flags) or None,
         "PublishAllPorts": flags["publish_all"],
         "PidMode": _mode(flags, "pid", "PID", ("", "host")),
         "ReadonlyRootfs": flags["read_only"],

@@ -8,7 +8,7 @@ from typing import Any
 from transom_cli import values
 from transom_cli.flags import BOOL, LIST, Flag, Kind
 
-__all__ = ["NETWORK_FLAGS", "endpoint_settings", "endpoints", "network", "network_mode"]
+__all__ = ["NETWORK_FLAGS", "endpoint_settings", "endpoints", "host_links", "network", "network_mode"]
 
 #: Networks that containers have instead of others.
 _MODES = ("none", "host", "bridge", "default")
@@ -54,6 +54,7 @@ NETWORK_FLAGS = [
     Flag(["--dns-search"], LIST, about="Set custom DNS search domains"),
     Flag(["--ip"], about="IPv4 address (e.g., 172.30.100.104)"),
     Flag(["--ip6"], about="IPv6 address (e.g., 2001:db8::33)"),
+    Flag(["--link"], LIST, about="Add link to another container"),
     Flag(["--mac-address"], about="Container MAC address (e.g., 92:d0:c6:0a:29:33)"),
     Flag(["--network", "--net"], Kind("network", network, multiple=True), about="Connect a container to a network"),
     Flag(["--network-alias", "--net-alias"], LIST, about="Add network-scoped alias for the container"),
@@ -65,6 +66,11 @@ NETWORK_FLAGS = [
 def network_mode(flags: Mapping[str, Any]) -> str:
     """Return the name of the first network, which is the container's network mode."""
     return flags["network"][0]["name"] if flags["network"] else "default"
+
+
+def host_links(flags: Mapping[str, Any]) -> list[str]:
+    """Return the links that are not a network's own."""
+    return list(flags["link"]) if network_mode(flags) in _MODES else []
 
 
 def endpoints(flags: Mapping[str, Any]) -> dict[str, Any]:
@@ -87,6 +93,7 @@ def endpoints(flags: Mapping[str, Any]) -> dict[str, Any]:
             address=item.get("ip"),
             address6=item.get("ip6"),
             mac=item.get("mac-address"),
+            links=item.get("links", ()),
             link_local=item.get("link-local-ip", ()),
             options=item.get("driver-opt", {}),
             priority=item.get("gw-priority", 0),
@@ -107,6 +114,8 @@ def _add_flags(first: dict[str, Any], flags: Mapping[str, Any]) -> None:
             if first.get(key):
                 raise ValueError(f"conflicting options: cannot specify both --{name} and per-network {words}")
             first[key] = flags[name]
+    if flags["link"] and first["name"] not in _MODES:
+        first["links"] = list(flags["link"])
     if flags["mac_address"]:
         if first.get("mac-address"):
             raise ValueError("conflicting options: cannot specify both --mac-address and per-network MAC address")

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import subprocess
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import ClassVar
 
 import pytest
 
@@ -13,6 +16,7 @@ from transom.networks.netlink import Netlink
 from transom.testing.network import NetworkDriverSuite, interfaces
 from transom_bridge.driver import BridgeDriver
 from transom_host.driver import HostDriver
+from transom_macvlan.driver import MacvlanDriver
 from transom_none.driver import NoneDriver
 
 
@@ -81,3 +85,24 @@ class TestBridge(NetworkDriverSuite):
         driver.create(network)
         assert forward.read_text().strip() == "0"
         driver.remove(network)
+
+
+class TestMacvlan(NetworkDriverSuite):
+    driver_class = MacvlanDriver
+    options: ClassVar[dict[str, str]] = {"parent": "mac0"}
+
+    @pytest.fixture(autouse=True)
+    def parent(self, private_network: None) -> Iterator[None]:
+        """An interface to be the parent."""
+        subprocess.run("ip link add mac0 type veth peer name mac1".split(), check=True)
+        for name in ("mac0", "mac1"):
+            subprocess.run(["ip", "link", "set", name, "up"], check=True)
+        yield
+        subprocess.run("ip link del mac0".split(), check=True)
+
+    @pytest.mark.parametrize(
+        "options", [{}, {"parent": "nosuch"}, {"parent": "mac0", "macvlan_mode": "x"}, {"parent": "mac0", "a": "b"}]
+    )
+    def test_wrong_options_are_refused(self, driver: NetworkDriver, options: dict[str, str]) -> None:
+        with pytest.raises(InvalidParameter):
+            driver.check(replace(self.make(driver), options=options))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import socket
 import subprocess
 import threading
 from collections.abc import Iterator
@@ -13,6 +14,7 @@ from dnslib import QTYPE, RR, A
 from dnslib.server import DNSRecord, DNSServer
 
 from testbed.daemon import Daemon
+from testbed.waiting import wait_for
 
 
 @pytest.fixture
@@ -153,6 +155,21 @@ def test_dns_settings_and_more_hosts(daemon: Daemon, app: str) -> None:
     wrong = daemon.docker("run", "--rm", "--add-host", "db:nonsense", daemon.busybox, "true", check=False)
     assert "invalid IP address in add-host" in wrong.stderr
     del app
+
+
+def test_a_relay_that_somebody_kills_is_made_again(own_daemon: Daemon) -> None:
+    daemon = own_daemon
+    daemon.docker("network", "create", "app")
+    one = run(daemon, "one", "--network", "app", "-p", "8099:80")
+    relay = subprocess.run(
+        ["pgrep", "-f", str(daemon.exec_root / "relay")], capture_output=True, text=True, check=True
+    ).stdout.split()
+    subprocess.run(["kill", "-9", *relay], check=True)
+    two = run(daemon, "two", "--network", "app")
+    wait_for(lambda: look_up(daemon, "one", "two") == [two])
+    assert look_up(daemon, "two", "one") == [one]
+    with pytest.raises(OSError, match="in use"):
+        socket.create_server(("127.0.0.1", 8099)).close()
 
 
 def test_names_are_answered_while_the_engine_is_down_and_after(own_daemon: Daemon) -> None:

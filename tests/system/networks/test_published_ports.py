@@ -14,7 +14,7 @@ from testbed.daemon import Daemon
 from testbed.waiting import wait_for
 
 #: A server that says hello to everybody, and what asks it from a container.
-HELLO = ("sh", "-c", "mkdir /www && echo hello >/www/index.html && exec httpd -f -p 80 -h /www")
+HELLO = ("sh", "-c", "mkdir -p /www && echo hello >/www/index.html && exec httpd -f -p 80 -h /www")
 ASK = "printf 'GET / HTTP/1.0\\r\\n\\r\\n' | nc -w 3 {} {}"
 #: A UDP server that says everything back.
 ECHO = """

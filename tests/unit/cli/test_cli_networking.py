@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from transom_cli.networking import endpoint_settings, endpoints, network, network_mode
+from transom_cli.networking import endpoint_settings, endpoints, host_links, network, network_mode
 from transom_cli.subnets import ipam_pools
 
-NOTHING = {"network": (), "network_alias": (), "ip": None, "ip6": None, "mac_address": None}
+NOTHING = {"network": (), "link": (), "network_alias": (), "ip": None, "ip6": None, "mac_address": None}
 
 
 def flags(*networks, **more):
@@ -31,6 +31,12 @@ def test_the_containers_flags_are_for_its_first_network():
         "other": {},
     }
     assert endpoints(flags(ip="10.9.0.9")) == {"default": {"IPAMConfig": {"IPv4Address": "10.9.0.9"}}}
+
+
+def test_links_are_the_first_networks_if_users_made_it():
+    assert endpoints(flags("app", link=("web:db",))) == {"app": {"Links": ["web:db"]}}
+    assert host_links(flags("app", link=("web:db",))) == []
+    assert (endpoints(flags(link=("web:db",))), host_links(flags(link=("web:db",)))) == ({}, ["web:db"])
 
 
 def test_the_long_form_has_all_of_them_for_each_network():
