@@ -176,6 +176,8 @@ class HostConfig:
     console_size: tuple[int, int] = (0, 0)
     oom_score_adj: int = 0
     annotations: Mapping[str, str] = field(default_factory=dict)
+    #: Windows' kinds of isolation, of which Linux has the one that is called `default`; kept for `inspect`.
+    isolation: str = ""
     #: Whose namespaces it has, as Docker says it: `host`, `private`, `container:<ID>`, …; empty is the default.
     ipc: str = ""
     pid: str = ""

@@ -130,6 +130,7 @@ def _parse_host(host: Fields) -> HostConfig:
         console_size=host.size("ConsoleSize"),
         oom_score_adj=host.integer("OomScoreAdj"),
         annotations=host.mapping("Annotations"),
+        isolation="default" if host.raw("Isolation") else "",
         ipc=host.string("IpcMode"),
         pid=host.string("PidMode"),
         uts=host.string("UTSMode"),

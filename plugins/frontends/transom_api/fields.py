@@ -1,7 +1,7 @@
 """Untrusted JSON, read field by field with its type; errors name the field.
 
-The rules are those of Go's decoder, which Docker's clients are written for: null is the same as absent, and fields
-that nobody asks for are left alone.
+The rules are those of Go's decoder, which Docker's clients are written for: null is the same as absent, a name may be
+written in other cases where none has its own, and fields that nobody asks for are left alone.
 """
 
 from __future__ import annotations
@@ -37,17 +37,22 @@ class Fields:
     def __init__(self, value: Mapping[str, Any], path: str = "") -> None:
         self._value = value
         self._path = path
+        self._folded: dict[str, Any] | None = None
 
     def __contains__(self, name: str) -> bool:
-        return self._value.get(name) is not None
+        return self.raw(name) is not None
 
     def raw(self, name: str) -> Any:
         """Return a field as it is, None if it is absent."""
-        return self._value.get(name)
+        if name in self._value:
+            return self._value[name]
+        if self._folded is None:
+            self._folded = {key.lower(): value for key, value in self._value.items()}
+        return self._folded.get(name.lower())
 
     def string(self, name: str, default: str = "") -> str:
         """Return a string."""
-        value = self._value.get(name)
+        value = self.raw(name)
         if value is None:
             return default
         if not isinstance(value, str):
@@ -58,7 +63,7 @@ class Fields:
 
     def boolean(self, name: str, default: bool = False) -> bool:
         """Return a boolean."""
-        value = self._value.get(name)
+        value = self.raw(name)
         if value is None:
             return default
         if not isinstance(value, bool):
@@ -67,7 +72,7 @@ class Fields:
 
     def integer(self, name: str, default: int = 0) -> int:
         """Return a whole number of 64 bits."""
-        value = self._value.get(name)
+        value = self.raw(name)
         if value is None:
             return default
         if isinstance(value, bool) or not isinstance(value, int) or value not in _INT64:
@@ -84,7 +89,7 @@ class Fields:
 
     def words(self, name: str) -> tuple[str, ...] | None:
         """Return a command: a list of strings, or one string as its only word; None if it is absent."""
-        value = self._value.get(name)
+        value = self.raw(name)
         if value is None:
             return None
         return (self.string(name),) if isinstance(value, str) else self.strings(name)
@@ -127,7 +132,7 @@ class Fields:
         return f"{self._path}{name}"
 
     def _list(self, name: str, wanted: str) -> list[Any]:
-        value = self._value.get(name)
+        value = self.raw(name)
         if value is None:
             return []
         if not isinstance(value, list):
@@ -135,7 +140,7 @@ class Fields:
         return value
 
     def _object(self, name: str, wanted: str) -> dict[str, Any]:
-        value = self._value.get(name)
+        value = self.raw(name)
         if value is None:
             return {}
         if not isinstance(value, dict):

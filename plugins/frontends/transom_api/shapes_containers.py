@@ -38,7 +38,6 @@ _HOST_DEFAULTS: Json = {
     "Privileged": False,
     "SecurityOpt": None,
     "UsernsMode": "",
-    "Isolation": "",
     "CpuShares": 0,
     "Memory": 0,
     "NanoCpus": 0,
@@ -300,6 +299,7 @@ def _host_config(container: Container) -> Json:
             for device in host.devices
         ],
         "LogConfig": {"Type": container.log_driver, "Config": dict(sorted(host.log_options.items()))},
+        "Isolation": host.isolation,
         "NetworkMode": host.network or "default",
         "RestartPolicy": {"Name": host.restart.name, "MaximumRetryCount": host.restart.maximum_retries},
         "AutoRemove": host.auto_remove,

@@ -14,7 +14,7 @@ from transom.errors import InvalidParameter, TransomError, Unsupported
 from transom.graph.digest import Digest
 from transom.graph.model import Healthcheck
 from transom_api.bodies import parse_container, parse_exec
-from transom_api.fields import parse_object
+from transom_api.fields import Fields, parse_object
 from transom_api.shapes_containers import container_details
 from transom_api.unsupported import CONTAINER_FIELDS, HOST_FIELDS
 
@@ -237,6 +237,13 @@ def test_a_wrong_type_is_refused_by_the_name_of_the_field(body, field):
     with pytest.raises(InvalidParameter) as caught:
         parse(**body)
     assert str(caught.value).startswith(f"invalid value for {field}:")
+
+
+def test_names_of_fields_may_be_written_in_other_cases_as_in_go():
+    config = parse_exec(Fields({"cmd": ["sh"], "detachKeys": "ctrl-p", "tty": True, "Tty": False, "env": None}))
+    assert (config.cmd, config.detach_keys, config.tty) == (("sh",), "ctrl-p", False)
+    with pytest.raises(InvalidParameter, match="Tty"):
+        parse_exec(Fields({"Cmd": ["sh"], "TTY": 1}))
 
 
 def test_a_container_of_no_image_is_refused():

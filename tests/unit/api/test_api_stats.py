@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import queue
 from types import SimpleNamespace
 
 import pytest
@@ -62,8 +63,8 @@ def watched(engine):
         watcher(None)
         return "watch"
 
-    ended = []
-    engine.supervisor = SimpleNamespace(measurements=SimpleNamespace(end=ended.append))
+    ended = queue.SimpleQueue()
+    engine.supervisor = SimpleNamespace(measurements=SimpleNamespace(end=ended.put))
     engine.ended = ended
     engine.results.update(inspect=container(), stats_watch=watch, stats=measurement(1))
     return engine
@@ -117,13 +118,13 @@ def test_a_stream_has_each_measurement_with_the_one_before(api, watched):
         for line in lines
     ]
     assert usage == [(0, 1), (1, 2), (2, 3)]
-    assert watched.ended == ["watch"]
+    assert watched.ended.get(timeout=20) == "watch"
 
 
 def test_one_answer_has_the_difference_of_a_second(api, watched):
     found = api.get("/containers/web/stats?stream=false").json
     assert found["precpu_stats"]["cpu_usage"]["total_usage"] < found["cpu_stats"]["cpu_usage"]["total_usage"]
-    assert watched.ended == ["watch"]
+    assert watched.ended.get(timeout=20) == "watch"
 
 
 def test_one_shot_is_answered_at_once(api, watched):
