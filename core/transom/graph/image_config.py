@@ -43,6 +43,7 @@ def parse_config(content: bytes) -> Image:
         author=top.text("author"),
         comment=top.text("comment"),
         docker_version=top.text("docker_version"),
+        container=top.text("container"),
         history=tuple(_history(item) for item in top.objects("history")),
     )
 
@@ -57,6 +58,7 @@ def write_config(image: Image) -> bytes:
         "config": _written_run_config(image.config),
         "created": image.created,
         "docker_version": image.docker_version,
+        "container": image.container,
         "history": [_written_step(step) for step in image.history],
         "os": image.platform.os,
     }

@@ -218,6 +218,7 @@ class ImageStore:
         comment: str = "",
         platform: Platform | None = None,
         reference: Reference | None = None,
+        container: str = "",
     ) -> Image:
         """Make an image of `parent` and a layer of `add_layer`; either, or both, may be left out.
 
@@ -229,9 +230,10 @@ class ImageStore:
         `config` is the whole configuration for its containers. `step` becomes the last one of its history, after
         the parent's, and says when it was made and by whom; whether it made a layer is found here. `platform` is
         the parent's, or this machine's, if it is not given. `reference` is as in `publish`, which this does at
-        the end; the image has a manifest of its own. Raises `NotFound` if `parent` was removed meanwhile.
+        the end; the image has a manifest of its own. `container` is the ID of the container that it is
+        made of. Raises `NotFound` if `parent` was removed meanwhile.
         """
-        image = derive(parent, layer, config=config, step=step, comment=comment, platform=platform)
+        image = derive(parent, layer, config=config, step=step, comment=comment, platform=platform, container=container)
         content = write_config(image)
         layers = [] if parent is None else [*self.layers(parent)]
         if layer is not None and not layer.empty:

@@ -68,6 +68,7 @@ def derive(
     step: History,
     comment: str = "",
     platform: Platform | None = None,
+    container: str = "",
 ) -> Image:
     """Return what the image is that a step makes of another one, or of nothing. Its ID is not known yet."""
     below = parent or Image(Digest(""), platform or Platform.here())
@@ -82,6 +83,7 @@ def derive(
         author=step.author,
         comment=comment,
         docker_version="",
+        container=container,
         history=(*below.history, replace(step, empty_layer=not added)),
         blobs=(*below.blobs, *(item.blob.digest for item in added)),
         sizes=(*below.sizes, *(item.size for item in added)),

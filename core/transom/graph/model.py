@@ -92,6 +92,8 @@ class Image:
     author: str = ""
     comment: str = ""
     docker_version: str = ""
+    #: The ID of the container that it was made of, empty where it was made otherwise.
+    container: str = ""
     history: tuple[History, ...] = ()
     manifest: Digest | None = None
     blobs: tuple[Digest, ...] = ()

@@ -28,12 +28,13 @@ async def _save(request: web.Request, names: tuple[str, ...]) -> web.StreamRespo
 
 
 async def post_images_load(request: web.Request) -> web.StreamResponse:
-    """POST /images/load."""
+    """POST /images/load: clients expect to hear in the stream what is wrong with an archive."""
     query = Query(request)
     return await report_progress(
         request,
         "image_load",
         input=body_of(request),
+        begin=True,
         quiet=query.flag("quiet") or not query.text("quiet"),
         platform=query.platform("platform"),
     )

@@ -101,7 +101,7 @@ def image_details(
     if image.platform.variant:
         shape["Variant"] = image.platform.variant
     if with_container:
-        shape["Container"] = ""
+        shape["Container"] = image.container
         shape["ContainerConfig"] = {**_OLD_CONFIG, **run_config(RunConfig())}
     if with_virtual_size:
         shape["VirtualSize"] = image.size

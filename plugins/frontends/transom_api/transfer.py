@@ -80,12 +80,13 @@ async def report_progress(
     *,
     input: IO[bytes] | None = None,
     quiet: bool = False,
+    begin: bool = False,
     **parameters: Any,
 ) -> web.StreamResponse:
     """Run a job and answer with what it reports, as lines of JSON; with `quiet` without its progress.
 
-    What goes wrong before there is any report is an error as everywhere; after that the status has been sent, and the
-    error is the last line of the stream.
+    What goes wrong before there is any report is an error as everywhere, unless the answer is to `begin` with the job;
+    after that the status has been sent, and the error is the last line of the stream.
     """
     engine = engine_of(request)
     async with open_feed(request) as feed:
@@ -104,7 +105,7 @@ async def report_progress(
 
         result = engine.submit(work)
         try:
-            stream: web.StreamResponse | None = None
+            stream = await open_stream(request, JSON_LINES) if begin else None
             async for batch in feed.batches():
                 if stream is None:
                     stream = await open_stream(request, JSON_LINES)

@@ -72,6 +72,7 @@ def commit(
             driver=driver,
             lease=lease,
             reference=reference,
+            container=found.id,
         )
         if reference is not None:
             engine.events.record("image", "tag", image.id, {**image.config.labels, "name": reference.familiar})

@@ -10,7 +10,7 @@ import threading
 import pytest
 from aiohttp import web
 
-from transom.errors import Cancelled, CorruptContent, NotFound
+from transom.errors import Cancelled, CorruptContent, InvalidParameter, NotFound
 from transom_api.transfer import body_of, report_progress, send_output
 
 
@@ -137,3 +137,12 @@ def test_a_job_whose_reader_goes_away_cannot_write_on(routes, connect):
         connection.sendall(b"GET /out HTTP/1.1\r\nHost: d\r\n\r\n")
         assert connection.recv(10, socket.MSG_WAITALL)
     assert ended.wait(20)
+
+
+def test_what_is_wrong_with_a_loaded_archive_is_said_in_the_stream(engine, connect):
+    engine.results["image_load"] = InvalidParameter("the archive is cut off")
+    answer = connect().post("/images/load", b"abc")
+    assert (answer.status, answer.body) == (
+        200,
+        b'{"errorDetail":{"message":"the archive is cut off"},"error":"the archive is cut off"}\r\n',
+    )

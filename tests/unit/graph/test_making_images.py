@@ -70,6 +70,12 @@ def test_an_image_of_nothing_is_for_this_machine(stores: Any) -> None:
     assert make(stores, None, platform=Platform("linux", "arm64", "v8")).platform == Platform("linux", "arm64", "v8")
 
 
+def test_an_image_says_which_container_it_was_made_of_and_its_children_do_not(stores: Any) -> None:
+    made = make(stores, None, container="c" * 64)
+    assert stores.images.get("made:1").container == "c" * 64
+    assert make(stores, made, reference="child:1").container == ""
+
+
 def test_a_step_that_changes_no_file_makes_no_layer(stores: Any) -> None:
     parent = stores.pull(stores.made("a"), "app:1")
     before = blobs(stores)
