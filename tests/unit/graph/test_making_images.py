@@ -186,6 +186,7 @@ numbers = st.integers(0, 2**60)
         created=st.sampled_from(["", "2024-01-01T00:00:00Z"]),
         author=texts,
         comment=texts,
+        container=texts,
         history=st.lists(st.builds(History, st.just(""), texts, texts, texts, st.booleans()), max_size=3).map(tuple),
     )
 )
