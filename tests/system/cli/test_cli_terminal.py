@@ -6,6 +6,7 @@ import shlex
 import signal
 import subprocess
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -92,3 +93,22 @@ def test_a_log_is_followed_as_it_is_written(peer: Any) -> None:
         assert process.stdout.readline() == b"one\n"
         assert process.stdout.read() == b"two\n"
     peer.docker("rm", name)
+
+
+def test_a_copy_says_on_a_terminal_how_far_it_is_and_where_it_went(
+    terminal: Terminal, ended: str, tmp_path: Path
+) -> None:
+    (tmp_path / "file").write_text("content")
+    found = terminal(["cp", f"{tmp_path}/file", f"{ended}:/tmp/file"])
+    assert "Copying to container - 0B" in found.stdout
+    assert found.stdout.endswith(f"Successfully copied 2.05kB to {ended}:/tmp/file\r\n")
+    found = terminal(["cp", f"{ended}:/tmp/file", str(tmp_path / "back")])
+    assert "Copying from container - 0B" in found.stdout
+    assert found.stdout.endswith(f"Successfully copied 2.05kB to {tmp_path}/back\r\n")
+    assert terminal(["cp", "-q", f"{tmp_path}/file", f"{ended}:/tmp/file"]).stdout == ""
+
+
+def test_an_export_does_not_write_to_a_terminal(terminal: Terminal, ended: str) -> None:
+    found = terminal(["export", ended])
+    assert found.stdout == "cowardly refusing to save to a terminal. Use the -o flag or redirect\r\n"
+    assert found.status == 1
