@@ -183,7 +183,7 @@ def test_a_container_is_described(running: Any, daemon: Daemon) -> None:
     assert running.image.tags == [daemon.busybox]
     assert running.attrs["Config"]["Env"] == ["A=1", "FROM_IMAGE=yes"]
     assert running.attrs["State"]["Pid"] > 0
-    assert running.attrs["HostConfig"]["NetworkMode"] == "default"
+    assert running.attrs["HostConfig"]["NetworkMode"] == "bridge"
 
 
 def test_containers_are_listed_with_filters(client: Any, daemon: Daemon, running: Any, ended: Any) -> None:
