@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import builtins
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING
 
 from transom.containers.health import HEALTHY, STARTING, UNHEALTHY
 from transom.containers.model import Container, MountKind, Status
 from transom.errors import InvalidParameter, NotFound
 from transom.graph.digest import Digest
+from transom.networks.ports import parse_host_port, parse_port
 from transom.patterns import name_pattern
 
 if TYPE_CHECKING:
@@ -103,11 +104,33 @@ def _test(engine: Engine, name: str, values: tuple[str, ...]) -> Callable[[Conta
             if wrong:
                 raise InvalidParameter(f"unrecognized filter value for health: {wrong[0]}")
             return lambda container: (container.state.health.status if container.state.health else "none") in values
+        case "expose" | "publish":
+            ports = {port for value in values for port in _filter_ports(name, value)}
+            return lambda container: not ports.isdisjoint(_ports_of(container, published=name == "publish"))
         case "is-task":
             wanted = _boolean(name, values)
             return lambda _: not wanted
         case _:
             raise InvalidParameter(f"invalid filter '{name}'")
+
+
+def _filter_ports(name: str, text: str) -> Iterator[tuple[int, str]]:
+    """Give the ports, with their protocols, that a filter names: `80`, `80/udp`, `8000-8010/tcp`."""
+    numbers, _, protocol = text.partition("/")
+    first, last = parse_host_port(numbers)
+    if not first:
+        raise InvalidParameter(f"invalid filter '{name}={text}'")
+    return (parse_port(f"{number}/{protocol or 'tcp'}") for number in range(first, last + 1))
+
+
+def _ports_of(container: Container, *, published: bool) -> set[tuple[int, str]]:
+    """Return a running container's ports: the machine's that are published, or its own that are spoken of."""
+    if not container.endpoints:
+        return set()
+    if published:
+        return {(port.host_port, port.protocol) for port in container.published}
+    own = {(port.port, port.protocol) for port in container.published}
+    return own | {parse_port(port) for port in container.config.run.exposed_ports}
 
 
 def _network_name(engine: Engine, name: str) -> str:

@@ -90,6 +90,10 @@ def test_a_published_port_is_reached_on_both_families(daemon: Daemon) -> None:
         assert fetch(address, 8080) == "hello\n"
     assert daemon.docker("port", "web").stdout.splitlines() == ["80/tcp -> 0.0.0.0:8080", "80/tcp -> [::]:8080"]
     assert "0.0.0.0:8080->80/tcp, [::]:8080->80/tcp" in daemon.docker("ps").stdout
+    for name, value in (("publish", "8080"), ("publish", "8000-8100/tcp"), ("expose", "80/tcp")):
+        assert daemon.docker("ps", "--filter", f"{name}={value}", "--format", "{{.Names}}").stdout == "web\n"
+    assert daemon.docker("ps", "-q", "--filter", "publish=80").stdout == ""
+    assert "invalid" in daemon.docker("ps", "--filter", "publish=x", check=False).stderr
     daemon.docker("stop", "-t", "0", "web")
     assert fetch("127.0.0.1", 8080) == fetch("::1", 8080) == ""
     daemon.docker("start", "web")
