@@ -71,7 +71,7 @@ def _name(operation: Operation) -> str:
 def test_a_name_that_is_not_there_is_not_found(ask: Any, operation: Operation) -> None:
     target = re.sub(r"\{\w+\}", "nosuch", operation.path)
     query = QUERIES.get(operation.path, "")
-    body = {"Cmd": ["true"]} if operation.body() is not None else None
+    body = {"Cmd": ["true"], "Container": "nosuch"} if operation.body() is not None else None
     status, answer = ask(operation.method, f"/v1.50{target}?{query}", body)
     if operation.path.startswith("/volumes/") and operation.method == "PUT":
         assert status == 503
