@@ -21,7 +21,7 @@ _MODES = {
     "ipc": ("IPC", ("none", "private", "shareable", "host"), True),
     "pid": ("PID", ("host",), True),
     "uts": ("UTS", ("host",), False),
-    "cgroupns": ("cgroup namespace", ("private", "host"), False),
+    "cgroupns": ("cgroup", ("private", "host"), True),
 }
 _DONOR = "container:"
 #: By field: the namespace that a mode is about.

@@ -30,7 +30,7 @@ CREATE_FLAGS = [
         since="1.43",
     ),
     Flag(["--attach", "-a"], LIST._replace(parse=values.stream_name), about="Attach to STDIN, STDOUT or STDERR"),
-    Flag(["--cgroupns"], default="", about="Cgroup namespace to use (host|private)", since="1.41"),
+    Flag(["--cgroupns"], default="", about="Cgroup namespace to use (host|private|container:NAME)", since="1.41"),
     Flag(["--cidfile"], about="Write the container ID to the file"),
     Flag(["--device"], LIST, about="Add a host device to the container"),
     Flag(["--disable-content-trust"], BOOL, default=UNTRUSTED, about=ABOUT),
@@ -206,7 +206,7 @@ def _host_config(flags: dict[str, Any]) -> dict[str, Any]:
 def _mode(flags: dict[str, Any], name: str, word: str, modes: tuple[str, ...]) -> str:
     """Return whose namespace is asked for. Raises `ValueError` for a mode that there is not."""
     mode: str = flags[name]
-    joins = name == "pid" and mode.startswith("container:") and len(mode) > len("container:")
+    joins = name in ("pid", "cgroupns") and mode.startswith("container:") and len(mode) > len("container:")
     if mode not in modes and not joins:
         raise ValueError(f"--{name}: invalid {word} mode")
     return mode

@@ -72,6 +72,16 @@ def test_processes_of_another_container_are_seen_and_can_be_signalled(daemon: Da
     assert daemon.docker("wait", "donor").stdout == "42\n"
 
 
+def test_control_groups_are_seen_as_another_container_sees_them(daemon: Daemon) -> None:
+    daemon.docker("run", "-d", "--name", "donor", daemon.busybox, "sleep", "1000")
+    show = ("readlink", "/proc/self/ns/cgroup")
+    shown = daemon.transom("run", "--rm", "--cgroupns", "container:donor", daemon.busybox, *show).stdout
+    assert shown == daemon.docker("exec", "donor", *show).stdout
+    assert daemon.transom("run", "--rm", daemon.busybox, *show).stdout != shown
+    refused = daemon.transom("run", "--rm", "--cgroupns", "container:nosuch", daemon.busybox, "true", check=False)
+    assert (refused.returncode, "No such container: nosuch" in refused.stderr) == (125, True)
+
+
 def test_memory_is_shared_with_a_container_that_shares_it(daemon: Daemon, run: Run) -> None:
     daemon.docker(
         "run", "-d", "--name", "donor", "--ipc", "shareable", "--shm-size", "1m", daemon.busybox, "sleep", "1000"
