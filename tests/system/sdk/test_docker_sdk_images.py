@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from docker.errors import APIError, ImageNotFound
+from docker.errors import ImageLoadError, ImageNotFound
 
 from testbed.daemon import Daemon
 
@@ -36,7 +36,7 @@ def test_an_image_is_saved_and_loaded_again(client: Any, daemon: Daemon) -> None
     client.images.remove("kept:1")
     [loaded] = client.images.load(archive)
     assert (loaded.id, "kept:1" in loaded.tags) == (image.id, True)
-    with pytest.raises(APIError):
+    with pytest.raises(ImageLoadError):
         client.images.load(b"this is no archive" * 100)
 
 
