@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import docker
 import pytest
 
@@ -26,7 +28,8 @@ def test_a_name_without_a_value_takes_a_variable_away(daemon: Daemon) -> None:
     flags = ("-e", "FROM_IMAGE", "-e", "HOSTNAME", "-e", "A=1")
     name = daemon.docker("create", *flags, daemon.busybox, "env").stdout.strip()
     shown = daemon.docker("inspect", "-f", "{{json .Config.Env}}", name).stdout
-    assert shown.strip() == '["FROM_IMAGE","HOSTNAME","A=1"]'
+    # The stock client sends them in no order.
+    assert set(json.loads(shown)) == {"FROM_IMAGE", "HOSTNAME", "A=1"}
     output = daemon.docker("start", "-a", name).stdout
     assert "A=1" in output
     assert "FROM_IMAGE" not in output
