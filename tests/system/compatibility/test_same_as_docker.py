@@ -71,7 +71,11 @@ class Player:
         return normalise(text)
 
     def _clean(self) -> None:
-        for listing, removal in (("ps -aq", "rm -fv"), ("volume ls -q", "volume rm")):
+        for listing, removal in (
+            ("ps -aq", "rm -fv"),
+            ("volume ls -q", "volume rm"),
+            ("images -q --filter dangling=true", "rmi -f"),
+        ):
             names = self.engine.docker(*listing.split()).stdout.split()
             if names:
                 self.engine.docker(*removal.split(), *names)
