@@ -7,7 +7,7 @@ SOURCES := core plugins tests bench
 # start of the command 40 ms slower.
 ROOTS := core $(wildcard plugins/*)
 
-.PHONY: demo test unit system lint format compatibility bench clean packages environment
+.PHONY: demo test test-exhaustive unit system lint format compatibility bench clean packages environment
 
 environment: packages $(VENV)/installed
 
@@ -26,6 +26,10 @@ demo: environment
 
 test: environment
 	@$(BIN)/pytest tests
+
+# What takes long and tells little more than `test`.
+test-exhaustive: environment
+	@$(BIN)/pytest tests -m exhaustive
 
 unit: environment
 	@$(BIN)/pytest tests/unit

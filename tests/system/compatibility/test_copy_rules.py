@@ -163,6 +163,7 @@ def same(players: dict[str, Player]) -> Callable[..., Result]:
     return compare
 
 
+@pytest.mark.exhaustive
 @pytest.mark.parametrize("destination", DESTINATIONS)
 @pytest.mark.parametrize("source", SOURCES)
 def test_copies_to_a_container_are_dockers(same: Callable[..., Result], source: str, destination: str) -> None:
@@ -174,6 +175,7 @@ def test_copies_to_a_container_are_dockers(same: Callable[..., Result], source: 
 INTO_A_LINK = [(source, "link-to-dir/") for source in SOURCES if source.endswith("dir/.")]
 
 
+@pytest.mark.exhaustive
 @pytest.mark.parametrize(
     ("source", "destination"), [pair for pair in itertools.product(SOURCES, DESTINATIONS) if pair not in INTO_A_LINK]
 )
