@@ -391,13 +391,15 @@ class ImageStore:
 
     def repositories(self, blob: Digest) -> tuple[Reference, ...]:
         """Return digest references of images that have a blob: where it was pulled from, or pushed to."""
-        node = self._db.get("blob", blob)
-        if node is None:
-            return ()
-        layers = self._db.sources(node, "blob")
-        images = {image.id: image for layer in layers for image in self._db.sources(layer, "layer")}
-        images |= {image.id: image for image in self._db.sources(node, "config")}
-        return tuple(name for image in images.values() for name in self._names(_image(image), "digest"))
+        # An image that is removed meanwhile is in all of what is read here, or in none of it.
+        with self._db.transaction():
+            node = self._db.get("blob", blob)
+            if node is None:
+                return ()
+            layers = self._db.sources(node, "blob")
+            images = {image.id: image for layer in layers for image in self._db.sources(layer, "layer")}
+            images |= {image.id: image for image in self._db.sources(node, "config")}
+            return tuple(name for image in images.values() for name in self._names(_image(image), "digest"))
 
     def descriptor(self, blob: Digest) -> Descriptor:
         """Return what is known of a blob. Raises `NotFound`."""
