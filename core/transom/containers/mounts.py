@@ -144,7 +144,8 @@ def gather_mounts(
     """Return all mounts of a container: what was asked for, what it has from others, and what the image declares.
 
     What was asked for goes before what is inherited; a path that the image declares and nobody mentions is an anonymous
-    volume. Raises `InvalidParameter` for two mounts at one path.
+    volume. They are in the order of their paths, whatever order a client sends them in (the stock one: any). Raises
+    `InvalidParameter` for two mounts at one path.
     """
     mounts: dict[str, Mount] = {}
     for mount in asked:
@@ -160,4 +161,4 @@ def gather_mounts(
     for path in image_volumes:
         mount = check_mount(Mount(MountKind.VOLUME, path, make_id(), anonymous=True))
         mounts.setdefault(mount.destination, mount)
-    return tuple(mounts.values())
+    return tuple(mounts[path] for path in sorted(mounts))
