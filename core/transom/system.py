@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from transom.builds import CacheRecord
 from transom.containers.model import Container
 from transom.events import Event, Subscription
 from transom.graph.images import ImageSummary
@@ -108,3 +109,4 @@ class DiskUsage:
     images: tuple[ImageSummary, ...] | None = None
     containers: tuple[ContainerUsage, ...] | None = None
     volumes: tuple[VolumeUsage, ...] | None = None
+    builds: tuple[CacheRecord, ...] | None = None
