@@ -1,4 +1,9 @@
-"""The language of Dockerfiles: its lines, its words and variables, and what instructions do to a configuration.
+"""The language of Dockerfiles, as BuildKit has it. Nothing here reads a file or does anything to an image.
 
-It follows BuildKit's Dockerfile reference. What is here needs no build: the instructions that `--change` takes.
+    text ── parse ──▶ Dockerfile ── plan ──▶ Plan of stages ── begin, advance ──▶ what is to be done, step by step
+
+`parse` reads lines (lines, heredocs, flags) and what they mean (grammar, instructions, mounts, ports); `stages` finds
+what a target needs; `evaluation` expands variables (words), keeps the configuration of the image and its history.
+`ignore` and `globs` say which files are meant, `checks` what is better written in another way, and `changes` are the
+instructions that `commit --change` takes.
 """

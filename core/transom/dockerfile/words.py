@@ -2,117 +2,209 @@
 
 BuildKit's rules, which are a part of the shell's: 'as it is', "with $variables", \\x, $NAME, ${NAME}, and in
 braces :-default :+alternative :?error (without the colon an empty value counts as one), #prefix ##prefix
-%suffix %%suffix, /pattern/replacement and //pattern/replacement.
+%suffix %%suffix, /pattern/replacement and //pattern/replacement. The backslash may be another character, which
+the directive `escape` chooses.
 """
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Final
 
 from transom.errors import InvalidParameter
 
-__all__ = ["expand", "split_words"]
+__all__ = ["ESCAPE", "Expansion", "Lexer", "expand", "split_words"]
 
-_NAME: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*|[0-9]+|[@*#?$!-]")
+ESCAPE: Final = "\\"
+
+_NAME: Final = re.compile(r"[^\W\d]\w*|\d+|[@*#?$!-]")
 #: How deep defaults may stand in defaults.
 _DEEPEST: Final = 50
 
 
-def split_words(text: str) -> tuple[str, ...]:
+@dataclass(frozen=True)
+class Expansion:
+    """What a word stands for: as one text, and as the words that it becomes when it is split at spaces.
+
+    `matched` are the variables of it that have a value, `unmatched` those that have none.
+    """
+
+    text: str
+    words: tuple[str, ...]
+    matched: frozenset[str]
+    unmatched: frozenset[str]
+
+
+@dataclass(frozen=True)
+class Lexer:
+    """How words are read.
+
+    `raw_quotes` and `raw_escapes` stay where they are, though they mean what they mean; with `literal_quotes`
+    they mean nothing; with `keep_unset` a variable without a value stays as it is written.
+    """
+
+    escape: str = ESCAPE
+    raw_quotes: bool = False
+    raw_escapes: bool = False
+    literal_quotes: bool = False
+    keep_unset: bool = False
+
+    def expand(self, word: str, variables: Mapping[str, str]) -> Expansion:
+        """Return what a word stands for. Raises `InvalidParameter`."""
+        reading = _Reading(self, word, variables)
+        text, words = reading.run()
+        return Expansion(text, words, frozenset(reading.matched), frozenset(reading.unmatched))
+
+
+def expand(word: str, variables: Mapping[str, str], escape: str = ESCAPE) -> str:
+    """Return a word without its quotes and with the values of its variables. Raises `InvalidParameter`."""
+    return Lexer(escape).expand(word, variables).text
+
+
+def split_words(text: str, escape: str = ESCAPE) -> tuple[str, ...]:
     """Return the words of a text, with the quotes and backslashes that they are written with."""
     words: list[str] = []
-    word, quote, position = "", "", 0
+    word: list[str] = []
+    quote, position = "", 0
     while position < len(text):
         character = text[position]
-        if character == "\\" and quote != "'":
-            word += text[position : position + 2]
+        if character == escape and quote != "'":
+            if position + 1 < len(text):
+                word.append(text[position : position + 2])
             position += 2
             continue
         if character in "'\"" and quote in ("", character):
             quote = "" if quote else character
         if character.isspace() and not quote:
             if word:
-                words.append(word)
-            word = ""
+                words.append("".join(word))
+            word = []
         else:
-            word += character
+            word.append(character)
         position += 1
-    return (*words, word) if word else tuple(words)
+    return (*words, "".join(word)) if word else tuple(words)
 
 
-def expand(word: str, variables: Mapping[str, str]) -> str:
-    """Return a word without its quotes and with the values of its variables. Raises `InvalidParameter`."""
-    return _Expansion(word, variables).run()
+class _Words:
+    """Collects a text and, beside it, the words that it is split into."""
+
+    def __init__(self) -> None:
+        self._text: list[str] = []
+        self._words: list[str] = []
+        self._word: list[str] = []
+
+    def add(self, text: str) -> None:
+        """Add a text whose spaces split words."""
+        self._text.append(text)
+        for character in text:
+            if not character.isspace():
+                self._word.append(character)
+            else:
+                self._end()
+
+    def add_whole(self, text: str) -> None:
+        """Add a text whose spaces are part of its word."""
+        self._text.append(text)
+        self._word.append(text)
+
+    def result(self) -> tuple[str, tuple[str, ...]]:
+        self._end()
+        return "".join(self._text), tuple(self._words)
+
+    def _end(self) -> None:
+        if word := "".join(self._word):
+            self._words.append(word)
+        self._word = []
 
 
-class _Expansion:
+class _Reading:
     """Reads one word from left to right."""
 
-    def __init__(self, text: str, variables: Mapping[str, str], depth: int = 0) -> None:
-        if depth > _DEEPEST:
-            raise InvalidParameter(f"failed to process {text!r}: variables stand in each other too deep")
+    def __init__(self, lexer: Lexer, text: str, variables: Mapping[str, str]) -> None:
+        self.matched: set[str] = set()
+        self.unmatched: set[str] = set()
+        self._lexer = lexer
         self._text = text
         self._variables = variables
-        self._depth = depth
         self._position = 0
+        self._depth = 0
+        self._raw_escapes = lexer.raw_escapes
 
-    def run(self) -> str:
-        result, _ = self._until("")
-        return result
+    def run(self) -> tuple[str, tuple[str, ...]]:
+        return self._until("")
 
-    def _until(self, stop: str) -> tuple[str, bool]:
-        """Return what comes before a stop character, expanded, and whether the character came."""
-        result = ""
+    def _until(self, stop: str, *, raw_escapes: bool | None = None) -> tuple[str, tuple[str, ...]]:
+        """Return what comes before a stop character, expanded, as a text and as words."""
+        outer, self._raw_escapes = self._raw_escapes, self._raw_escapes if raw_escapes is None else raw_escapes
+        found = _Words()
         while character := self._take():
             if stop and character == stop:
-                return result, True
-            if character == "'":
-                result += self._single_quoted()
-            elif character == '"':
-                result += self._double_quoted()
+                break
+            if character == "'" and not self._lexer.literal_quotes:
+                found.add_whole(self._single_quoted())
+            elif character == '"' and not self._lexer.literal_quotes:
+                found.add_whole(self._double_quoted())
             elif character == "$":
-                result += self._dollar()
-            elif character == "\\":
-                result += self._take()
+                found.add(self._dollar())
+            elif character == self._lexer.escape:
+                found.add_whole((character if self._raw_escapes else "") + self._take())
             else:
-                result += character
-        return result, False
+                found.add(character)
+        else:
+            if stop:
+                raise self._error(f"syntax error: missing '{stop}'" + (" in ${}" if stop == "/" else ""))
+        self._raw_escapes = outer
+        return found.result()
 
     def _take(self) -> str:
         """Return the next character, empty at the end."""
-        character = self._text[self._position : self._position + 1]
+        character = self._peek()
         self._position += 1
         return character
+
+    def _peek(self) -> str:
+        return self._text[self._position : self._position + 1]
 
     def _single_quoted(self) -> str:
         end = self._text.find("'", self._position)
         if end < 0:
             raise self._error("unexpected end of statement while looking for matching single-quote")
         content, self._position = self._text[self._position : end], end + 1
-        return content
+        return f"'{content}'" if self._lexer.raw_quotes else content
 
     def _double_quoted(self) -> str:
-        result = ""
+        result = []
         while (character := self._take()) != '"':
             if not character:
                 raise self._error("unexpected end of statement while looking for matching double-quote")
             if character == "$":
-                result += self._dollar()
-            elif character == "\\":
-                escaped = self._take()
-                result += escaped if escaped in ('"', "$", "\\") else character + escaped
+                result.append(self._dollar())
+            elif character == self._lexer.escape:
+                escapes = self._peek() in ('"', "$", character)
+                result.append(character if self._raw_escapes or not escapes else "")
+                result.append(self._take() if escapes else "")
             else:
-                result += character
-        return result
+                result.append(character)
+        content = "".join(result)
+        return f'"{content}"' if self._lexer.raw_quotes else content
 
     def _dollar(self) -> str:
-        if self._text[self._position : self._position + 1] == "{":
+        if self._peek() == "{":
             self._position += 1
             return self._braces()
         name = self._name()
-        return self._variables.get(name, "") if name else "$"
+        if not name:
+            return "$"
+        value = self._value(name)
+        return f"${name}" if value is None and self._lexer.keep_unset else value or ""
+
+    def _value(self, name: str) -> str | None:
+        value = self._variables.get(name)
+        (self.unmatched if value is None else self.matched).add(name)
+        return value
 
     def _name(self) -> str:
         match = _NAME.match(self._text, self._position)
@@ -122,80 +214,148 @@ class _Expansion:
         return match.group()
 
     def _braces(self) -> str:
+        if not self._peek():
+            raise self._error("syntax error: missing '}'")
         name = self._name()
         if not name:
-            raise self._error("bad substitution")
-        value = self._variables.get(name)
+            raise self._error("syntax error: bad substitution")
+        start = self._position
+        self._depth += 1
+        if self._depth > _DEEPEST:
+            raise self._error("variables stand in each other too deep")
+        try:
+            value = self._value(name)
+            changed = self._modified(name, value)
+        finally:
+            self._depth -= 1
+        if value is None and self._lexer.keep_unset:
+            return f"${{{name}{self._text[start : self._position]}"
+        return changed
+
+    def _modified(self, name: str, value: str | None) -> str:
+        """Return a value after what stands behind its name, up to the brace that closes."""
         operator = self._take()
         if operator == "}":
             return value or ""
+        if operator in ("#", "%"):
+            return self._trimmed(value or "", operator)
+        if operator == "/":
+            return self._replaced(value or "")
+        present, written = value is not None, operator
         if operator == ":":
             operator = self._take()
-            present = bool(value)
-        else:
-            present = value is not None
-            if operator in ("#", "%"):
-                return self._trimmed(value or "", operator)
-            if operator == "/":
-                return self._replaced(value or "")
+            present, written = bool(value), f":{operator}"
+        if not operator:
+            raise self._error("syntax error: missing '}'")
         if operator not in ("-", "+", "?"):
-            raise self._error(f"unsupported modifier ({operator or 'none'}) in substitution")
-        word = self._argument("}")
+            raise self._error(f"unsupported modifier ({written}) in substitution")
+        word, _ = self._until("}")
         if operator == "-":
             return (value or "") if present else word
         if operator == "+":
             return word if present else ""
-        if not present:
-            raise self._error(f"{name}: {word or 'not allowed to be unset'}")
+        if not present and not self._lexer.keep_unset:
+            missing = "is not allowed to be unset" if value is None else "is not allowed to be empty"
+            raise self._error(f"{name}: {word or missing}")
         return value or ""
 
-    def _argument(self, stop: str) -> str:
-        """Return the rest of a substitution up to a character of it, expanded."""
-        inner = _Expansion(self._text, self._variables, self._depth + 1)
-        inner._position = self._position
-        word, found = inner._until(stop)
-        self._position = inner._position
-        if not found:
-            raise self._error("syntax error: missing " + repr("}"))
-        return word
-
     def _trimmed(self, value: str, operator: str) -> str:
-        longest = self._text[self._position : self._position + 1] == operator
-        self._position += longest
-        pattern = _pattern(self._argument("}"))
-        # The shortest prefix is found from the left, the shortest suffix from the right.
-        lengths: range = range(len(value) + 1)
-        for length in reversed(lengths) if longest else lengths:
-            part = value[:length] if operator == "#" else value[len(value) - length :]
-            if pattern.fullmatch(part):
-                return value[length:] if operator == "#" else value[: len(value) - length]
-        return value
+        pattern, _ = self._until("}", raw_escapes=True)
+        longest = pattern.startswith(operator)
+        segments = self._segments(pattern[longest:])
+        if operator == "#":
+            end = _end_of_match(segments, value, longest=longest)
+            return value if end is None else value[end:]
+        backwards = [segment[::-1] for segment in reversed(segments)]
+        end = _end_of_match(backwards, value[::-1], longest=longest)
+        return value if end is None else value[: len(value) - end]
 
     def _replaced(self, value: str) -> str:
-        every = self._text[self._position : self._position + 1] == "/"
+        every = self._peek() == "/"
         self._position += every
-        pattern = _pattern(self._argument("/"))
-        replacement = self._argument("}")
-        return pattern.sub(lambda _: replacement, value, count=0 if every else 1)
+        pattern, _ = self._until("/", raw_escapes=True)
+        replacement, _ = self._until("}", raw_escapes=True)
+        return _substituted(self._segments(pattern), value, replacement, every=every)
+
+    def _segments(self, pattern: str) -> list[_Segment]:
+        """Return the parts of a pattern between its stars; in each a None is a `?`, which is any character."""
+        segments: list[_Segment] = [()]
+        position = 0
+        while position < len(pattern):
+            character = pattern[position]
+            position += 1
+            if character == "*":
+                segments.append(())
+                continue
+            if character == "\\":
+                escaped = pattern[position : position + 1]
+                position += 1
+                # These two have to be escaped in braces, whatever the pattern.
+                if escaped not in ("*", "?", "\\", "}", "/") or not escaped:
+                    raise self._error(f"invalid pattern ({pattern}) in substitution: invalid escape '\\{escaped}'")
+                character = escaped
+                segments[-1] += (character,)
+            else:
+                segments[-1] += (None if character == "?" else character,)
+        return segments
 
     def _error(self, problem: str) -> InvalidParameter:
-        return InvalidParameter(f"failed to process {self._text!r}: {problem}")
+        return InvalidParameter(f"failed to process {json.dumps(self._text, ensure_ascii=False)}: {problem}")
 
 
-def _pattern(text: str) -> re.Pattern[str]:
-    """Return a shell pattern of `*`, `?` and backslashes as a regular expression."""
-    parts: list[str] = []
-    position = 0
-    while position < len(text):
-        character = text[position]
-        if character == "\\" and position + 1 < len(text):
-            position += 1
-            parts.append(re.escape(text[position]))
-        elif character in "*?":
-            # One star after another means no more, and takes the matcher longer for each.
-            if character == "?" or parts[-1:] != [".*"]:
-                parts.append(".*" if character == "*" else ".")
-        else:
-            parts.append(re.escape(character))
-        position += 1
-    return re.compile("".join(parts), re.DOTALL)
+#: A part of a pattern without a star: its characters, None for any.
+_Segment = tuple[str | None, ...]
+
+
+def _end_of_match(segments: list[_Segment], text: str, *, longest: bool, start: int = 0) -> int | None:
+    """Return where a pattern that begins at `start` ends, the first or the last place where it may; None for nowhere.
+
+    Each part is looked for behind the one before it. As the parts are apart by stars, the first place of each is as
+    good as any, so nothing is tried twice: the time is that of one walk per part, whatever the pattern.
+    """
+    first = _compiled(segments[0]).match(text, start)
+    if first is None:
+        return None
+    end = first.end()
+    for number, segment in enumerate(segments[1:], 2):
+        if longest and number == len(segments):
+            return _last(segment, text, end)
+        found = _compiled(segment).search(text, end)
+        if found is None:
+            return None
+        end = found.end()
+    return end
+
+
+def _last(segment: _Segment, text: str, start: int) -> int | None:
+    """Return where the last place of a part ends, None where there is none behind the start."""
+    pattern = _compiled(segment)
+    for begin in range(len(text) - len(segment), start - 1, -1):
+        if pattern.match(text, begin):
+            return begin + len(segment)
+    return None
+
+
+def _substituted(segments: list[_Segment], text: str, replacement: str, *, every: bool) -> str:
+    """Return a text with the first or every place of a pattern replaced, each as long as can be."""
+    head = _compiled(segments[0])
+    result, position = [], 0
+    while position <= len(text):
+        begin = head.search(text, position)
+        end = _end_of_match(segments, text, longest=True, start=begin.start()) if begin else None
+        if begin is None or end is None:
+            # What does not end behind the first place where it could begin ends nowhere.
+            break
+        result += [text[position : begin.start()], replacement]
+        if end == begin.start():
+            # A pattern of nothing is between all characters.
+            result.append(text[end : end + 1])
+            end += 1
+        position = end
+        if not every:
+            break
+    return "".join((*result, text[position:]))
+
+
+def _compiled(segment: _Segment) -> re.Pattern[str]:
+    return re.compile("".join("." if part is None else re.escape(part) for part in segment), re.DOTALL)

@@ -15,10 +15,10 @@ from transom.errors import CorruptContent, InvalidParameter
 from transom.graph.compression import decompress
 from transom.graph.digest import Digest
 from transom.graph.model import History, Platform, RunConfig
+from transom.graph.platforms import parse_platform
 from transom.graph.reference import parse_name
 from transom.job import Job
 from transom.times import format_moment
-from transom_images.platforms import parse_platform
 from transom_images.remote import open_url, whole_url
 
 if TYPE_CHECKING:

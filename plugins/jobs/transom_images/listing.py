@@ -12,9 +12,9 @@ from transom.graph.digest import Digest
 from transom.graph.image_config import unix_seconds
 from transom.graph.images import HistoryEntry, ImageDetails, ImageSummary
 from transom.graph.model import Image, Platform
+from transom.graph.platforms import compatible, normalize
 from transom.job import Job
 from transom_images.filters import ImageFilters
-from transom_images.platforms import compatible, normalize
 
 __all__ = ["find_image", "image_history", "image_inspect", "image_list"]
 

@@ -15,7 +15,7 @@ from transom.errors import CorruptContent, InvalidParameter, NotFound, Unsupport
 from transom.graph.content import Descriptor
 from transom.graph.digest import Digest
 from transom.graph.model import Platform
-from transom_images.platforms import compatible, normalize
+from transom.graph.platforms import compatible, normalize
 
 __all__ = ["ACCEPTED", "LIMIT", "Entry", "FirstSchema", "Index", "Manifest", "choose", "elsewhere", "parse_manifest"]
 

@@ -18,6 +18,7 @@ from transom.graph.digest import Digest
 from transom.graph.image_config import parse_config
 from transom.graph.making import CONFIG_TYPE, LAYER_TYPE, describe
 from transom.graph.model import Image, Platform
+from transom.graph.platforms import compatible, normalize
 from transom.graph.reference import Reference
 from transom_images.layout import (
     DOCKER_MANIFEST,
@@ -30,7 +31,6 @@ from transom_images.layout import (
 )
 from transom_images.manifests import LIMIT, Entry, Index, choose, parse_manifest
 from transom_images.members import Member, Members
-from transom_images.platforms import compatible, normalize
 
 __all__ = ["Offer", "find_offers"]
 

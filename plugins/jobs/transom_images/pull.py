@@ -18,6 +18,7 @@ from transom.graph.digest import Digest
 from transom.graph.image_config import parse_config
 from transom.graph.lease import Lease
 from transom.graph.model import Image, Platform
+from transom.graph.platforms import compatible, normalize, parse_platform
 from transom.graph.reference import Reference
 from transom.job import Job
 from transom.registry import Credentials
@@ -26,7 +27,6 @@ from transom_images.crew import Crew
 from transom_images.download import Downloader
 from transom_images.layers import DOWNLOAD, UNPACK, Layers
 from transom_images.manifests import LIMIT, FirstSchema, Index, Manifest, choose, parse_manifest
-from transom_images.platforms import compatible, normalize, parse_platform
 from transom_images.progress import Silence
 from transom_images.registry import Fetched, Registry
 

@@ -18,6 +18,7 @@ from transom.graph.content import Descriptor
 from transom.graph.digest import Digest
 from transom.graph.lease import Lease
 from transom.graph.model import Image
+from transom.graph.platforms import compatible, normalize, parse_platform
 from transom.graph.reference import Reference
 from transom.job import Job
 from transom.registry import Credentials
@@ -26,7 +27,6 @@ from transom_images.crew import Crew
 from transom_images.destination import Destination
 from transom_images.manifests import LIMIT, Index, Manifest, elsewhere, parse_manifest
 from transom_images.packing import PACK, packed
-from transom_images.platforms import compatible, normalize, parse_platform
 from transom_images.progress import LayerProgress, Progress, Silence
 from transom_images.upload import Uploader
 

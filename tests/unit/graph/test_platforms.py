@@ -8,8 +8,8 @@ from transom.errors import InvalidParameter, NotFound, TransomError
 from transom.graph.content import Descriptor
 from transom.graph.digest import Digest
 from transom.graph.model import Platform
+from transom.graph.platforms import compatible, normalize, parse_platform
 from transom_images.manifests import Entry, Index, choose
-from transom_images.platforms import compatible, normalize, parse_platform
 
 
 def index(*platforms: str) -> Index:

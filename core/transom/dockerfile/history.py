@@ -1,0 +1,102 @@
+"""What the history of an image says of an instruction, in the words of BuildKit.
+
+They are Go's, so lists and structures are written as Go writes them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+
+from transom.dockerfile.instructions import Add, Copy
+from transom.graph.model import Healthcheck
+
+__all__ = ["arguments", "command", "healthcheck", "pairs", "run", "transfer"]
+
+#: What BuildKit adds to the instructions that it does something for.
+_DONE = " # buildkit"
+_SECOND = 10**9
+_ESCAPES = {
+    '"': '\\"', "\\": "\\\\", "\a": "\\a", "\b": "\\b", "\f": "\\f", "\n": "\\n", "\r": "\\r", "\t": "\\t", "\v": "\\v",
+}  # fmt: skip
+
+
+def pairs(name: str, values: Iterable[tuple[str, str]]) -> str:
+    """Return the entry of ENV or LABEL."""
+    return " ".join((name, *(f"{key}={value}" for key, value in values)))
+
+
+def arguments(values: Iterable[tuple[str, str | None]]) -> str:
+    """Return the entry of ARG."""
+    return " ".join(("ARG", *(name if value is None else f"{name}={value}" for name, value in values)))
+
+
+def command(name: str, words: Sequence[str]) -> str:
+    """Return the entry of CMD or ENTRYPOINT."""
+    return f"{name} [{' '.join(map(quoted, words))}]"
+
+
+def healthcheck(check: Healthcheck) -> str:
+    """Return the entry of HEALTHCHECK."""
+    times = (
+        ("Interval", check.interval),
+        ("Timeout", check.timeout),
+        ("StartPeriod", check.start_period),
+        ("StartInterval", check.start_interval),
+    )
+    fields = " ".join(f"{name}:{duration(value)}" for name, value in times)
+    return f"HEALTHCHECK {{Test:[{' '.join(check.test)}] {fields} Retries:{check.retries}}}"
+
+
+def run(words: Sequence[str], args: Iterable[tuple[str, str | None]], environment: Mapping[str, str]) -> str:
+    """Return the entry of RUN: the arguments that it could see, and those of its process."""
+    seen = {name: environment.get(name, value or "") for name, value in args}
+    visible = [f"{name}={value}" for name, value in seen.items()]
+    return " ".join(("RUN", *((f"|{len(visible)}", *visible) if visible else ()), *words)) + _DONE
+
+
+def transfer(instruction: Copy | Add) -> str:
+    """Return the entry of COPY or ADD."""
+    words = ["ADD" if isinstance(instruction, Add) else "COPY"]
+    if isinstance(instruction, Copy) and instruction.parents:
+        words.append("--parents")
+    if instruction.chown:
+        words.append(f"--chown={instruction.chown}")
+    if instruction.chmod:
+        words.append(f"--chmod={instruction.chmod}")
+    documents = (f"<<{heredoc.name}" for heredoc in instruction.heredocs)
+    return " ".join((*words, *instruction.sources, *documents, instruction.destination)) + _DONE
+
+
+def quoted(text: str) -> str:
+    """Return a text in quotes, as Go's `%q` writes it."""
+    return f'"{"".join(map(_escaped, text))}"'
+
+
+def _escaped(character: str) -> str:
+    if character in _ESCAPES:
+        return _ESCAPES[character]
+    if character.isprintable():
+        return character
+    code = ord(character)
+    if code < 0x80:
+        return f"\\x{code:02x}"
+    return f"\\u{code:04x}" if code < 0x10000 else f"\\U{code:08x}"
+
+
+def duration(nanoseconds: int) -> str:
+    """Return a duration as Go writes it: `1m30s`, `1.5s`, `20ms`."""
+    if nanoseconds == 0:
+        return "0s"
+    sign, nanoseconds = ("-", -nanoseconds) if nanoseconds < 0 else ("", nanoseconds)
+    for unit, size in (("ns", 1), ("µs", 10**3), ("ms", 10**6)):
+        if nanoseconds < size * 1000:
+            return f"{sign}{_decimal(nanoseconds, size)}{unit}"
+    minutes, rest = divmod(nanoseconds, 60 * _SECOND)
+    hours, minutes = divmod(minutes, 60)
+    head = f"{hours}h{minutes}m" if hours else f"{minutes}m" if minutes else ""
+    return f"{sign}{head}{_decimal(rest, _SECOND)}s"
+
+
+def _decimal(value: int, size: int) -> str:
+    whole, rest = divmod(value, size)
+    return f"{whole}.{rest:0{len(str(size)) - 1}d}".rstrip("0") if rest else str(whole)

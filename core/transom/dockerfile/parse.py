@@ -1,0 +1,121 @@
+"""Reading a whole Dockerfile.
+
+dockerfile = parse(path.read_bytes(), "Dockerfile")
+for instruction in dockerfile.instructions: …
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final
+
+from transom.dockerfile.grammar import interpret
+from transom.dockerfile.instructions import Instruction
+from transom.dockerfile.lines import LONGEST_LINE, Line, read_lines
+from transom.dockerfile.source import DockerfileError, Location
+from transom.errors import InvalidParameter
+
+__all__ = ["Dockerfile", "DockerfileError", "Notice", "parse", "parse_trigger"]
+
+#: As BuildKit has it, in bytes.
+_LARGEST: Final = 16 * 2**20
+_BOM: Final = "\ufeff"
+
+
+@dataclass(frozen=True)
+class Notice:
+    """What is not wrong yet."""
+
+    message: str
+    location: Location
+
+
+@dataclass(frozen=True)
+class Dockerfile:
+    """A Dockerfile that has been read: `lines` are those of the text, for showing them."""
+
+    name: str
+    directives: Mapping[str, str]
+    lines: tuple[str, ...]
+    instructions: tuple[Instruction, ...]
+    warnings: tuple[Notice, ...] = ()
+
+    def error(self, problem: str, instruction: Instruction | None = None) -> DockerfileError:
+        """Return the error that says that something is wrong, where it is one instruction, there."""
+        if instruction is None:
+            return DockerfileError(problem, name=self.name)
+        return DockerfileError(
+            problem, name=self.name, location=instruction.location, instruction=instruction.name, lines=self.lines
+        )
+
+
+def parse(content: bytes | str, name: str = "Dockerfile") -> Dockerfile:
+    """Return a Dockerfile. Raises `DockerfileError`, which shows the lines that are wrong."""
+    text = _decoded(content, name)
+    lines = tuple(text.split("\n"))
+    for number, line in enumerate(lines, 1):
+        if len(line.encode("utf-8", "surrogateescape")) > LONGEST_LINE:
+            raise DockerfileError(
+                f"dockerfile line greater than max allowed size of {LONGEST_LINE}",
+                name=name,
+                location=Location(number, number),
+            )
+    read = read_lines(lines[:-1] if not lines[-1] else lines, name)
+    instructions = tuple(_interpreted(line, name, lines) for line in read.lines)
+    if not instructions:
+        raise DockerfileError("file with no instructions", name=name)
+    warnings = tuple(Notice("Empty continuation line", line.location) for line in read.lines if line.gaps)
+    return Dockerfile(name, read.directives, lines, instructions, warnings)
+
+
+def parse_trigger(trigger: str, location: Location) -> Instruction:
+    """Return the instruction of an ONBUILD trigger, for which the FROM at a location is to blame.
+
+    Raises `InvalidParameter`.
+    """
+    lines = tuple(trigger.split("\n"))
+    read = read_lines(lines, "ONBUILD")
+    if len(read.lines) != 1:
+        raise InvalidParameter("onbuild trigger should be a single expression")
+    (line,) = read.lines
+    if line.name in ("FROM", "ONBUILD", "MAINTAINER"):
+        raise InvalidParameter(f"{line.name} isn't allowed as an ONBUILD trigger")
+    return interpret(
+        Line(line.text, line.keyword, line.flags, line.rest, location, heredocs=line.heredocs, escape=line.escape)
+    )
+
+
+def _decoded(content: bytes | str, name: str) -> str:
+    size = len(content) if isinstance(content, bytes) else len(content.encode("utf-8", "surrogateescape"))
+    if size > _LARGEST:
+        raise DockerfileError(f"Dockerfile exceeds maximum allowed size of {_LARGEST} bytes", name=name)
+    # Comments are often in older encodings, and nobody is to be kept from building for that.
+    text = content if isinstance(content, str) else content.decode("utf-8", "surrogateescape")
+    text = text.removeprefix(_BOM)
+    if not text:
+        raise DockerfileError("the Dockerfile cannot be empty", name=name)
+    return text
+
+
+def _interpreted(line: Line, name: str, lines: tuple[str, ...]) -> Instruction:
+    try:
+        for part in (line.text, *(heredoc.content for heredoc in line.heredocs)):
+            _check_characters(part)
+        return interpret(line)
+    except DockerfileError:
+        raise
+    except InvalidParameter as error:
+        raise DockerfileError(
+            str(error), name=name, location=line.location, instruction=line.name, lines=lines
+        ) from error
+
+
+def _check_characters(text: str) -> None:
+    """Refuse what no argument, variable and label can hold."""
+    if "\0" in text:
+        raise InvalidParameter("there is a NUL byte in the instruction")
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        raise InvalidParameter("the instruction is not written in UTF-8") from None

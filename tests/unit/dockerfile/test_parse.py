@@ -1,0 +1,59 @@
+"""What a Dockerfile is read as."""
+
+from __future__ import annotations
+
+import pytest
+
+from transom.dockerfile.instructions import Copy, From, Instruction, Run
+from transom.dockerfile.parse import DockerfileError, parse
+
+
+def only(text: str) -> Instruction:
+    """Return the last instruction of a Dockerfile."""
+    return parse(text).instructions[-1]
+
+
+def test_an_instruction_knows_its_lines_and_its_text() -> None:
+    instruction = only("# first\n\nFROM debian\nRUN echo a \\\n  # a comment\n  && echo b\n")
+    assert (instruction.location.first, instruction.location.last) == (4, 6)
+    assert instruction.text == "RUN echo a   && echo b"
+
+
+def test_a_stage_has_a_base_a_name_and_a_platform() -> None:
+    stage = only("from --platform=linux/arm64 debian:12 As Base")
+    assert isinstance(stage, From)
+    assert (stage.image, stage.alias, stage.platform) == ("debian:12", "base", "linux/arm64")
+
+
+def test_here_documents_belong_to_their_instruction() -> None:
+    copy = only("FROM x\nCOPY <<a <<-'b' /to/\none $x\na\n\t\ttwo\n\tb\n")
+    assert isinstance(copy, Copy)
+    assert [(one.name, one.text, one.expand) for one in copy.heredocs] == [
+        ("a", "one $x\n", True),
+        ("b", "two\n", False),
+    ]
+    assert (copy.sources, copy.destination) == ((), "/to/")
+
+
+def test_a_run_is_a_line_for_the_shell_or_a_json_list() -> None:
+    line, words = only("FROM x\nRUN a 'b c'"), only('FROM x\nRUN ["a", "b c"]')
+    assert isinstance(line, Run)
+    assert isinstance(words, Run)
+    assert (line.command, line.shell) == ("a 'b c'", True)
+    assert (words.command, words.shell) == (("a", "b c"), False)
+
+
+def test_an_error_shows_where_it_is() -> None:
+    with pytest.raises(DockerfileError) as caught:
+        parse("FROM debian\nRUNN true\nRUN false\n")
+    assert str(caught.value).splitlines()[0] == "Dockerfile:2: unknown instruction: RUNN (did you mean RUN?)"
+    assert caught.value.snippet.splitlines() == [
+        "Dockerfile:2",
+        "--------------------",
+        "   1 |     FROM debian",
+        "   2 | >>> RUNN true",
+        "   3 |     RUN false",
+        "   4 |     ",
+        "--------------------",
+    ]
+    assert (caught.value.line, caught.value.instruction) == (2, "RUNN")
