@@ -13,14 +13,17 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
-from typing import Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 import pluggy
 
 from transom import hookspecs
 from transom.drivers import ExecDriver, GraphDriver, LogDriver, NetworkDriver, VolumeDriver
-from transom.drivers.base import Driver
+from transom.drivers.base import Driver, DriverSource
 from transom.errors import DriverUnavailable, InvalidParameter, NotFound
+
+if TYPE_CHECKING:
+    from transom.engine import Engine
 
 __all__ = ["Catalog", "DriverInfo", "Plugin", "Shelf"]
 
@@ -70,12 +73,13 @@ class _Entry(Generic[D]):
 
 
 class Shelf(Generic[D]):
-    """The drivers of one kind, by name. Each is probed once, when it is first looked at."""
+    """The drivers of one kind, by name. A class is probed once, when it is first needed; what a source has, always."""
 
     def __init__(self, kind: str, root: Path) -> None:
         self.kind = kind
         self._root = root
         self._entries: dict[str, _Entry[D]] = {}
+        self._sources: list[tuple[DriverSource[D], Plugin]] = []
 
     def add(self, driver: type[D], plugin: Plugin) -> None:
         """Add a driver class. Raises `InvalidParameter`, naming both, if its name is taken."""
@@ -87,9 +91,13 @@ class Shelf(Generic[D]):
             )
         self._entries[driver.name] = _Entry(driver, plugin)
 
+    def add_source(self, source: DriverSource[D], plugin: Plugin) -> None:
+        """Add drivers that come and go. A class that has one of their names goes before them."""
+        self._sources.append((source, plugin))
+
     def names(self) -> list[str]:
         """Return the names of all drivers of the kind, whether they work here or not."""
-        return sorted(self._entries)
+        return sorted({*self._entries, *(name for source, _ in self._sources for name in source.names())})
 
     def root(self, name: str) -> Path:
         """Return the driver's own directory, which lasts."""
@@ -97,10 +105,11 @@ class Shelf(Generic[D]):
 
     def get(self, name: str) -> type[D]:
         """Return the class of a driver that works here. Raises `NotFound` or `DriverUnavailable`."""
-        entry = self._entries.get(name)
+        entry = self._find(name)
         if entry is None:
-            near = difflib.get_close_matches(name, self._entries, n=1)
-            hint = f"did you mean {near[0]!r}?" if near else f"there are: {', '.join(self.names()) or 'none'}"
+            names = self.names()
+            near = difflib.get_close_matches(name, names, n=1)
+            hint = f"did you mean {near[0]!r}?" if near else f"there are: {', '.join(names) or 'none'}"
             raise NotFound(f"no {self.kind} driver is named {name!r}; {hint}")
         reason = self._probe(entry)
         if reason is not None:
@@ -122,7 +131,16 @@ class Shelf(Generic[D]):
 
     def describe(self, default: str = "") -> list[DriverInfo]:
         """Return all drivers of the kind, with the reason of those that cannot work here."""
-        return [self._describe(self._entries[name], default) for name in self.names()]
+        entries = (self._find(name) for name in self.names())
+        return [self._describe(entry, default) for entry in entries if entry is not None]
+
+    def _find(self, name: str) -> _Entry[D] | None:
+        entry = self._entries.get(name)
+        for source, plugin in self._sources if entry is None else ():
+            driver = source.find(name)
+            if driver is not None:
+                return _Entry(driver, plugin)
+        return entry
 
     def _describe(self, entry: _Entry[D], default: str) -> DriverInfo:
         reason = self._probe(entry)
@@ -162,8 +180,12 @@ class Shelf(Generic[D]):
 class Catalog:
     """All plugins, and the drivers that they give, by kind."""
 
-    def __init__(self, data_root: Path, modules: Sequence[Any] | None = None) -> None:
-        """Load the plugins that are installed, or just `modules`, if tests want to choose."""
+    def __init__(self, data_root: Path, modules: Sequence[Any] | None = None, engine: Engine | None = None) -> None:
+        """Load the plugins that are installed, or just `modules`, if tests want to choose.
+
+        Without an engine the hooks that want one are not called.
+        """
+        self._engine = engine
         self.manager = pluggy.PluginManager("transom")
         self.manager.add_hookspecs(hookspecs)
         self.plugins: list[Plugin] = []
@@ -186,7 +208,10 @@ class Catalog:
             (self.log, "transom_logdrivers"),
         ):
             for driver, plugin in self.gather(hook):
-                shelf.add(driver, plugin)
+                if isinstance(driver, DriverSource):
+                    shelf.add_source(driver, plugin)
+                else:
+                    shelf.add(driver, plugin)
 
     def shelves(self) -> tuple[Shelf[Any], ...]:
         """Return the drivers of each kind."""
@@ -199,8 +224,11 @@ class Catalog:
         """
         for implementation in getattr(self.manager.hook, hook).get_hookimpls():
             plugin = next(plugin for plugin in self.plugins if plugin.name == implementation.plugin_name)
+            wanted = implementation.argnames  # at most the engine
+            if wanted and self._engine is None:
+                continue
             try:
-                results = list(implementation.function())
+                results = list(implementation.function(*(self._engine for _ in wanted)))
             except Exception as error:  # noqa: BLE001 a plugin of anybody's must not stop the engine
                 self._failed(plugin, f"its hook {hook} failed with {type(error).__name__}: {error}")
                 continue

@@ -64,6 +64,9 @@ class Config:
     insecure_registries: tuple[str, ...] = ()
     #: Where registries' own certificates are, in a directory per `host:port` (Docker's `certs.d`).
     certificates: tuple[str, ...] = ("/etc/docker/certs.d", "/etc/transom/certs.d")
+    #: Where volume plugins of other processes are found: their sockets (NAME.sock), and files that say where they
+    #: listen (NAME.spec, NAME.json).
+    volume_plugins: tuple[str, ...] = ("/run/docker/plugins", "/etc/docker/plugins", "/usr/lib/docker/plugins")
     #: How many layers of one pull are downloaded at the same time.
     max_concurrent_downloads: int = 3
     #: How many layers of one push are uploaded at the same time.

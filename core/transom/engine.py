@@ -70,7 +70,7 @@ class Engine:
         config = self.config
         for root in (config.data_root, config.exec_root):
             self._own(root)
-        self.catalog = Catalog(config.data_root, plugins)
+        self.catalog = Catalog(config.data_root, plugins, self)
         self.catalog.manager.register(_Core(), name="transom.engine")
         self._handlers = self._gather_handlers()
         self.pool = ThreadPoolExecutor(config.threads, thread_name_prefix="transom")

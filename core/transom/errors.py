@@ -12,6 +12,7 @@ __all__ = [
     "Cancelled",
     "Conflict",
     "CorruptContent",
+    "DriverFailed",
     "DriverUnavailable",
     "Forbidden",
     "InvalidParameter",
@@ -97,6 +98,12 @@ class Unavailable(TransomError):
     """The engine, or a part of it, cannot answer now."""
 
     status = 503
+
+
+class DriverFailed(TransomError):
+    """A driver, or the process that it stands for, failed in its own work."""
+
+    status = 500
 
 
 class DriverUnavailable(TransomError):

@@ -27,6 +27,7 @@ import pluggy
 
 if TYPE_CHECKING:
     from transom.drivers import ExecDriver, GraphDriver, LogDriver, NetworkDriver, VolumeDriver
+    from transom.drivers.base import DriverSource
     from transom.engine import Engine
     from transom.events import Event
     from transom.job import Handler, Job
@@ -57,16 +58,17 @@ def transom_call_job(engine: Engine, job: Job) -> Any:
     """
 
 
-# Drivers: who does the work
+# Drivers: who does the work. A hook gives classes, and a `transom.drivers.base.DriverSource` for what comes and goes.
+# `engine` is being opened when these are called: its configuration is there, all else when a driver works.
 
 
 @hookspec
-def transom_graphdrivers() -> Iterable[type[GraphDriver]]:  # type: ignore[empty-body]
+def transom_graphdrivers(engine: Engine) -> Iterable[type[GraphDriver] | DriverSource[GraphDriver]]:  # type: ignore[empty-body]
     """Give graph driver classes (`transom.drivers.graph`). Called once, when the engine starts."""
 
 
 @hookspec
-def transom_execdrivers() -> Iterable[type[ExecDriver]]:  # type: ignore[empty-body]
+def transom_execdrivers(engine: Engine) -> Iterable[type[ExecDriver] | DriverSource[ExecDriver]]:  # type: ignore[empty-body]
     """Give exec driver classes (`transom.drivers.exec`). Called once, when the engine starts.
 
     They run in shims, which import them by module and qualified name: a class must be found under its name in
@@ -75,17 +77,17 @@ def transom_execdrivers() -> Iterable[type[ExecDriver]]:  # type: ignore[empty-b
 
 
 @hookspec
-def transom_volumedrivers() -> Iterable[type[VolumeDriver]]:  # type: ignore[empty-body]
+def transom_volumedrivers(engine: Engine) -> Iterable[type[VolumeDriver] | DriverSource[VolumeDriver]]:  # type: ignore[empty-body]
     """Give volume driver classes (`transom.drivers.volume`). Called once, when the engine starts."""
 
 
 @hookspec
-def transom_networkdrivers() -> Iterable[type[NetworkDriver]]:  # type: ignore[empty-body]
+def transom_networkdrivers(engine: Engine) -> Iterable[type[NetworkDriver] | DriverSource[NetworkDriver]]:  # type: ignore[empty-body]
     """Give network driver classes (`transom.drivers.network`). Called once, when the engine starts."""
 
 
 @hookspec
-def transom_logdrivers() -> Iterable[type[LogDriver]]:  # type: ignore[empty-body]
+def transom_logdrivers(engine: Engine) -> Iterable[type[LogDriver] | DriverSource[LogDriver]]:  # type: ignore[empty-body]
     """Give log driver classes (`transom.drivers.log`). Called once, when the engine starts.
 
     Like exec drivers they run in shims and must be found under their name in their module.

@@ -17,7 +17,7 @@ import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from transom import records
 from transom.catalog import Shelf
@@ -48,8 +48,9 @@ _LONGEST_NAME: Final = 240
 class VolumeRecord:
     """One volume. `created` is in nanoseconds since the epoch.
 
-    `mountpoint` is where its files are, empty while that is nowhere. `ready` is false while it is being
-    made or removed; such a volume is shown to nobody.
+    `ready` is false while it is being made or removed; such a volume is shown to nobody. What only its driver knows is
+    not recorded: `mountpoint` is where its files are, empty while that is nowhere; `status` and `scope` are as in
+    `transom.drivers.volume.Volume`.
     """
 
     name: str
@@ -59,6 +60,8 @@ class VolumeRecord:
     created: int = 0
     mountpoint: str = ""
     ready: bool = False
+    status: Mapping[str, Any] = field(default_factory=dict)
+    scope: str = "local"
 
 
 @dataclass(frozen=True)
@@ -162,8 +165,10 @@ class VolumeStore:
             if found is not None:
                 return self._located(_same(found[1], driver, options))
             volumes = self._driver(driver)
-            node = self._db.put(_KIND, name, root=True, data=records.dump(VolumeRecord(name, driver, options, labels)))
-            record = VolumeRecord(name, driver, options, labels, created=node.created, ready=True)
+            # What the driver has already, made by another engine, is not taken away if this is interrupted.
+            begun = VolumeRecord(name, driver, options, labels, ready=_has(volumes, name))
+            node = self._db.put(_KIND, name, root=True, data=records.dump(begun))
+            record = replace(begun, created=node.created, ready=True)
             try:
                 volumes.create(name, options)
             except BaseException as error:
@@ -251,10 +256,11 @@ class VolumeStore:
     # Within
 
     def _driver(self, name: str) -> VolumeDriver:
+        kind = self._shelf.get(name)
         with self._guard:
             driver = self._drivers.get(name)
-            if driver is None:
-                kind = self._shelf.get(name)
+            # Another class has the name where a plugin has come back at another place.
+            if type(driver) is not kind:
                 driver = self._drivers[name] = kind(self._shelf.root(name))
         return driver
 
@@ -270,12 +276,21 @@ class VolumeStore:
         return tuple(user.name for user in self._db.sources(node, "uses") if user.kind == "container")
 
     def _located(self, record: VolumeRecord) -> VolumeRecord:
-        """Return a volume with its mountpoint, which a driver that fails or is gone does not know."""
+        """Return a volume with what its driver knows, which one that fails or is gone does not."""
         try:
-            mountpoint = self._driver(record.driver).get(record.name).mountpoint
+            volume = self._driver(record.driver).get(record.name)
         except TransomError:
-            mountpoint = None
-        return replace(record, mountpoint=os.fspath(mountpoint) if mountpoint else "")
+            return replace(record, mountpoint="", status={}, scope="local")
+        mountpoint = os.fspath(volume.mountpoint) if volume.mountpoint else ""
+        return replace(record, mountpoint=mountpoint, status=volume.status, scope=volume.scope)
+
+
+def _has(driver: VolumeDriver, name: str) -> bool:
+    try:
+        driver.get(name)
+    except NotFound:
+        return False
+    return True
 
 
 def _load(node: Node) -> VolumeRecord:

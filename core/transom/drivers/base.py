@@ -1,12 +1,13 @@
-"""What the five contracts share: a name, and an honest answer to "does it work here?"."""
+"""What the five contracts share: a name, and an honest answer to "does it work here?"; and drivers that come and go."""
 
 from __future__ import annotations
 
-from abc import ABC
+from abc import ABC, abstractmethod
+from collections.abc import Collection
 from pathlib import Path
-from typing import ClassVar
+from typing import ClassVar, Generic, TypeVar
 
-__all__ = ["Driver"]
+__all__ = ["Driver", "DriverSource"]
 
 
 class Driver(ABC):
@@ -32,4 +33,26 @@ class Driver(ABC):
 
         Raises `transom.errors.DriverUnavailable` with the reason and the remedy. It is called before every
         other method, must leave nothing behind, and takes milliseconds.
+        """
+
+
+D_co = TypeVar("D_co", bound=Driver, covariant=True)
+
+
+class DriverSource(ABC, Generic[D_co]):
+    """Drivers whose names come and go while the engine runs, as those of other processes do.
+
+    A hook for drivers gives it beside, or instead of, classes. It is asked whenever somebody lists drivers or names one
+    that no class has, from many threads. Names have the characters of `[a-zA-Z0-9_.-]`.
+    """
+
+    @abstractmethod
+    def names(self) -> Collection[str]:
+        """Return the names that there are now."""
+
+    @abstractmethod
+    def find(self, name: str) -> type[D_co] | None:
+        """Return the driver of a name, the same class as long as it is the same driver; None if there is none.
+
+        Its `probe` is called each time that the driver is looked at.
         """

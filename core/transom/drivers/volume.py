@@ -11,6 +11,7 @@ from abc import abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any, ClassVar
 
 from transom.drivers.base import Driver
 
@@ -19,18 +20,25 @@ __all__ = ["Volume", "VolumeDriver"]
 
 @dataclass(frozen=True)
 class Volume:
-    """A volume as its driver knows it: its name, where its files are (None while not mounted), its details."""
+    """A volume as its driver knows it: its name, where its files are (None while not mounted), its details.
+
+    `scope` is `global` for a volume that the driver has on other machines too.
+    """
 
     name: str
     mountpoint: Path | None = None
-    status: Mapping[str, str] = field(default_factory=dict)
+    status: Mapping[str, Any] = field(default_factory=dict)
+    scope: str = "local"
 
 
 class VolumeDriver(Driver):
     """Keeps volumes below `root`, the driver's own directory, which exists."""
 
     #: Volumes of this driver are copied up into when new: they start with the image's content at that path.
-    copies_image_content: bool = True
+    copies_image_content: ClassVar[bool] = True
+
+    #: Whether containers can only read its volumes.
+    read_only: ClassVar[bool] = False
 
     def __init__(self, root: Path) -> None:
         self.root = root

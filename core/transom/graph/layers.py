@@ -128,6 +128,10 @@ class LayerStore:
                 self.settle(driver, image)
         return top
 
+    def keep(self, driver: str, layer: str, holder: Node) -> None:
+        """Let a layer stay for as long as what a node of the database stands for does. Raises `NotFound`."""
+        self._db.link(holder, "uses", self._db.need("snapshot", _name(driver, layer)))
+
     def flush(self, driver: str) -> None:
         """Bring all that the driver has written to the disk."""
         descriptor = os.open(self.driver(driver).root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)

@@ -14,12 +14,13 @@ __all__ = ["volume_details"]
 
 def volume_details(volume: VolumeRecord) -> dict[str, Any]:
     """Return all about a volume."""
-    return {
+    details = {
         "CreatedAt": format_time(volume.created // 1_000_000_000 * 1_000_000_000),
         "Driver": volume.driver,
         "Labels": volume.labels or None,
         "Mountpoint": volume.mountpoint,
         "Name": volume.name,
         "Options": volume.options or None,
-        "Scope": "local",
+        "Scope": volume.scope,
     }
+    return {**details, "Status": volume.status} if volume.status else details

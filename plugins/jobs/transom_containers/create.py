@@ -242,7 +242,8 @@ def _make_volumes(engine: Engine, container: Container, undo: ExitStack) -> tupl
             record = engine.volumes.create(mount.source, mount.driver or "local", mount.driver_options, labels)
             undo.callback(engine.volumes.remove, record.name)
             engine.events.record("volume", "create", record.name, {"driver": record.driver})
-        mounts.append(replace(mount, driver=record.driver))
+        read_only = mount.read_only or engine.catalog.volume.get(record.driver).read_only
+        mounts.append(replace(mount, driver=record.driver, read_only=read_only))
     _fill(
         engine,
         container,

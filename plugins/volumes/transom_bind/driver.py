@@ -19,7 +19,7 @@ class BindDriver(VolumeDriver):
     """The volume driver `bind`."""
 
     name: ClassVar[str] = "bind"
-    copies_image_content = False
+    copies_image_content: ClassVar[bool] = False
 
     def create(self, name: str, options: Mapping[str, str]) -> None:
         if options:
