@@ -1,16 +1,18 @@
-"""A process that is killed in the middle of its work."""
+"""Processes that are killed in the middle of their work."""
 
 from __future__ import annotations
 
 import io
 import os
 import signal
-from typing import IO
+import sys
+from collections.abc import Callable
+from typing import IO, Any
 
 from transom.drivers.graph import GraphDriver
 from transom.testing.archives import file, layer_archive
 
-__all__ = ["kill_while_applying"]
+__all__ = ["count_steps", "kill_at_step", "kill_while_applying", "spread"]
 
 
 class _Endless(io.RawIOBase):
@@ -55,3 +57,62 @@ def kill_while_applying(driver: GraphDriver, layer: str, parent: str) -> None:
     os.kill(pid, signal.SIGKILL)
     os.waitpid(pid, 0)
     assert began, "the process that should be killed failed before"
+
+
+def count_steps(work: Callable[[], None]) -> int:
+    """Do some work in another process and return its steps: the calls of functions, system calls among them.
+
+    Two processes that do the same may differ by a few.
+    """
+    reader, writer = os.pipe()
+    pid = os.fork()
+    if not pid:
+        try:
+            seen = _watch(work, None)
+            os.write(writer, b"%d" % seen)
+            os._exit(0)
+        finally:
+            os._exit(1)
+    os.close(writer)
+    told = b"".join(iter(lambda: os.read(reader, 64), b""))
+    os.close(reader)
+    os.waitpid(pid, 0)
+    assert told, "the work that should be interrupted failed by itself"
+    return int(told)
+
+
+def kill_at_step(step: int, work: Callable[[], None]) -> bool:
+    """Do some work in another process, kill it at a step, and return whether it was killed before the end."""
+    pid = os.fork()
+    if not pid:
+        try:
+            _watch(work, step)
+        finally:
+            os._exit(0)
+    _, status = os.waitpid(pid, 0)
+    return os.WIFSIGNALED(status)
+
+
+def spread(steps: int, count: int) -> list[int]:
+    """Return `count` different steps of all, from the first to the last, or all if they are fewer."""
+    count = min(steps, count)
+    return [1 + number * (steps - 1) // max(count - 1, 1) for number in range(count)]
+
+
+def _watch(work: Callable[[], None], last: int | None) -> int:
+    """Do some work and return its steps; die at one of them."""
+    seen = 0
+
+    def step(_frame: object, event: str, _argument: Any) -> None:
+        nonlocal seen
+        if event in ("call", "c_call"):
+            seen += 1
+            if seen == last:
+                os.kill(os.getpid(), signal.SIGKILL)
+
+    sys.setprofile(step)
+    try:
+        work()
+    finally:
+        sys.setprofile(None)
+    return seen
