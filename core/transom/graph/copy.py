@@ -18,7 +18,14 @@ from pathlib import Path
 from transom.graph.whiteouts import is_attribute_of_layer
 from transom.runtime.syscalls.files import clone_file, copy_file
 
-__all__ = ["copy_attributes", "copy_tree"]
+__all__ = [
+    "copy_attributes",
+    "copy_attributes_of_file",
+    "copy_attributes_of_name",
+    "copy_data",
+    "copy_tree",
+    "share_data",
+]
 
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC
@@ -40,7 +47,7 @@ def copy_tree(source: Path, target: Path) -> None:
 def copy_attributes(source: Path, target: Path) -> None:
     """Give a directory the owner, permissions, extended attributes and times of another. Raises `OSError`."""
     with _opened(os.fsencode(source)) as original, _opened(os.fsencode(target)) as copy:
-        _copy_attributes(original, copy, os.fstat(original))
+        copy_attributes_of_file(original, copy, os.fstat(original))
 
 
 class _Copy:
@@ -68,7 +75,7 @@ class _Copy:
                 for entry in entries:
                     name = os.fsencode(entry.name)
                     self._copy_entry(source, target, path, name, entry.stat(follow_symlinks=False))
-            _copy_attributes(source, target, os.fstat(source))
+            copy_attributes_of_file(source, target, os.fstat(source))
 
     def _copy_entry(self, source: int, target: int, path: bytes, name: bytes, status: os.stat_result) -> None:
         kind = stat.S_IFMT(status.st_mode)
@@ -89,7 +96,7 @@ class _Copy:
             os.symlink(os.readlink(name, dir_fd=source), name, dir_fd=target)
         else:
             os.mknod(name, kind | 0o600, status.st_rdev, dir_fd=target)
-        _copy_attributes_of_name(source, target, name, status)
+        copy_attributes_of_name(source, name, target, name, status)
 
     def _copy_file(self, source: int, target: int, name: bytes, status: os.stat_result) -> None:
         reader = os.open(name, _READ, dir_fd=source)
@@ -97,8 +104,8 @@ class _Copy:
             writer = os.open(name, _CREATE, 0o600, dir_fd=target)
             try:
                 if status.st_size and not self._clone(reader, writer):
-                    _copy_data(reader, writer, status)
-                _copy_attributes(reader, writer, status)
+                    copy_data(reader, writer, status)
+                copy_attributes_of_file(reader, writer, status)
             finally:
                 os.close(writer)
         finally:
@@ -107,12 +114,7 @@ class _Copy:
     def _clone(self, reader: int, writer: int) -> bool:
         """Share the data if the file system can; it is asked until it says no."""
         if self._clones:
-            try:
-                clone_file(reader, writer)
-            except OSError as error:
-                if error.errno not in _NO_CLONES:
-                    raise
-                self._clones = False
+            self._clones = share_data(reader, writer)
         return self._clones
 
 
@@ -125,8 +127,19 @@ def _opened(path: bytes) -> Iterator[int]:
         os.close(descriptor)
 
 
-def _copy_data(reader: int, writer: int, status: os.stat_result) -> None:
-    """Copy the data of a file, and leave its holes holes (lseek(2), SEEK_DATA)."""
+def share_data(reader: int, writer: int) -> bool:
+    """Let an empty file have the data of another one; return whether their file system can do that."""
+    try:
+        clone_file(reader, writer)
+    except OSError as error:
+        if error.errno not in _NO_CLONES:
+            raise
+        return False
+    return True
+
+
+def copy_data(reader: int, writer: int, status: os.stat_result) -> None:
+    """Copy the data of a file into an empty one, and leave its holes holes (lseek(2), SEEK_DATA)."""
     if status.st_blocks * 512 >= status.st_size:
         copy_file(reader, writer, status.st_size)
         return
@@ -145,7 +158,7 @@ def _copy_data(reader: int, writer: int, status: os.stat_result) -> None:
     os.ftruncate(writer, status.st_size)
 
 
-def _copy_attributes(source: int, target: int, status: os.stat_result) -> None:
+def copy_attributes_of_file(source: int, target: int, status: os.stat_result) -> None:
     """Give an open file or directory the attributes of another."""
     os.fchown(target, status.st_uid, status.st_gid)
     os.fchmod(target, stat.S_IMODE(status.st_mode))
@@ -155,15 +168,19 @@ def _copy_attributes(source: int, target: int, status: os.stat_result) -> None:
     os.utime(target, ns=(status.st_atime_ns, status.st_mtime_ns))
 
 
-def _copy_attributes_of_name(source: int, target: int, name: bytes, status: os.stat_result) -> None:
-    """The same for what cannot be opened: a symbolic link, a device, a socket."""
-    os.chown(name, status.st_uid, status.st_gid, dir_fd=target, follow_symlinks=False)
+def copy_attributes_of_name(source: int, name: bytes, target: int, copy: bytes, status: os.stat_result) -> None:
+    """Give what is called `copy` in the directory `target` the attributes of what is called `name` in `source`.
+
+    That is for what cannot be opened: a symbolic link, a device, a socket.
+    """
+    os.chown(copy, status.st_uid, status.st_gid, dir_fd=target, follow_symlinks=False)
     if not stat.S_ISLNK(status.st_mode):
-        os.chmod(name, stat.S_IMODE(status.st_mode), dir_fd=target)
-    original, copy = (b"/proc/self/fd/%d/%s" % (directory, name) for directory in (source, target))
-    for attribute in _attributes(original):
-        os.setxattr(copy, attribute, os.getxattr(original, attribute, follow_symlinks=False), follow_symlinks=False)
-    os.utime(name, ns=(status.st_atime_ns, status.st_mtime_ns), dir_fd=target, follow_symlinks=False)
+        os.chmod(copy, stat.S_IMODE(status.st_mode), dir_fd=target)
+    above = b"/proc/self/fd/%d/%b" % (source, name)
+    below = b"/proc/self/fd/%d/%b" % (target, copy)
+    for attribute in _attributes(above):
+        os.setxattr(below, attribute, os.getxattr(above, attribute, follow_symlinks=False), follow_symlinks=False)
+    os.utime(copy, ns=(status.st_atime_ns, status.st_mtime_ns), dir_fd=target, follow_symlinks=False)
 
 
 def _attributes(file: int | bytes) -> list[str]:

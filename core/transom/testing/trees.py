@@ -10,7 +10,7 @@ from pathlib import Path
 
 from transom.testing.archives import MTIME
 
-__all__ = ["Description", "describe", "edit", "mounts_below"]
+__all__ = ["Description", "content_digest", "describe", "edit", "mounts_below"]
 
 _OVERLAYFS = "trusted.overlay."
 
@@ -62,6 +62,11 @@ def _describe(root: bytes, path: bytes, links: dict[tuple[int, int], list[bytes]
         ),
         tuple(links.get((status.st_dev, status.st_ino), ())),
     )
+
+
+def content_digest(content: bytes) -> bytes:
+    """Return what `Description.content` is for a file."""
+    return hashlib.sha256(content).digest()
 
 
 def _content(name: bytes, status: os.stat_result) -> bytes:

@@ -11,13 +11,18 @@ import sys
 from transom.runtime.syscalls._libc import check, libc
 
 __all__ = [
+    "RENAME_EXCHANGE",
+    "RENAME_NOREPLACE",
+    "RENAME_WHITEOUT",
     "RESOLVE_BENEATH",
     "RESOLVE_IN_ROOT",
     "RESOLVE_NO_SYMLINKS",
     "clone_file",
     "copy_file",
+    "fallocate",
     "file_system_type",
     "openat2",
+    "renameat2",
     "syncfs",
 ]
 
@@ -27,6 +32,13 @@ RESOLVE_IN_ROOT = 0x10
 RESOLVE_BENEATH = 0x08
 #: openat2(2): fail with ELOOP at any symbolic link.
 RESOLVE_NO_SYMLINKS = 0x04
+
+#: renameat2(2): fail with EEXIST where there is something by the new name.
+RENAME_NOREPLACE = 1
+#: renameat2(2): let the two change places.
+RENAME_EXCHANGE = 2
+#: renameat2(2): leave overlayfs's whiteout where it was.
+RENAME_WHITEOUT = 4
 
 _SYS_OPENAT2 = 437
 _FICLONE = 0x40049409
@@ -71,6 +83,16 @@ def copy_file(source: int, target: int, length: int) -> None:
         if not done:
             return
         left -= done
+
+
+def renameat2(old_directory: int, old: bytes, new_directory: int, new: bytes, flags: int = 0) -> None:
+    """renameat2(2), relative to descriptors of directories."""
+    check(libc.renameat2(old_directory, old, new_directory, new, ctypes.c_uint(flags)), "renameat2", old)
+
+
+def fallocate(descriptor: int, mode: int, offset: int, length: int) -> None:
+    """fallocate(2): `mode` says whether to hold space, to make a hole, to collapse, to insert."""
+    check(libc.fallocate(descriptor, mode, ctypes.c_int64(offset), ctypes.c_int64(length)), "fallocate")
 
 
 def syncfs(descriptor: int) -> None:

@@ -1,0 +1,1 @@
+"""A union of layers in Python, without the kernel's overlayfs."""
