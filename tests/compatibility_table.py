@@ -21,7 +21,7 @@ import click
 from testbed.description import DESCRIPTION, Operation, described_path, find, operations
 from transom_api.routes import REFUSED as REFUSED_ROUTES
 from transom_api.routes import ROUTES
-from transom_api.unsupported import CONTAINER_FIELDS, ENDPOINT_FIELDS, HOST_FIELDS, LINKS, NETWORK_FIELDS, UPDATE_FIELDS
+from transom_api.unsupported import CONTAINER_FIELDS, ENDPOINT_FIELDS, HOST_FIELDS, NETWORK_FIELDS, UPDATE_FIELDS
 from transom_cli.commands import COMMANDS, GROUPS
 from transom_cli.flags import Flag
 from transom_cli.main import LazyGroup, root
@@ -59,7 +59,7 @@ ABSENT = {
 }
 #: What an endpoint's body may not ask for.
 UNSUPPORTED_FIELDS: Mapping[tuple[str, str], tuple[str, ...]] = {
-    ("POST", "/containers/create"): (*CONTAINER_FIELDS, *HOST_FIELDS, *LINKS, *ENDPOINT_FIELDS),
+    ("POST", "/containers/create"): (*CONTAINER_FIELDS, *HOST_FIELDS, *ENDPOINT_FIELDS),
     ("POST", "/containers/{id}/update"): tuple(UPDATE_FIELDS),
     ("POST", "/networks/create"): tuple(NETWORK_FIELDS),
     ("POST", "/volumes/create"): ("ClusterVolumeSpec",),

@@ -82,11 +82,11 @@ class Engine:
         self.layers = LayerStore(self.db, self.content, self.catalog.graph, config.exec_root / "mounts")
         self.images = ImageStore(self.db, self.content, self.layers)
         self.volumes = VolumeStore(self.db, self.catalog.volume)
-        firewall = Firewall(firewall_name(config))
+        self.firewall = Firewall(firewall_name(config))
         self.networks = NetworkStore(
             self.db,
             self.catalog.network,
-            firewall,
+            self.firewall,
             default_bridge(config),
             config.data_root,
         )
@@ -95,7 +95,7 @@ class Engine:
         relays.on_loss = lambda: self.submit(self.supervisor.restore_networking)
         self._close.callback(relays.close)
         self.naming = Naming(relays)
-        self.publishing = Publishing(firewall, relays, lambda container: self.containers.get(container).name)
+        self.publishing = Publishing(self.firewall, relays, lambda container: self.containers.get(container).name)
         self.containers = ContainerStore(self.db)
         self.connections = Connections(
             self.networks, Namespaces(config.exec_root / "netns"), self.events, config.exec_root / "shims"

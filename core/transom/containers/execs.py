@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from transom import records
 from transom.containers.attachments import Attachment
+from transom.containers.links import Links
 from transom.containers.model import Container, ExecConfig, ExecRecord
 from transom.containers.names import make_id
 from transom.containers.spec import exec_process
@@ -33,16 +34,19 @@ _REMEMBERED = 100
 class Execs:
     """The exec instances of one engine. They are forgotten when their container ends."""
 
-    def __init__(self, engine: Engine, shims: Shims) -> None:
+    def __init__(self, engine: Engine, shims: Shims, links: Links) -> None:
         self._engine = engine
+        self._links = links
         self._shims = shims
         self._lock = threading.Lock()
         self._records: dict[str, ExecRecord] = {}
 
     def create(self, container: Container, config: ExecConfig, *, probe: bool = False) -> str:
-        """Record a process to be started, and return its ID."""
+        """Record a process to be started, and return its ID. Raises `Conflict` if it could not be."""
         if not container.state.running:
             raise Conflict(f"container {container.id} is not running")
+        if not probe:
+            self._links.check(container)
         record = ExecRecord(make_id(), container.id, config, probe=probe)
         with self._lock:
             self._trim(container.id)
@@ -82,7 +86,7 @@ class Execs:
             config = replace(record.config, console_size=size if all(size) else record.config.console_size)
             root = Path(f"/proc/{container.state.pid}/root")
             try:
-                process = exec_process(container, config, root)
+                process = exec_process(container, config, root, self._links.variables(container))
                 notes = json.dumps({"process": process, "record": records.dump(record)})
                 publish(self._directory(container.id) / exec_id, notes)
             except (FileNotFoundError, ProcessLookupError) as error:

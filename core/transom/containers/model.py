@@ -20,6 +20,7 @@ __all__ = [
     "ExecRecord",
     "Health",
     "HostConfig",
+    "Link",
     "Mount",
     "MountKind",
     "ProbeResult",
@@ -111,6 +112,14 @@ class Device:
 
 
 @dataclass(frozen=True)
+class Link:
+    """A container, by ID, that another one knows by an alias; `name` is the name that it had then."""
+
+    container: str
+    name: str
+
+
+@dataclass(frozen=True)
 class RestartPolicy:
     """When a container is started again by itself: `no`, `always`, `unless-stopped`, `on-failure`."""
 
@@ -159,6 +168,8 @@ class HostConfig:
     dns_options: tuple[str, ...] = ()
     #: More lines of /etc/hosts: `name:address`, where the address may be `host-gateway`.
     extra_hosts: tuple[str, ...] = ()
+    #: The containers that it knows on the default bridge: `name:alias`.
+    links: tuple[str, ...] = ()
     auto_remove: bool = False
     read_only: bool = False
     #: Whether the program gets an init process as its parent; None where nothing was said.
@@ -310,6 +321,8 @@ class Container:
     networks: Mapping[str, EndpointSettings] = field(default_factory=dict)
     #: What it has on them while it runs, by their names.
     endpoints: Mapping[str, Endpoint] = field(default_factory=dict)
+    #: The containers that it is linked to on the default bridge, by alias.
+    links: Mapping[str, Link] = field(default_factory=dict)
     #: Its ports that are published while it runs.
     published: tuple[PublishedPort, ...] = ()
     #: The path of its network namespace while it runs, where the engine made that.

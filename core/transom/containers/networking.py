@@ -13,12 +13,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from transom import records
+from transom.containers.links import BRIDGE, Links
 from transom.containers.model import Container
 from transom.containers.own_files import OwnFiles
 from transom.errors import Conflict
 from transom.networks.connections import order_of
 from transom.networks.model import Endpoint, Network
-from transom.networks.ports import PortBinding, PublishedPort, parse_port
+from transom.networks.ports import PortBinding, PublishedPort, parse_exposed
 from transom.runtime.shim import publish
 
 if TYPE_CHECKING:
@@ -46,6 +47,8 @@ class Opened:
     sandbox: str = ""
     endpoints: Mapping[str, Endpoint] = field(default_factory=dict)
     published: tuple[PublishedPort, ...] = ()
+    #: What links put into its environment.
+    variables: tuple[str, ...] = ()
 
 
 def names_of(container: Container, network: Network) -> tuple[str, ...]:
@@ -63,16 +66,17 @@ def bindings_of(container: Container) -> tuple[PortBinding, ...]:
     if not container.host.publish_all:
         return bindings
     bound = {(binding.port, binding.protocol) for binding in bindings}
-    exposed = sorted(parse_port(port) for port in container.config.run.exposed_ports)
+    exposed = sorted(parse_exposed(container.config.run.exposed_ports))
     return (*bindings, *(PortBinding(*port) for port in exposed if port not in bound))
 
 
 class Networking:
     """The networks of one engine's containers, as far as containers are concerned. The caller holds their locks."""
 
-    def __init__(self, engine: Engine) -> None:
+    def __init__(self, engine: Engine, links: Links) -> None:
         self._engine = engine
-        self._files = OwnFiles(engine)
+        self._links = links
+        self._files = OwnFiles(engine, links)
 
     def directory(self, container: Container) -> Path:
         """Return the directory that lasts as long as a container: its log, and its own files in /etc."""
@@ -95,8 +99,11 @@ class Networking:
             opened = replace(container, endpoints=endpoints, sandbox=path)
             self._name(opened)
             published = self._publish(opened)
+            self.relink(opened)
+            self._links.check(opened)
+            variables = self._links.variables(opened)
             undo.pop_all()
-        return Opened(True, {"network": path} if path else {}, path, endpoints, published)
+        return Opened(True, {"network": path} if path else {}, path, endpoints, published, variables)
 
     def close(self, container: str) -> None:
         """Take away all that a container has on networks. Harmless if there is nothing."""
@@ -104,6 +111,20 @@ class Networking:
             undo.callback(self._engine.connections.close, container)
             undo.callback(self._engine.naming.drop, container)
             undo.callback(self._engine.publishing.withdraw, container)
+            undo.callback(self._links.forget, container)
+
+    def relink(self, container: Container) -> None:
+        """Have those that are linked to a container, and the firewall, know where it is."""
+        for parent in self._links.allow(container):
+            # One that is just being started may have no files yet; it finds the address when it writes them.
+            if self.directory(parent).exists():
+                self._files.write_hosts(replace(parent, endpoints=self._engine.connections.of(parent.id)))
+
+    def unlinked(self, container: Container) -> None:
+        """Take back what a running container had of links that are gone."""
+        self._links.forget(container.id)
+        self.relink(container)
+        self._files.write_hosts(container)
 
     def connect(self, container: Container, network: Network) -> Container:
         """Connect a running container to one more network, and return it with its place there."""
@@ -117,15 +138,19 @@ class Networking:
             moved = self._move_ports(container, connected)
             undo.pop_all()
         self._files.write(moved)
+        self.relink(moved)
         return moved
 
     def disconnect(self, container: Container, endpoint: Endpoint) -> Container:
         """Take a running container off a network, that it has no place on any more, and return it as it is then."""
         self._engine.naming.leave(container.id, endpoint.network)
+        if endpoint.network_name == BRIDGE:
+            self._links.forget(container.id)
         before = replace(container, endpoints={**container.endpoints, endpoint.network_name: endpoint})
         self._engine.connections.disconnect(container.id, endpoint)
         moved = self._move_ports(before, container)
         self._files.write(moved)
+        self.relink(moved)
         return moved
 
     def adopt(self, container: Container, *, was_running: bool) -> Container:
@@ -144,6 +169,7 @@ class Networking:
     def restore(self, container: Container) -> None:
         """Make the names and published ports of a running container known again, where they were lost."""
         self._name(container)
+        self._links.allow(container)
         carrier = self._carrier(container)
         if carrier is not None:
             self._engine.publishing.restore(container.id, container.published, carrier)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import threading
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from transom.containers.links import Links
 from transom.containers.model import Container
 from transom.errors import InvalidParameter
 from transom.networks.files import Resolution, host_resolution, hosts_file, machine_file, write_in_place
@@ -23,8 +25,11 @@ _HOST_GATEWAY = "host-gateway"
 class OwnFiles:
     """The files of one engine's containers."""
 
-    def __init__(self, engine: Engine) -> None:
+    def __init__(self, engine: Engine, links: Links) -> None:
         self._engine = engine
+        self._links = links
+        #: Held while a hosts file is written: a container's own start may write it, and that of one that it links to.
+        self._hosts_lock = threading.Lock()
 
     def directory(self, container: Container) -> Path:
         """Return the directory that lasts as long as a container: its log, and its own files in /etc."""
@@ -45,9 +50,14 @@ class OwnFiles:
 
     def write(self, container: Container) -> None:
         """Write what changes when a container is connected to a network, or taken off one."""
+        self.write_hosts(container)
         directory = self.directory(container)
-        write_in_place(directory / "hosts", self._hosts(container))
         write_in_place(directory / "resolv.conf", self._resolution(container).text())
+
+    def write_hosts(self, container: Container) -> None:
+        """Write the hosts file, with where the containers are that it links to."""
+        with self._hosts_lock:
+            write_in_place(self.directory(container) / "hosts", self._hosts(container))
 
     def upstream(self, container: Container) -> tuple[str, ...]:
         """Return the servers that a container's resolver asks for what is no container's name."""
@@ -71,7 +81,7 @@ class OwnFiles:
             for address in (endpoint.bare_address, endpoint.bare_address6)
             if address
         ]
-        return hosts_file(dict.fromkeys(addresses, names), extra)
+        return hosts_file(dict.fromkeys(addresses, names), [*extra, *self._links.hosts(container)])
 
     def _extra_host(self, entry: str) -> tuple[str, str]:
         name, _, address = entry.partition(":")

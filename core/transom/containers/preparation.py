@@ -83,6 +83,7 @@ class Preparation:
                 private_network=network.private,
                 namespaces={**choose_namespaces(container.host, self._engine.containers.get), **network.namespaces},
                 shared_memory=self._share_memory(container),
+                variables=network.variables,
             )
             publish(directory / "config.json", json.dumps(build_spec(prepared, around)))
             publish(directory / "log.json", json.dumps(self._log_settings(prepared)))

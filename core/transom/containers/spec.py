@@ -67,6 +67,8 @@ class Surroundings:
     private_network: bool
     namespaces: Mapping[str, str] = field(default_factory=lambda: dict.fromkeys(NAMESPACES, ""))
     shared_memory: Path | None = None
+    #: What links put into its environment.
+    variables: tuple[str, ...] = ()
 
 
 def build_spec(container: Container, around: Surroundings) -> dict[str, Any]:
@@ -79,7 +81,7 @@ def build_spec(container: Container, around: Surroundings) -> dict[str, Any]:
     process = _process(
         user,
         args=container.command,
-        env=merge_environment(_environment(container), run.env),
+        env=merge_environment((*_environment(container), *around.variables), run.env),
         cwd=run.working_dir or "/",
         terminal=container.config.tty,
         size=container.host.console_size,
@@ -149,15 +151,19 @@ def _device_rule(node: Node) -> dict[str, Any]:
     return {"allow": True, "type": node.kind, "major": node.major, "minor": node.minor, "access": node.access}
 
 
-def exec_process(container: Container, config: ExecConfig, root: Path) -> dict[str, Any]:
+def exec_process(
+    container: Container, config: ExecConfig, root: Path, variables: tuple[str, ...] = ()
+) -> dict[str, Any]:
     """Return the `process` object of one more process in a running container, whose root is at `root`.
+
+    `variables` are what links put into its environment.
 
     Raises `InvalidParameter` for a user that the image does not have.
     """
     run = container.config.run
     own_user = not config.user or config.user == run.user
     user = find_user(root, config.user or run.user, container.host.group_add if own_user else ())
-    inherited = merge_environment(_environment(container, tty=config.tty), run.env)
+    inherited = merge_environment((*_environment(container, tty=config.tty), *variables), run.env)
     return _process(
         user,
         args=config.cmd,

@@ -39,10 +39,13 @@ class ContainerStore:
         return [container for container in self.list() if container.state.running]
 
     def get(self, name: str) -> Container:
-        """Return a container by ID, name, or unique beginning of the ID. Raises `NotFound`, `InvalidParameter`."""
+        """Return a container by ID, name, link (`parent/alias`), or unique beginning of the ID.
+
+        Raises `NotFound`, `InvalidParameter`.
+        """
         bare = name.removeprefix("/")
         with self._lock:
-            identity = bare if bare in self._containers else self._names.get(bare)
+            identity = bare if bare in self._containers else self._names.get(bare) or self._linked_as(bare)
             if identity is not None:
                 return self._containers[identity]
             found = [
@@ -53,6 +56,27 @@ class ContainerStore:
         if not found:
             raise NotFound(f"No such container: {name}")
         return found[0]
+
+    def linked(self, container: Container) -> dict[str, Container]:
+        """Return the containers that one is linked to, as far as they are there, by alias."""
+        with self._lock:
+            return {
+                alias: self._containers[link.container]
+                for alias, link in container.links.items()
+                if link.container in self._containers
+            }
+
+    def linking(self, container: Container) -> builtins.list[Container]:
+        """Return the containers that are linked to one."""
+        return [other for other in self.list() if container.id in {link.container for link in other.links.values()}]
+
+    def link_names(self) -> dict[str, builtins.list[str]]:
+        """Return the names (`parent/alias`) that containers have by links, by their IDs."""
+        found: dict[str, builtins.list[str]] = {}
+        for container in self.list():
+            for alias, link in container.links.items():
+                found.setdefault(link.container, []).append(f"{container.name}/{alias}")
+        return found
 
     def add(self, container: Container) -> None:
         """Record a new container with its edges to image, layer and volumes. Raises `Conflict` for a name in use."""
@@ -136,6 +160,14 @@ class ContainerStore:
                 f'Conflict. The container name "/{name}" is already in use by container "{self._names[name]}". You have'
                 " to remove (or rename) that container to be able to reuse that name."
             )
+
+    def _linked_as(self, name: str) -> str | None:
+        """Return the ID of the container that a link names, None if there is none."""
+        parent, slash, alias = name.partition("/")
+        if not slash or parent not in self._names:
+            return None
+        link = self._containers[self._names[parent]].links.get(alias)
+        return link.container if link is not None and link.container in self._containers else None
 
     def _remember(self, container: Container) -> None:
         self._containers[container.id] = container

@@ -28,6 +28,7 @@ from transom.containers.execs import Execs
 from transom.containers.followers import Followers
 from transom.containers.health import initial_health
 from transom.containers.health_checks import HealthChecks
+from transom.containers.links import Links
 from transom.containers.measurements import Measurements
 from transom.containers.model import Container, State, Status, WaitResult
 from transom.containers.networking import Networking
@@ -74,10 +75,11 @@ class Supervisor:
         listener = Listener(self._heard_exit, self._heard_exec_exit, self._heard_lost, self._heard_detach)
         self.shims = Shims(engine.config.exec_root / "shims", listener, engine.submit)
         self.attachments = Attachments(self.shims)
-        self.execs = Execs(engine, self.shims)
+        self._links = Links(engine)
+        self.execs = Execs(engine, self.shims, self._links)
         self.followers = Followers(engine.submit)
         self._health = HealthChecks(self.execs, self._store.locked, self._change, self.record)
-        self._networking = Networking(engine)
+        self._networking = Networking(engine, self._links)
         self._preparation = Preparation(engine, self.shims, self._networking)
         self.views = Views(engine, self._preparation)
         self.measurements = Measurements(self.shims, self._store.has, engine.submit)
@@ -221,6 +223,13 @@ class Supervisor:
         # What is recorded beside these is taken away by the next engine if this one ends here.
         self._change(left)
         self._change(self._networking.disconnect(left, endpoint))
+
+    def unlink(self, container: Container, alias: str) -> None:
+        """Take a link away from a container, which runs or not. The caller holds its lock."""
+        left = replace(container, links={name: link for name, link in container.links.items() if name != alias})
+        self._change(left)
+        if left.state.running:
+            self._networking.unlinked(left)
 
     def restore_networking(self) -> None:
         """Tell a new relay of the names and published ports of all that runs."""

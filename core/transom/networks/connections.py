@@ -63,6 +63,11 @@ class Connections:
                 if endpoint.network == network.id
             }
 
+    def of(self, container: str) -> dict[str, Endpoint]:
+        """Return the endpoints of a container, also of one that is being started, by the networks' names."""
+        with self._lock:
+            return dict(self._endpoints.get(container, {}))
+
     def path(self, container: str) -> str:
         """Return the path of a running container's namespace, empty if the engine did not make one."""
         path = self._namespaces.path(container)
@@ -93,11 +98,11 @@ class Connections:
             with netlink:
                 for network, _ in networks:
                     self._connect(container, network.name, str(path), netlink)
-                _set_default_routes(netlink, self._of(container))
+                _set_default_routes(netlink, self.of(container))
             undo.pop_all()
         for network, _ in networks:
             self._announce("connect", network, container)
-        return str(path), self._of(container)
+        return str(path), self.of(container)
 
     def close(self, container: str, *, quiet: bool = False) -> None:
         """Take away all that a container has on networks. Harmless if there is nothing."""
@@ -113,7 +118,7 @@ class Connections:
     def connect(self, container: str, network: Network, settings: EndpointSettings, names: tuple[str, ...]) -> Endpoint:
         """Connect a running container to one more network, and return its endpoint. Nothing is left if this raises."""
         path = self._require_path(container)
-        taken = {endpoint.interface for endpoint in self._of(container).values()}
+        taken = {endpoint.interface for endpoint in self.of(container).values()}
         index = next(number for number in range(len(taken) + 1) if f"eth{number}" not in taken)
         with ExitStack() as undo:
             endpoint = self._plan(container, network, settings, names, index)
@@ -124,19 +129,19 @@ class Connections:
             def work() -> None:
                 with Netlink() as netlink:
                     self._connect(container, network.name, path, netlink)
-                    _set_default_routes(netlink, self._of(container))
+                    _set_default_routes(netlink, self.of(container))
 
             inside(path, work)
             undo.pop_all()
         self._announce("connect", network, container)
-        return self._of(container)[network.name]
+        return self.of(container)[network.name]
 
     def disconnect(self, container: str, endpoint: Endpoint) -> None:
         """Take a running container off a network."""
         path = self.path(container)
         self._disconnect(Sandbox(container, path), endpoint)
         self._record(container)
-        remaining = self._of(container)
+        remaining = self.of(container)
 
         def work() -> None:
             with Netlink() as netlink:
@@ -231,7 +236,7 @@ class Connections:
 
     def _connect(self, container: str, name: str, path: str, netlink: Netlink) -> None:
         """Bring an endpoint's interface into a namespace, where `netlink` is, and set its addresses."""
-        endpoint = self._of(container)[name]
+        endpoint = self.of(container)[name]
         network = self._networks.get(endpoint.network)
         driver = self._networks.driver(network.driver)
         made = driver.connect(Sandbox(container, path), network, endpoint)
@@ -275,10 +280,6 @@ class Connections:
 
     # What is known of a container
 
-    def _of(self, container: str) -> dict[str, Endpoint]:
-        with self._lock:
-            return dict(self._endpoints.get(container, {}))
-
     def _set(self, container: str, endpoint: Endpoint) -> None:
         with self._lock:
             self._endpoints.setdefault(container, {})[endpoint.network_name] = endpoint
@@ -301,7 +302,7 @@ class Connections:
         return dict(known) if known is not None else self._read(container)
 
     def _record(self, container: str) -> None:
-        endpoints = [records.dump(endpoint) for endpoint in self._of(container).values()]
+        endpoints = [records.dump(endpoint) for endpoint in self.of(container).values()]
         publish(self._shims / container / _RECORD, json.dumps(endpoints))
 
     def _read(self, container: str) -> dict[str, Endpoint]:

@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from transom.errors import Unavailable
 from transom.runtime.syscalls.nftables import Nftables
 
-__all__ = ["Firewall", "Published", "Routed"]
+__all__ = ["Allowed", "Firewall", "Published", "Routed"]
 
 log = logging.getLogger(__name__)
 
@@ -29,6 +29,7 @@ _SETS = """
     set internal { type ifname; }
     set masquerade4 { type ipv4_addr; flags interval; }
     set masquerade6 { type ipv6_addr; flags interval; }
+    set links { type ipv4_addr . ipv4_addr . inet_proto . inet_service; }
     map bound4 { type inet_proto . ipv4_addr . inet_service : ipv4_addr . inet_service; }
     map bound6 { type inet_proto . ipv6_addr . inet_service : ipv6_addr . inet_service; }
     map any4 { type inet_proto . inet_service : ipv4_addr . inet_service; }
@@ -66,6 +67,7 @@ _CHAINS = """
         type filter hook forward priority filter - 5;
         ct state established,related accept
         iifname . oifname @same accept
+        ip saddr . ip daddr . meta l4proto . th dport @links accept
         iifname @internal drop
         oifname @internal drop
         oifname @bridges ct status dnat accept
@@ -81,11 +83,15 @@ class Routed:
     interface: str
     masquerade: tuple[str, ...] = ()
     internal: bool = False
+    #: Whether its containers are kept apart, but for links.
+    apart: bool = False
 
     def elements(self) -> list[tuple[str, str]]:
         """Return what it has in sets: (set, element)."""
         name = f'"{self.interface}"'
-        found = [("bridges", name), ("same", f"{name} . {name}")]
+        found = [("bridges", name)]
+        if not self.apart:
+            found.append(("same", f"{name} . {name}"))
         if self.internal:
             found.append(("internal", name))
         found += [("masquerade6" if ":" in subnet else "masquerade4", subnet) for subnet in self.masquerade]
@@ -122,6 +128,21 @@ class Published:
         return f"{self.target} . {self.target_port}"
 
 
+@dataclass(frozen=True)
+class Allowed:
+    """A port that one container may reach of another, on a network whose containers are kept apart."""
+
+    source: str
+    target: str
+    protocol: str
+    port: int
+
+    @property
+    def element(self) -> str:
+        """The element of the set `links`."""
+        return f"{self.source} . {self.target} . {self.protocol} . {self.port}"
+
+
 class Firewall:
     """One table, by name. Safe to use from many threads."""
 
@@ -134,6 +155,7 @@ class Firewall:
         self._built = False
         self._networks: dict[str, Routed] = {}
         self._published: set[Published] = set()
+        self._allowed: set[Allowed] = set()
 
     @property
     def missing(self) -> str:
@@ -177,6 +199,20 @@ class Firewall:
             self._published -= old
             self._apply([f"delete element {self._table} {port.map} {{ {port.key} }}" for port in old])
 
+    def allow(self, ports: Iterable[Allowed]) -> None:
+        """Let containers reach ports of others that are kept apart from them otherwise."""
+        with self._lock:
+            new = set(ports) - self._allowed
+            self._allowed |= new
+            self._apply([f"add element {self._table} links {{ {port.element} }}" for port in new])
+
+    def deny(self, ports: Iterable[Allowed]) -> None:
+        """Undo `allow`. Harmless for what is not allowed."""
+        with self._lock:
+            old = set(ports) & self._allowed
+            self._allowed -= old
+            self._apply([f"delete element {self._table} links {{ {port.element} }}" for port in old])
+
     # Commands
 
     def _additions(self, network: Routed) -> list[str]:
@@ -210,6 +246,7 @@ class Firewall:
         elements += [
             f"add element {self._table} {port.map} {{ {port.key} : {port.value} }}" for port in self._published
         ]
+        elements += [f"add element {self._table} links {{ {port.element} }}" for port in self._allowed]
         lines = [
             f"add table {self._table}",
             f"delete table {self._table}",

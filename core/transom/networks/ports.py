@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from transom.errors import Conflict, InvalidParameter
 
-__all__ = ["PortBinding", "PublishedPort", "Reservation", "check_exposed", "parse_host_port", "parse_port", "reserve"]
+__all__ = ["PortBinding", "PublishedPort", "Reservation", "parse_exposed", "parse_host_port", "parse_port", "reserve"]
 
 _PROTOCOLS = {
     "tcp": (socket.SOCK_STREAM, socket.IPPROTO_TCP),
@@ -80,12 +80,15 @@ def parse_host_port(text: str) -> tuple[int, int]:
     return first, last
 
 
-def check_exposed(ports: Iterable[str]) -> None:
-    """Raise `InvalidParameter` for an exposed port that is none."""
-    for port in ports:
-        first, _, protocol = port.partition("/")
-        for number in first.split("-"):
-            parse_port(f"{number}/{protocol or 'tcp'}")
+def parse_exposed(ports: Iterable[str]) -> set[tuple[int, str]]:
+    """Return the ports, with their protocols, of `80/tcp` and `8000-8010/udp`. Raises `InvalidParameter`."""
+    found = set()
+    for text in ports:
+        numbers, _, protocol = text.partition("/")
+        first, _, last = numbers.partition("-")
+        ends = [parse_port(f"{number}/{protocol or 'tcp'}") for number in (first, last or first)]
+        found |= {(port, ends[0][1]) for port in range(ends[0][0], ends[1][0] + 1)}
+    return found
 
 
 def check_address(text: str) -> None:

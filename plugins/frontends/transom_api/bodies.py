@@ -15,7 +15,6 @@ from transom_api.unsupported import (
     CONTAINER_FIELDS,
     HOST_FIELDS,
     IMAGE_FIELDS,
-    LINKS,
     UPDATE_FIELDS,
     refuse_unsupported,
 )
@@ -99,7 +98,6 @@ def _parse_healthcheck(check: Fields) -> Healthcheck:
 
 
 def _parse_host(host: Fields) -> HostConfig:
-    _check_network_options(host)
     refuse_unsupported(host, HOST_FIELDS)
     log = host.object("LogConfig")
     return HostConfig(
@@ -112,6 +110,7 @@ def _parse_host(host: Fields) -> HostConfig:
         dns_search=host.strings("DnsSearch"),
         dns_options=host.strings("DnsOptions"),
         extra_hosts=parse_extra_hosts(host),
+        links=host.strings("Links"),
         auto_remove=host.boolean("AutoRemove"),
         read_only=host.boolean("ReadonlyRootfs"),
         init=host.boolean("Init") if "Init" in host else None,
@@ -147,18 +146,6 @@ def _parse_host(host: Fields) -> HostConfig:
         volumes_from=host.strings("VolumesFrom"),
         container_id_file=host.string("ContainerIDFile"),
     )
-
-
-def _check_network_options(host: Fields) -> None:
-    """Raise `InvalidParameter` or `Unsupported` for what a network cannot do, but where it means nothing there."""
-    network = host.string("NetworkMode")
-    if network == "host" and host.strings("Links"):
-        raise InvalidParameter(
-            "conflicting options: host type networking can't be used with links. This would result in undefined"
-            " behavior"
-        )
-    if network != "none":
-        refuse_unsupported(host, LINKS)
 
 
 def warnings_of(body: Fields) -> list[str]:

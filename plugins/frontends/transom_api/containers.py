@@ -77,10 +77,12 @@ async def get_containers_json(request: web.Request) -> web.StreamResponse:
     )
     if not since_version(request, "1.46"):
         found = tuple(replace(container, host=replace(container.host, annotations={})) for container in found)
-    if not query.flag("size"):
-        return answer([container_summary(container) for container in found])
-    sizes = [await run(request, "container_sizes", container=container.id) for container in found]
-    return answer([container_summary(*pair) for pair in zip(found, sizes, strict=True)])
+    linked = engine_of(request).containers.link_names()
+    summaries = []
+    for container in found:
+        sizes = await run(request, "container_sizes", container=container.id) if query.flag("size") else None
+        summaries.append(container_summary(container, sizes, linked.get(container.id, ())))
+    return answer(summaries)
 
 
 async def get_container_json(request: web.Request) -> web.StreamResponse:
@@ -91,7 +93,8 @@ async def get_container_json(request: web.Request) -> web.StreamResponse:
         sizes = await run(request, "container_sizes", container=container.id)
     engine = engine_of(request)
     directory: Path = engine.config.data_root / "containers" / container.id
-    return answer(container_details(container, directory, engine.supervisor.execs.of(container.id), sizes))
+    execs, linked = engine.supervisor.execs.of(container.id), engine.containers.linked(container)
+    return answer(container_details(container, directory, execs, linked, sizes))
 
 
 async def post_container_start(request: web.Request) -> web.StreamResponse:

@@ -12,7 +12,7 @@ from transom_api.shapes_networks import network_options, network_settings, netwo
 from transom_api.times import format_time, human_duration
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
 
     from transom.containers.model import ProcessList
@@ -34,7 +34,6 @@ _HOST_DEFAULTS: Json = {
     "CapAdd": None,
     "CapDrop": None,
     "Cgroup": "",
-    "Links": None,
     "Privileged": False,
     "SecurityOpt": None,
     "UsernsMode": "",
@@ -98,11 +97,16 @@ def status_line(container: Container, now: int) -> str:
             return f"Exited ({state.exit_code}) {ago(state.finished)} ago"
 
 
-def container_summary(container: Container, sizes: tuple[int, int] | None = None) -> Json:
-    """Return a container for a list; `sizes` are the bytes of its own layer and of its whole file system."""
+def container_summary(
+    container: Container, sizes: tuple[int, int] | None = None, link_names: Sequence[str] = ()
+) -> Json:
+    """Return a container for a list.
+
+    `sizes` are the bytes of its own layer and of its whole file system, `link_names` its names by links.
+    """
     summary: Json = {
         "Id": container.id,
-        "Names": [f"/{container.name}"],
+        "Names": [f"/{name}" for name in sorted((container.name, *link_names))],
         "Image": container.config.image,
         "ImageID": container.image,
         "Command": " ".join(f"'{word}'" if " " in word else word for word in container.command),
@@ -123,9 +127,17 @@ def container_summary(container: Container, sizes: tuple[int, int] | None = None
 
 
 def container_details(
-    container: Container, directory: Path, execs: tuple[str, ...], sizes: tuple[int, int] | None = None
+    container: Container,
+    directory: Path,
+    execs: tuple[str, ...],
+    linked: Mapping[str, Container],
+    sizes: tuple[int, int] | None = None,
 ) -> Json:
-    """Return all about a container; `directory` is its own, `execs` are the IDs of what `exec` runs in it."""
+    """Return all about a container.
+
+    `directory` is its own, `execs` are the IDs of what `exec` runs in it, `linked` the containers that it is linked to
+    and that are there, by alias.
+    """
     command = container.command
     log = directory / f"{container.id}-json.log" if container.log_driver == "json-file" else ""
     details: Json = {
@@ -147,7 +159,7 @@ def container_details(
         "ProcessLabel": "",
         "AppArmorProfile": "",
         "ExecIDs": execs or None,
-        "HostConfig": _host_config(container),
+        "HostConfig": {**_host_config(container), "Links": _links(container, linked)},
         "GraphDriver": {"Name": container.graphdriver, "Data": {}},
         "Mounts": [_mount_point(mount) for mount in container.mounts if not _is_short_tmpfs(mount)],
         "Config": _config(container),
@@ -273,6 +285,12 @@ def _config(container: Container) -> Json:
     if config.stop_timeout is not None:
         shape["StopTimeout"] = config.stop_timeout
     return shape
+
+
+def _links(container: Container, linked: Mapping[str, Container]) -> list[str] | None:
+    """Return a container's links; one whose container is gone has the name that it had when the link was made."""
+    names = {alias: linked[alias].name if alias in linked else link.name for alias, link in container.links.items()}
+    return [f"/{name}:/{container.name}/{alias}" for alias, name in names.items()] or None
 
 
 def _host_config(container: Container) -> Json:

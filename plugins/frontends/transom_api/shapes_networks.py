@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from transom.networks.model import Endpoint, EndpointSettings
-from transom.networks.ports import parse_port
+from transom.networks.ports import parse_exposed
 from transom_api.times import format_time
 
 if TYPE_CHECKING:
@@ -131,7 +131,7 @@ def network_options(host: HostConfig) -> Json:
 def _exposed(container: Container) -> list[tuple[int, str]]:
     """Return the ports of a running container that are spoken of, published or not."""
     bound = {(binding.port, binding.protocol) for binding in container.host.ports}
-    return sorted({*bound, *(parse_port(port) for port in container.config.run.exposed_ports)})
+    return sorted(bound | parse_exposed(container.config.run.exposed_ports))
 
 
 def _ports(container: Container) -> Json:

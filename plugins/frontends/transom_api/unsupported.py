@@ -19,7 +19,6 @@ __all__ = [
     "ENDPOINT_FIELDS",
     "HOST_FIELDS",
     "IMAGE_FIELDS",
-    "LINKS",
     "NETWORK_FIELDS",
     "UPDATE_FIELDS",
     "refuse_unsupported",
@@ -113,9 +112,6 @@ UPDATE_FIELDS: Accepted = {
         "Ulimits",
     )
 }
-
-#: What only a network can do that containers share.
-LINKS: Accepted = {"Links": ()}
 
 #: Lists that replace a default: an empty one asks for no masked path at all, and only null for the default.
 _REPLACING = ("MaskedPaths", "ReadonlyPaths")

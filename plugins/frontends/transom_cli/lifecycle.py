@@ -64,7 +64,7 @@ def unpause(client: Client, arguments: list[str]) -> None:
 
 @api_command("rm", _MANY, about="Remove one or more containers", least=1, most=None)
 @flag("--force", "-f", kind=BOOL, about="Force the removal of a running container (uses SIGKILL)")
-@flag("--link", "-l", kind=BOOL, about="Remove the specified link: refused, as there are none")
+@flag("--link", "-l", kind=BOOL, about="Remove the specified link")
 @flag("--volumes", "-v", kind=BOOL, about="Remove anonymous volumes associated with the container")
 def rm(client: Client, arguments: list[str], *, force: bool, link: bool, volumes: bool) -> None:
     """Remove containers. With `--force`, that one is not there is said and is no failure."""

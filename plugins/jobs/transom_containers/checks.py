@@ -12,7 +12,7 @@ from transom.containers.signals import parse_signal
 from transom.containers.sysctls import check_sysctls
 from transom.errors import InvalidParameter
 from transom.graph.model import Healthcheck, RunConfig
-from transom.networks.ports import check_address, check_exposed
+from transom.networks.ports import check_address, parse_exposed
 from transom_containers.networks import shares_machines
 
 if TYPE_CHECKING:
@@ -51,7 +51,7 @@ def check_options(run: RunConfig, config: ContainerConfig, host: HostConfig) -> 
     for device in host.devices:
         check_device(device)
     check_modes(host)
-    check_exposed(run.exposed_ports)
+    parse_exposed(run.exposed_ports)
     for server in host.dns:
         check_address(server)
     if host.uts == "host" and config.hostname:

@@ -26,7 +26,7 @@ from transom.graph.model import Healthcheck, Image, Platform, RunConfig
 from transom.logs.options import check_log
 from transom.volumes import ANONYMOUS_LABEL
 from transom_containers.checks import check_kept, check_options
-from transom_containers.networks import choose_networks, hostname_of
+from transom_containers.networks import choose_links, choose_networks, hostname_of
 
 if TYPE_CHECKING:
     from transom.engine import Engine
@@ -102,6 +102,7 @@ def _create(
         execdriver=execdriver,
         network=mode,
         networks=networks,
+        links=choose_links(engine, host, mode),
         log_driver=log_driver,
         mounts=gather_mounts(asked, run.volumes, inherited),
     )

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from transom.containers.model import WaitResult
 from transom.containers.signals import parse_signal
-from transom.errors import Unsupported
+from transom.errors import Conflict, NotFound
 
 if TYPE_CHECKING:
     from transom.engine import Engine
@@ -50,7 +50,22 @@ def remove(
     volumes: bool = False,
     link: bool = False,
 ) -> None:
-    """Delete a container, and with `volumes` the anonymous volumes that were made for it."""
+    """Delete a container, and with `volumes` the anonymous volumes that were made for it.
+
+    With `link`, `container` is a link, `parent/alias`, and that alone is removed.
+    """
     if link:
-        raise Unsupported("links between containers are not supported: remove the container without --link")
+        _remove_link(engine, container.removeprefix("/"))
+        return
     engine.supervisor.remove(container, force=force, volumes=volumes)
+
+
+def _remove_link(engine: Engine, name: str) -> None:
+    parent, slash, alias = name.rpartition("/")
+    if not slash:
+        engine.containers.get(name)
+        raise Conflict("Conflict, cannot remove the default link name of the container")
+    with engine.containers.locked(parent) as found:
+        if alias not in found.links:
+            raise NotFound(f"No such container: {name}")
+        engine.supervisor.unlink(found, alias)

@@ -10,7 +10,7 @@ from transom.containers.health import HEALTHY, STARTING, UNHEALTHY
 from transom.containers.model import Container, MountKind, Status
 from transom.errors import InvalidParameter, NotFound
 from transom.graph.digest import Digest
-from transom.networks.ports import parse_host_port, parse_port
+from transom.networks.ports import parse_exposed, parse_host_port, parse_port
 from transom.patterns import name_pattern
 
 if TYPE_CHECKING:
@@ -67,8 +67,11 @@ def _test(engine: Engine, name: str, values: tuple[str, ...]) -> Callable[[Conta
             return lambda container: any(pattern.search(container.id) for pattern in patterns)
         case "name":
             patterns = [name_pattern(name, value) for value in values]
+            linked = engine.containers.link_names()
             return lambda container: any(
-                pattern.search(container.name) or pattern.search(f"/{container.name}") for pattern in patterns
+                pattern.search(known) or pattern.search(f"/{known}")
+                for pattern in patterns
+                for known in (container.name, *linked.get(container.id, ()))
             )
         case "status":
             known = {status.value for status in Status}
@@ -130,7 +133,7 @@ def _ports_of(container: Container, *, published: bool) -> set[tuple[int, str]]:
     if published:
         return {(port.host_port, port.protocol) for port in container.published}
     own = {(port.port, port.protocol) for port in container.published}
-    return own | {parse_port(port) for port in container.config.run.exposed_ports}
+    return own | parse_exposed(container.config.run.exposed_ports)
 
 
 def _network_name(engine: Engine, name: str) -> str:

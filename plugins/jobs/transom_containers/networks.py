@@ -7,16 +7,17 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from transom.containers.model import ContainerConfig, HostConfig
+from transom.containers.links import parse_link
+from transom.containers.model import Container, ContainerConfig, HostConfig, Link
 from transom.containers.networking import DONOR
 from transom.drivers.network import EndpointSettings, SandboxKind
-from transom.errors import InvalidParameter
+from transom.errors import InvalidParameter, NotFound
 from transom.networks.settings import check_settings
 
 if TYPE_CHECKING:
     from transom.engine import Engine
 
-__all__ = ["choose_networks", "hostname_of", "shares_machines"]
+__all__ = ["choose_links", "choose_networks", "hostname_of", "shares_machines"]
 
 _DEFAULTS = ("", "default")
 
@@ -58,6 +59,46 @@ def choose_networks(
                 f" {', '.join(wanted)}"
             )
     return first.name, wanted
+
+
+def choose_links(engine: Engine, host: HostConfig, mode: str) -> dict[str, Link]:
+    """Return the containers that a container with a network mode is linked to, by alias.
+
+    On networks that users made, `host` says nothing about links. Raises `InvalidParameter`.
+    """
+    if not host.links:
+        return {}
+    if mode.startswith(DONOR):
+        raise _no_links("container type network")
+    if shares_machines(engine, mode):
+        raise _no_links("host type networking")
+    if not engine.networks.get(mode).builtin:
+        return {}
+    links: dict[str, Link] = {}
+    for text in host.links:
+        name, alias = parse_link(text)
+        target = _find_target(engine, name)
+        links.setdefault(alias, Link(target.id, target.name))
+    return links
+
+
+def _find_target(engine: Engine, name: str) -> Container:
+    """Return the container that has the network of one that is linked to."""
+    try:
+        target = engine.containers.get(name)
+        while target.network.startswith(DONOR):
+            target = engine.containers.get(target.network.removeprefix(DONOR))
+    except NotFound as error:
+        raise InvalidParameter(f"could not get container for {name}: {error}") from error
+    if shares_machines(engine, target.network):
+        raise _no_links("host type networking")
+    return target
+
+
+def _no_links(kind: str) -> InvalidParameter:
+    return InvalidParameter(
+        f"conflicting options: {kind} can't be used with links. This would result in undefined behavior"
+    )
 
 
 def _share(engine: Engine, config: ContainerConfig, mode: str) -> str:

@@ -99,10 +99,15 @@ class BridgeDriver(NetworkDriver):
             # Without rules nothing would keep networks apart: the machine must not forward for them.
             return
         subnets = tuple(pool.subnet for pool in network.pools) if options.masquerade and not network.internal else ()
-        self.firewall.add_network(Routed(options.bridge, subnets, network.internal))
+        apart = not options.between_containers
+        self.firewall.add_network(Routed(options.bridge, subnets, network.internal, apart))
         _write(_SYSCTL / "ipv4/ip_forward", "1")
         # What is sent to 127.0.0.1 of the machine can then lead to a container; the firewall lets nothing in by that.
         _write(_SYSCTL / "ipv4/conf" / options.bridge / "route_localnet", "1")
+        if apart:
+            # The machine answers for the containers, which do not hear each other, and so the firewall decides.
+            _write(_SYSCTL / "ipv4/conf" / options.bridge / "proxy_arp_pvlan", "1")
+            _write(_SYSCTL / "ipv4/neigh" / options.bridge / "proxy_delay", "0")
         if network.ipv6:
             _write(_SYSCTL / "ipv6/conf/all/forwarding", "1")
 

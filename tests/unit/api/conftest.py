@@ -34,7 +34,7 @@ class FakeEngine:
         self.results: dict[str, Any] = {}
         self.jobs: list[Job] = []
         self.listed: list[Any] = []
-        self.containers = SimpleNamespace(list=lambda: self.listed)
+        self.containers = SimpleNamespace(list=lambda: self.listed, link_names=dict, linked=lambda _container: {})
         self.catalog = SimpleNamespace(gather=lambda _hook: ())
         self.supervisor = SimpleNamespace(execs=SimpleNamespace(of=lambda _id: ()))
 

@@ -398,7 +398,7 @@ def test_a_container_shows_what_was_asked_of_it(tmp_path):
     container = Container(
         "c" * 64, "web", 1, Digest("sha256:" + "a" * 64), config, host, "vfs", "chroot", "host", "json-file"
     )
-    shown = json.loads(json.dumps(container_details(container, tmp_path, ())))["HostConfig"]
+    shown = json.loads(json.dumps(container_details(container, tmp_path, (), {})))["HostConfig"]
     assert {name: shown[name] for name in asked} == asked
     assert shown["Runtime"] == "chroot"
     # What is shown can be asked for again.

@@ -8,7 +8,7 @@ import pytest
 
 from transom.errors import Conflict, InvalidParameter
 from transom.networks.firewall import Published, Routed
-from transom.networks.ports import PortBinding, check_exposed, parse_host_port, parse_port, reserve
+from transom.networks.ports import PortBinding, parse_exposed, parse_host_port, parse_port, reserve
 
 
 def close(reservations):
@@ -19,7 +19,7 @@ def close(reservations):
 def test_ports_and_ranges_are_read():
     assert (parse_port("80/tcp"), parse_port("53/UDP"), parse_port("80")) == ((80, "tcp"), (53, "udp"), (80, "tcp"))
     assert (parse_host_port(""), parse_host_port("8080"), parse_host_port("80-90")) == ((0, 0), (8080, 8080), (80, 90))
-    check_exposed(("80/tcp", "90-95/udp"))
+    assert parse_exposed(("80/tcp", "90-92/udp")) == {(80, "tcp"), (90, "udp"), (91, "udp"), (92, "udp")}
 
 
 @pytest.mark.parametrize("text", ["", "0/tcp", "65536", "80/icmp", "x", "80/tcp/udp"])
