@@ -20,6 +20,9 @@ class Driver(ABC):
     #: that it must be asked for by name.
     rank: ClassVar[int] = -1
 
+    #: Why somebody would choose it, in one sentence without capital and full stop.
+    merit: ClassVar[str] = ""
+
     #: What it does not do, in sentences for `driver ls` and `driver inspect`.
     limits: ClassVar[tuple[str, ...]] = ()
 

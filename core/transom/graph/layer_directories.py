@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import os
 import secrets
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -29,11 +29,13 @@ _PARENT = "parent"
 class LayerDirectories:
     """The directories of layers below `root`.
 
-    Layers have the names that the contract of graph drivers allows.
+    Layers have the names that the contract of graph drivers allows. `clear` takes away, from a directory that is to be
+    deleted, what cannot be deleted name by name or more quickly otherwise; it may have been made only in part.
     """
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, clear: Callable[[Path], None] = lambda _: None) -> None:
         self.root = root
+        self._clear = clear
 
     def path(self, layer: str) -> Path:
         """Return the directory of a layer. Raises `NotFound`."""
@@ -99,6 +101,8 @@ class LayerDirectories:
                 self.remove(name)
 
     def _delete(self, name: str) -> None:
+        if (self.root / name).is_dir():
+            self._clear(self.root / name)
         root = os.open(self.root, DIRECTORY)
         try:
             remove_entry(root, os.fsencode(name))

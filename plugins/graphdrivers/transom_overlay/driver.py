@@ -25,11 +25,12 @@ from transom.errors import Unsupported
 from transom.graph.copy import copy_attributes
 from transom.graph.difference import find_upper_changes, measure_difference, write_upper
 from transom.graph.extract import extract
+from transom.graph.file_systems import file_system_name
 from transom.graph.layer_directories import LayerDirectories
 from transom.graph.whiteouts import OPAQUE_ATTRIBUTE, Whiteouts
 from transom.runtime.syscalls.mounts import MNT_DETACH, UMOUNT_NOFOLLOW, is_mount_point, umount2
 from transom_overlay.mounting import SCRATCH_PREFIX, mount_overlay
-from transom_overlay.probe import backing_file_system, probe_overlay
+from transom_overlay.probe import probe_overlay
 
 __all__ = ["OverlayDriver"]
 
@@ -43,6 +44,7 @@ class OverlayDriver(GraphDriver):
 
     name: ClassVar[str] = "overlay"
     rank: ClassVar[int] = 100
+    merit: ClassVar[str] = "the kernel puts shared layers together, and copies a file when it is first changed"
     capabilities: ClassVar[Capabilities] = Capabilities(independent_layers=True)
 
     @classmethod
@@ -142,7 +144,7 @@ class OverlayDriver(GraphDriver):
         return measure_difference(None, self._diff(layer))
 
     def status(self) -> list[tuple[str, str]]:
-        return [("Backing Filesystem", backing_file_system(self.root))]
+        return [("Backing Filesystem", file_system_name(self.root))]
 
     def recover(self, known: Collection[str]) -> None:
         for name in _names(self.mounts):

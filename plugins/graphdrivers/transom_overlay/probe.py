@@ -9,32 +9,13 @@ import tempfile
 from pathlib import Path
 
 from transom.errors import DriverUnavailable
-from transom.runtime.syscalls.files import file_system_type
+from transom.graph.file_systems import file_system_name
 from transom.runtime.syscalls.mounts import MNT_DETACH, umount2
 from transom_overlay.mounting import mount_overlay
 
-__all__ = ["backing_file_system", "probe_overlay"]
-
-#: Magic numbers (statfs(2)), and what Docker calls these file systems.
-_NAMES = {
-    0xEF53: "extfs",
-    0x58465342: "xfs",
-    0x9123683E: "btrfs",
-    0x01021994: "tmpfs",
-    0xF2F52010: "f2fs",
-    0x2FC12FC1: "zfs",
-    0x794C7630: "overlayfs",
-    0x65735546: "fuse",
-    0x6969: "nfs",
-}
+__all__ = ["probe_overlay"]
 
 _ELSEWHERE = "put the data root on a local file system such as ext4, XFS or Btrfs, or choose another graph driver"
-
-
-def backing_file_system(path: Path) -> str:
-    """Return the name of the file system that a directory is on, or its magic number."""
-    magic = file_system_type(path)
-    return _NAMES.get(magic, hex(magic))
 
 
 def probe_overlay(root: Path) -> None:
@@ -72,7 +53,7 @@ def _probe_whiteouts(target: Path, upper: Path, root: Path) -> None:
         works = False
     if not works:
         raise DriverUnavailable(
-            f"the file system of {root} ({backing_file_system(root)}) cannot keep what a layer deletes",
+            f"the file system of {root} ({file_system_name(root)}) cannot keep what a layer deletes",
             _ELSEWHERE,
         )
 
@@ -88,7 +69,7 @@ def _reason(root: Path, error: OSError) -> DriverUnavailable:
             "no permission to mount overlayfs",
             "run as root with CAP_SYS_ADMIN, or choose the graph driver vfs",
         )
-    filesystem = backing_file_system(root)
+    filesystem = file_system_name(root)
     if filesystem == "overlayfs":
         return DriverUnavailable(
             f"{root} is on overlayfs itself, which cannot hold the layers of another one", _ELSEWHERE

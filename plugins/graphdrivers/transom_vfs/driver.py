@@ -26,6 +26,7 @@ class VfsDriver(GraphDriver):
 
     name: ClassVar[str] = "vfs"
     rank: ClassVar[int] = 10
+    merit: ClassVar[str] = "it works on every file system, by copying"
     limits: ClassVar[tuple[str, ...]] = (
         "A layer is a copy of all layers below it: slow to make and large, but where files can share data.",
         "A mount is the layer's directory itself, so a read-only mount can be written to.",

@@ -1,0 +1,86 @@
+"""What Btrfs does by ioctl(2): subvolumes, snapshots of them, and how they are found (btrfs-ioctl(2)).
+
+A *subvolume* is a directory with a tree of inodes of its own. A snapshot is one that shares all that another has.
+"""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import os
+import struct
+from collections.abc import Iterator
+
+__all__ = ["BTRFS_MAGIC", "create_snapshot", "create_subvolume", "destroy_subvolume", "is_subvolume", "subvolumes_in"]
+
+#: The type of the file system (statfs(2)).
+BTRFS_MAGIC = 0x9123683E
+
+_SNAP_CREATE = 0x50009401
+_SUBVOL_CREATE = 0x5000940E
+_SNAP_DESTROY = 0x5000940F
+_GET_SUBVOL_ROOTREF = 0xD000943D
+_INO_LOOKUP_USER = 0xD000943E
+
+# Requests are bytearrays: fcntl.ioctl takes bytes up to 1024 only.
+
+#: struct btrfs_ioctl_vol_args: a descriptor and a name.
+_VOL_ARGS = struct.Struct("=q4088s")
+#: struct btrfs_ioctl_ino_lookup_user_args: a directory's inode, a subvolume in it, its name, the directory's path.
+_LOOKUP_USER = struct.Struct("=QQ256s3824s")
+#: struct btrfs_ioctl_get_subvol_rootref_args: where to begin, pairs of a subvolume and its directory, how many.
+_ROOT_REFS = struct.Struct("=Q510QB7x")
+#: The inode of every subvolume's root (BTRFS_FIRST_FREE_OBJECTID).
+_ROOT_INODE = 256
+
+
+def create_subvolume(directory: int, name: bytes) -> None:
+    """Make an empty subvolume in an open directory."""
+    fcntl.ioctl(directory, _SUBVOL_CREATE, bytearray(_VOL_ARGS.pack(0, name)))
+
+
+def create_snapshot(directory: int, name: bytes, source: int) -> None:
+    """Make a writable snapshot, in an open directory, of the subvolume whose root is open as `source`."""
+    fcntl.ioctl(directory, _SNAP_CREATE, bytearray(_VOL_ARGS.pack(source, name)))
+
+
+def destroy_subvolume(directory: int, name: bytes) -> None:
+    """Delete a subvolume in an open directory with all that is in it; ENOTEMPTY says that others are.
+
+    Its space is given back in the background.
+    """
+    fcntl.ioctl(directory, _SNAP_DESTROY, bytearray(_VOL_ARGS.pack(0, name)))
+
+
+def is_subvolume(status: os.stat_result) -> bool:
+    """Return whether what is on Btrfs and has a status is the root of a subvolume."""
+    return status.st_ino == _ROOT_INODE
+
+
+def subvolumes_in(root: int) -> Iterator[bytes]:
+    """Yield the paths, relative to the open root of a subvolume, of the subvolumes that are directly in it."""
+    beginning = 0
+    while True:
+        request = bytearray(_ROOT_REFS.size)
+        _ROOT_REFS.pack_into(request, 0, beginning, *(0 for _ in range(510)), 0)
+        more = False
+        try:
+            fcntl.ioctl(root, _GET_SUBVOL_ROOTREF, request)
+        except OSError as error:
+            # There are more than one call tells of.
+            if error.errno != errno.EOVERFLOW:
+                raise
+            more = True
+        beginning, *pairs, count = _ROOT_REFS.unpack(bytes(request))
+        for index in range(count):
+            yield _path(root, pairs[2 * index], pairs[2 * index + 1])
+        if not more:
+            return
+
+
+def _path(root: int, subvolume: int, directory: int) -> bytes:
+    """Return the path of a subvolume that is in the directory of an inode."""
+    request = bytearray(_LOOKUP_USER.pack(directory, subvolume, b"", b""))
+    fcntl.ioctl(root, _INO_LOOKUP_USER, request)
+    _, _, name, above = _LOOKUP_USER.unpack(bytes(request))
+    return bytes(above.split(b"\0", 1)[0] + name.split(b"\0", 1)[0])

@@ -1,0 +1,81 @@
+"""The graph driver `btrfs` keeps the contract of graph drivers, and what is particular to it."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from testbed.daemon import Daemon
+from testbed.loop import btrfs
+from testbed.registry import Registry
+from transom.drivers.graph import GraphDriver
+from transom.errors import DriverUnavailable
+from transom.graph.trees import DIRECTORY
+from transom.runtime.syscalls.btrfs import create_subvolume, is_subvolume
+from transom.testing.archives import file
+from transom.testing.graph import GraphDriverSuite
+from transom_btrfs.driver import BtrfsDriver
+
+
+@pytest.fixture(scope="module")
+def file_system(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """A Btrfs file system."""
+    with btrfs(tmp_path_factory.mktemp("loop")) as path:
+        yield path
+
+
+class TestBtrfs(GraphDriverSuite):
+    driver_class = BtrfsDriver
+
+    @pytest.fixture
+    def storage(self, file_system: Path, tmp_path: Path) -> Path:
+        storage = file_system / tmp_path.name
+        storage.mkdir()
+        return storage
+
+    def test_a_layer_is_a_subvolume_and_shares_what_its_parent_has(self, driver: GraphDriver) -> None:
+        self.make(driver, "parent", None, file("file", os.urandom(1 << 20)))
+        driver.create("child", "parent")
+        paths = [driver.mount(layer) / "file" for layer in ("parent", "child")]
+        assert all(is_subvolume(path.parent.stat()) for path in paths)
+        assert len({path.stat().st_dev for path in paths}) == 2
+
+    def test_subvolumes_that_a_container_made_go_with_its_layer(self, driver: GraphDriver) -> None:
+        driver.create("one", None)
+        tree = driver.mount("one")
+        directories = [tree, tree / "a" / "b", tree / "a" / "b" / "sub0", tree / "a" / "b" / "sub0" / "sub0"]
+        for directory in directories:
+            directory.mkdir(parents=True, exist_ok=True)
+            descriptor = os.open(directory, DIRECTORY)
+            for number in range(300 if directory == tree else 2):
+                create_subvolume(descriptor, b"sub%d" % number)
+                (directory / f"sub{number}" / "file").touch()
+            os.close(descriptor)
+        driver.remove("one")
+        assert list(driver.root.iterdir()) == []
+
+
+def test_elsewhere_it_says_where_it_works(tmp_path: Path) -> None:
+    with pytest.raises(DriverUnavailable, match=r"not on Btrfs: put the data root on a Btrfs file system"):
+        BtrfsDriver.probe(tmp_path)
+
+
+def test_containers_run_on_it_and_leave_nothing(file_system: Path, registry: Registry) -> None:
+    directory = file_system / "daemon"
+    directory.mkdir()
+    with Daemon(directory, "--graphdriver", "btrfs") as daemon:
+        daemon.transom("pull", "-q", registry.busybox)
+        daemon.transom("run", "--name", "one", registry.busybox, "sh", "-c", "echo new > /file; rm /etc/passwd")
+        assert set(daemon.transom("diff", "one").stdout.split("\n")) >= {"A /file", "D /etc/passwd"}
+        daemon.transom("commit", "one", "changed")
+        daemon.transom("rm", "one")
+        assert daemon.transom("run", "--rm", "changed", "cat", "/file").stdout == "new\n"
+        info = json.loads(daemon.transom("info", "--format", "{{json .}}").stdout)
+        assert info["Driver"] == "btrfs"
+        assert ["Backing Filesystem", "btrfs"] in info["DriverStatus"]
+        daemon.transom("rmi", "-f", "changed", registry.busybox)
+        assert list((daemon.data_root / "graph" / "btrfs").iterdir()) == []
