@@ -25,7 +25,7 @@ from transom.errors import DriverUnavailable, InvalidParameter, NotFound
 if TYPE_CHECKING:
     from transom.engine import Engine
 
-__all__ = ["Catalog", "DriverInfo", "Plugin", "Shelf"]
+__all__ = ["Catalog", "DriverInfo", "Plugin", "Recommendation", "Shelf"]
 
 log = logging.getLogger(__name__)
 
@@ -47,7 +47,10 @@ class Plugin:
 
 @dataclass(frozen=True)
 class DriverInfo:
-    """A driver as `driver ls` shows it; `unavailable` is empty where it works."""
+    """A driver as `driver ls` shows it; `unavailable` is empty where it works.
+
+    `default` is what is used where none is named, `recommended` what is best on this machine.
+    """
 
     kind: str
     name: str
@@ -55,10 +58,29 @@ class DriverInfo:
     version: str
     module: str
     rank: int
+    merit: str = ""
     limits: tuple[str, ...] = ()
     capabilities: tuple[str, ...] = ()
     unavailable: str = ""
     default: bool = False
+    recommended: bool = False
+
+
+@dataclass(frozen=True)
+class Recommendation:
+    """The best driver of a kind on this machine: its name, why one would choose it, and why not a better one.
+
+    `others` are the names of those that rank higher, with the reasons why they cannot work here.
+    """
+
+    name: str
+    merit: str
+    others: tuple[tuple[str, str], ...] = ()
+
+    def __str__(self) -> str:
+        """Return it as a sentence without full stop."""
+        others = "".join(f"; {name} cannot work here: {reason}" for name, reason in self.others)
+        return f"{self.name}{': ' if self.merit else ''}{self.merit}{others}"
 
 
 @dataclass
@@ -118,21 +140,32 @@ class Shelf(Generic[D]):
 
     def default(self) -> str:
         """Return the name of the driver of the highest rank that works here. Raises `DriverUnavailable`."""
+        return self.recommend().name
+
+    def recommend(self) -> Recommendation:
+        """Return the driver of the highest rank that works here, with the reasons. Raises `DriverUnavailable`."""
         ranked = sorted(
             (entry for entry in self._entries.values() if entry.driver.rank >= 0),
             key=lambda entry: entry.driver.rank,
             reverse=True,
         )
+        others: list[tuple[str, str]] = []
         for entry in ranked:
-            if self._probe(entry) is None:
-                return entry.driver.name
-        reasons = "; ".join(f"{entry.driver.name}: {entry.unavailable}" for entry in ranked)
+            reason = self._probe(entry)
+            if reason is None:
+                return Recommendation(entry.driver.name, entry.driver.merit, tuple(others))
+            others.append((entry.driver.name, str(reason)))
+        reasons = "; ".join(f"{name}: {reason}" for name, reason in others)
         raise DriverUnavailable(f"no {self.kind} driver works on this machine", reasons or "none is installed")
 
     def describe(self, default: str = "") -> list[DriverInfo]:
         """Return all drivers of the kind, with the reason of those that cannot work here."""
+        try:
+            best = self.recommend().name
+        except DriverUnavailable:
+            best = ""
         entries = (self._find(name) for name in self.names())
-        return [self._describe(entry, default) for entry in entries if entry is not None]
+        return [self._describe(entry, default, best) for entry in entries if entry is not None]
 
     def _find(self, name: str) -> _Entry[D] | None:
         entry = self._entries.get(name)
@@ -142,7 +175,7 @@ class Shelf(Generic[D]):
                 return _Entry(driver, plugin)
         return entry
 
-    def _describe(self, entry: _Entry[D], default: str) -> DriverInfo:
+    def _describe(self, entry: _Entry[D], default: str, best: str) -> DriverInfo:
         reason = self._probe(entry)
         driver = entry.driver
         capabilities = getattr(driver, "capabilities", None)
@@ -153,10 +186,12 @@ class Shelf(Generic[D]):
             version=entry.plugin.version,
             module=driver.__module__,
             rank=driver.rank,
+            merit=driver.merit,
             limits=driver.limits,
             capabilities=tuple(name for name, value in vars(capabilities).items() if value) if capabilities else (),
             unavailable=str(reason) if reason else "",
             default=driver.name == default,
+            recommended=driver.name == best,
         )
 
     def _probe(self, entry: _Entry[D]) -> DriverUnavailable | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from transom.builds import CacheRecord
+from transom.catalog import Recommendation
 from transom.containers.model import Container
 from transom.events import Event, Subscription
 from transom.graph.images import ImageSummary
@@ -42,6 +43,7 @@ class SystemInfo:
     images: int
     graphdriver: str
     graphdriver_status: tuple[tuple[str, str], ...]
+    recommended_graphdriver: Recommendation | None
     execdriver: str
     exec_drivers: tuple[str, ...]
     volume_drivers: tuple[str, ...]

@@ -76,6 +76,7 @@ def info_details(info: SystemInfo) -> Json:
         "Images": info.images,
         "Driver": info.graphdriver,
         "DriverStatus": info.graphdriver_status,
+        "RecommendedDriver": _recommended_driver(info),
         "Plugins": {
             "Volume": info.volume_drivers,
             "Network": info.network_drivers,
@@ -128,6 +129,15 @@ def info_details(info: SystemInfo) -> Json:
     }
 
 
+def _recommended_driver(info: SystemInfo) -> Json | None:
+    """Return which graph driver is best on this machine, and why no better one."""
+    found = info.recommended_graphdriver
+    if found is None:
+        return None
+    others = [{"Name": name, "Unavailable": reason} for name, reason in found.others]
+    return {"Name": found.name, "Merit": found.merit, "Others": others}
+
+
 def _registry_config(info: SystemInfo) -> Json:
     """Return which registries are insecure, networks apart from hosts, and which have mirrors."""
     networks = [entry for entry in info.insecure_registries if _is_network(entry)]
@@ -159,10 +169,12 @@ def driver_details(driver: DriverInfo) -> Json:
         "Version": driver.version,
         "Module": driver.module,
         "Rank": driver.rank,
+        "Merit": driver.merit,
         "Limits": driver.limits,
         "Capabilities": driver.capabilities,
         "Unavailable": driver.unavailable,
         "Default": driver.default,
+        "Recommended": driver.recommended,
     }
 
 

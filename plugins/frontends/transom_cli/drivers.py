@@ -14,7 +14,15 @@ from transom_cli.tables import Listing, parse_format
 __all__ = ["inspect", "ls"]
 
 LISTING = Listing(
-    headings={"Kind": "KIND", "Name": "NAME", "Default": "DEFAULT", "From": "FROM", "Status": "STATUS"},
+    headings={
+        "Kind": "KIND",
+        "Name": "NAME",
+        "Default": "DEFAULT",
+        "From": "FROM",
+        "Status": "STATUS",
+        "Recommended": "RECOMMENDED",
+        "Merit": "MERIT",
+    },
     columns=("Kind", "Name", "Default", "From", "Status"),
 )
 
@@ -65,6 +73,8 @@ def _row(driver: dict[str, Any]) -> dict[str, Any]:
         "Default": "*" if driver["Default"] else "",
         "From": origin,
         "Kind": driver["Kind"],
+        "Merit": driver["Merit"],
         "Name": driver["Name"],
+        "Recommended": "*" if driver["Recommended"] else "",
         "Status": driver["Unavailable"] or "works",
     }

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from transom import __version__
-from transom.catalog import DriverInfo
+from transom.catalog import DriverInfo, Recommendation
 from transom.containers.model import Status
 from transom.errors import DriverUnavailable
 from transom.graph.model import Platform
@@ -40,7 +40,10 @@ def info(engine: Engine, _job: Job) -> SystemInfo:
     containers = engine.containers.list()
     known = engine.drivers()
     warnings: list[str] = []
+    recommended = _recommended(engine)
     graphdriver, status = _graphdriver(engine, warnings)
+    if recommended is not None:
+        status = (*status, ("Recommended Driver", str(recommended)))
     name, os_version = operating_system()
     config = engine.config
     return SystemInfo(
@@ -53,6 +56,7 @@ def info(engine: Engine, _job: Job) -> SystemInfo:
         images=len(engine.images.list()),
         graphdriver=graphdriver,
         graphdriver_status=status,
+        recommended_graphdriver=recommended,
         execdriver=_execdriver(engine, warnings),
         exec_drivers=_working(known, "exec"),
         volume_drivers=_working(known, "volume"),
@@ -116,6 +120,13 @@ def _graphdriver(engine: Engine, warnings: list[str]) -> tuple[str, tuple[tuple[
     except DriverUnavailable as error:
         warnings.append(f"WARNING: {error}")
         return "", ()
+
+
+def _recommended(engine: Engine) -> Recommendation | None:
+    try:
+        return engine.catalog.graph.recommend()
+    except DriverUnavailable:
+        return None
 
 
 def _execdriver(engine: Engine, warnings: list[str]) -> str:

@@ -76,6 +76,10 @@ def test_containers_run_on_it_and_leave_nothing(file_system: Path, registry: Reg
         assert daemon.transom("run", "--rm", "changed", "cat", "/file").stdout == "new\n"
         info = json.loads(daemon.transom("info", "--format", "{{json .}}").stdout)
         assert info["Driver"] == "btrfs"
-        assert ["Backing Filesystem", "btrfs"] in info["DriverStatus"]
+        status = dict(info["DriverStatus"])
+        assert status["Backing Filesystem"] == "btrfs"
+        # overlayfs works on Btrfs too, and is the better choice for most.
+        assert (info["RecommendedDriver"]["Name"], info["RecommendedDriver"]["Others"]) == ("overlay", [])
+        assert status["Recommended Driver"].startswith("overlay: ")
         daemon.transom("rmi", "-f", "changed", registry.busybox)
         assert list((daemon.data_root / "graph" / "btrfs").iterdir()) == []

@@ -93,8 +93,9 @@ def test_what_a_name_stands_for_has_dockers_fields(engine: Any, connect: Any) ->
 
 def test_information_tells_insecure_networks_from_insecure_hosts() -> None:
     fields: dict[str, Any] = dict.fromkeys(SystemInfo.__dataclass_fields__, 0)
-    lists = dict.fromkeys(("graphdriver_status", "exec_drivers", "warnings", "registry_mirrors"), ())
+    lists: dict[str, Any] = dict.fromkeys(("graphdriver_status", "exec_drivers", "warnings", "registry_mirrors"), ())
     insecure = ("one.example:5000", "10.0.0.0/8")
+    lists["recommended_graphdriver"] = None
     info = SystemInfo(**{**fields, **lists, "insecure_registries": insecure, "http_proxy": "http://proxy"})
     told = info_details(info)
     assert told["RegistryConfig"]["InsecureRegistryCIDRs"] == ["::1/128", "127.0.0.0/8", "10.0.0.0/8"]

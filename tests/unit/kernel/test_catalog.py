@@ -41,6 +41,25 @@ def test_the_default_is_the_highest_rank_that_works(tmp_path: Path) -> None:
     assert Catalog(tmp_path, [plugin("p", *drivers)]).network.default() == "slow"
 
 
+def test_the_recommended_driver_is_the_default_with_the_reasons(tmp_path: Path) -> None:
+    fast, slow = driver("fast", rank=9, reason="no such kernel"), driver("slow", rank=1)
+    slow.merit = "it works everywhere"
+    shelf = Catalog(tmp_path, [plugin("p", slow, fast, driver("asked"))]).network
+    found = shelf.recommend()
+    assert (found.name, found.others) == ("slow", (("fast", "no such kernel: do something"),))
+    assert str(found) == "slow: it works everywhere; fast cannot work here: no such kernel: do something"
+    # What somebody configured is the default and no recommendation.
+    marks = {info.name: (info.default, info.recommended) for info in shelf.describe("asked")}
+    assert marks == {"asked": (True, False), "fast": (False, False), "slow": (False, True)}
+
+
+def test_without_a_driver_that_works_nothing_is_recommended(tmp_path: Path) -> None:
+    shelf = Catalog(tmp_path, [plugin("p", driver("fast", rank=9, reason="no such kernel"))]).network
+    with pytest.raises(DriverUnavailable, match="no network driver works on this machine: fast: no such kernel"):
+        shelf.recommend()
+    assert [info.recommended for info in shelf.describe()] == [False]
+
+
 def test_a_driver_that_cannot_work_is_listed_with_reason_and_remedy(tmp_path: Path) -> None:
     shelf = Catalog(tmp_path, [plugin("p", driver("fast", reason="no such kernel"))]).network
     assert [info.unavailable for info in shelf.describe()] == ["no such kernel: do something"]
