@@ -379,13 +379,16 @@ def test_ports_that_follow_each_other_are_shown_as_a_range(daemon: Any, transom:
 
 DRIVER = {
     "Kind": "graph", "Name": "overlay", "Distribution": "transom", "Version": "0.1.0",
-    "Module": "transom_overlay", "Rank": 10, "Merit": "m", "Limits": ["l"], "Recommended": True, "Capabilities": [], "Unavailable": "", "Default": True,
+    "Module": "transom_overlay", "Rank": 10, "Merit": "m", "Limits": ["l"], "Capabilities": [], "Unavailable": "",
+    "Default": True, "Recommended": True,
 }  # fmt: skip
 BROKEN = {
     **DRIVER,
     "Kind": "exec",
     "Name": "oci",
-    "Unavailable": "no runtime: install runc", "Merit": "", "Recommended": False,
+    "Unavailable": "no runtime: install runc",
+    "Merit": "",
+    "Recommended": False,
     "Default": False,
 }
 
