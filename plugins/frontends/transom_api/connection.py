@@ -1,6 +1,7 @@
 """A client's connection, in front of the HTTP server, so that a stream can be taken out of it.
 
-`attach` and `exec start` turn their connection into a raw stream (Docker Engine API, "Hijacking"), and clients send
+`attach`, `exec start` and what brings a build to an SSH agent turn their connection into a raw stream (Docker Engine
+API, "Hijacking"), and clients send
 input right behind the request. An HTTP parser would take those bytes for the next request. So the end of such a request
 is found here: the server gets the request and nothing more, and the rest is held, unread in the socket or in `_held`,
 until the handler has decided whether there is a stream.
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Connection", "Stream", "connection_of"]
 
-_STREAMING = re.compile(rb"POST [^ ?]*/(?:containers/[^ ?]+/attach|exec/[^ ?]+/start)[ ?]")
+_STREAMING = re.compile(rb"POST [^ ?]*/(?:containers/[^ ?]+/attach|exec/[^ ?]+/start|session/[^ ?]+/streams/\d+)[ ?]")
 _LENGTH = re.compile(rb"\r\ncontent-length:[ \t]*(\d{1,9})[ \t]*\r\n", re.IGNORECASE)
 _CODING = re.compile(rb"\r\ntransfer-encoding:", re.IGNORECASE)
 #: The longest request line, head and body of a request whose connection can become a stream; longer ones are

@@ -35,7 +35,7 @@ async def post_images_load(request: web.Request) -> web.StreamResponse:
         "image_load",
         input=body_of(request),
         begin=True,
-        quiet=query.flag("quiet") or not query.text("quiet"),
+        silent=query.flag("quiet") or not query.text("quiet"),
         platform=query.platform("platform"),
     )
 

@@ -46,9 +46,10 @@ def _progress_line(progress: Progress) -> bytes:
     return json_line(line)
 
 
-def error_line(message: str) -> bytes:
-    """Return the line that says that the work has failed."""
-    return json_line({"errorDetail": {"message": message}, "error": message})
+def error_line(message: str, code: int = 0) -> bytes:
+    """Return the line that says that the work has failed, with the exit code of the process that did, if one did."""
+    detail: dict[str, Any] = {"message": message}
+    return json_line({"errorDetail": {"code": code, **detail} if code else detail, "error": message})
 
 
 def bar(current: int, total: int) -> str:

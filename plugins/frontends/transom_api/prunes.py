@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from transom_api.jobs import run
 from transom_api.parameters import Query
 from transom_api.router import answer, since_version
+from transom_api.shapes_builds import cache_record
 from transom_api.shapes_containers import container_summary
 from transom_api.shapes_images import image_summary
 from transom_api.shapes_volumes import volume_details
@@ -84,7 +85,8 @@ async def get_system_df(request: web.Request) -> web.StreamResponse:
             }
             for item in usage.volumes
         ],
-        # Nothing is kept of builds.
-        "BuildCache": [] if not kinds or "build-cache" in kinds else None,
+        "BuildCache": [cache_record(record) for record in usage.builds or ()]
+        if not kinds or "build-cache" in kinds
+        else None,
     }
     return answer(shape)

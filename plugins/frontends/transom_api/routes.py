@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable
 from aiohttp import web
 
 from transom_api import (
+    builds,
     containers,
     execs,
     files,
@@ -17,6 +18,7 @@ from transom_api import (
     prunes,
     refusals,
     registries,
+    sessions,
     stats,
     system,
     volumes,
@@ -90,7 +92,12 @@ ROUTES: tuple[tuple[str, str, Handler], ...] = (
     ("DELETE", "/networks/{id}", networks.delete_network),
     ("POST", "/networks/{id}/connect", networks.post_network_connect),
     ("POST", "/networks/{id}/disconnect", networks.post_network_disconnect),
+    ("POST", "/build", builds.post_build),
     ("POST", "/build/prune", prunes.post_build_prune),
+    ("POST", "/session", sessions.post_session),
+    ("POST", "/session/{name}/streams/{number}", sessions.post_session_stream),
+    ("GET", "/session/{name}/streams/{number}", sessions.get_session_stream),
+    ("DELETE", "/session/{name}/streams/{number}", sessions.delete_session_stream),
     ("GET", "/system/df", prunes.get_system_df),
     ("GET", "/plugins", refusals.get_plugins),
     ("GET", "/plugins/{name:.+}/json", refusals.get_plugin),
@@ -105,6 +112,5 @@ REFUSED: tuple[tuple[str, str, Handler], ...] = (
     ("*", "/{kind:swarm|nodes|services|tasks|secrets|configs}", refusals.refuse_swarm),
     ("*", "/{kind:swarm|nodes|services|tasks|secrets|configs}/{rest:.+}", refusals.refuse_swarm),
     ("PUT", "/volumes/{name}", refusals.refuse_swarm),
-    ("POST", "/session", refusals.refuse_builder_session),
     ("POST", "/grpc", refusals.refuse_builder_session),
 )

@@ -44,6 +44,7 @@ def make_app(engine: Engine) -> web.Application:
         app["engine"] = engine
         app["feeds"] = set()
         app["followers"] = set()
+        app["sessions"] = {}
         app["readers"] = asyncio.Semaphore(READERS)
     app.on_response_prepare.append(add_headers)
     app.on_shutdown.append(_end_feeds)

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from transom.engine import Engine
     from transom.job import Job
 
-__all__ = ["TAR", "body_of", "report_progress", "run_with_body", "send_output"]
+__all__ = ["TAR", "AnswerStream", "body_of", "report_progress", "run_with_body", "send_output"]
 
 T = TypeVar("T")
 
@@ -59,7 +59,7 @@ async def send_output(
     An error before the first bytes are on the way is an answer as any other; after that the connection is cut, so that
     the body is not taken for whole. A client that goes away cancels the job, whose next `write` raises `Cancelled`.
     """
-    output = _Answer(request, content_type, headers or {})
+    output = AnswerStream(request, content_type, headers or {})
     job = engine_of(request).job(name, input=input, output=output, **parameters)
     output.crossing.job = job
     await run_job(engine_of(request), job)
@@ -79,21 +79,31 @@ async def report_progress(
     name: str,
     *,
     input: IO[bytes] | None = None,
-    quiet: bool = False,
+    silent: bool = False,
     begin: bool = False,
+    patient: bool = False,
     **parameters: Any,
 ) -> web.StreamResponse:
-    """Run a job and answer with what it reports, as lines of JSON; with `quiet` without its progress.
+    """Run a job and answer with what it reports, as lines of JSON; with `silent` without its progress.
 
     What goes wrong before there is any report is an error as everywhere, unless the answer is to `begin` with the job;
-    after that the status has been sent, and the error is the last line of the stream.
+    after that the status has been sent, and the error is the last line of the stream. A job that is `patient` waits
+    while the client is far behind, and loses nothing of what it reports.
     """
     engine = engine_of(request)
     async with open_feed(request) as feed:
 
         def report(message: Message) -> None:
-            if not (quiet and isinstance(message, Progress)):
+            if silent and isinstance(message, Progress):
+                return
+            if not patient:
                 feed.add(message)
+                return
+            try:
+                feed.put(message)
+            except Cancelled:
+                # Whoever reports need not be who ends the job, and may be ending something else.
+                job.cancel()
 
         job = engine.job(name, input=input, report=report, **parameters)
 
@@ -127,7 +137,7 @@ async def _finish(
     except TransomError as error:
         if stream is None:
             raise
-        await stream.write(error_line(str(error)))
+        await stream.write(error_line(str(error), getattr(error, "exit_code", 0)))
     stream = stream or await open_stream(request, JSON_LINES)
     await stream.write_eof()
     return stream
@@ -187,7 +197,7 @@ class _Body(io.RawIOBase):
             raise ConnectionError(str(error)) from error
 
 
-class _Answer(io.RawIOBase):
+class AnswerStream(io.RawIOBase):
     """The body of an answer, as a stream to write to. The head is sent with the first bytes."""
 
     def __init__(self, request: web.Request, content_type: str, headers: Mapping[str, str]) -> None:

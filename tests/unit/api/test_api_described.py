@@ -22,7 +22,8 @@ from transom_api.routes import ROUTES
 pytestmark = pytest.mark.skipif(not DESCRIPTION.exists(), reason=f"{DESCRIPTION} is not there to be compared with")
 
 #: Routes that the description does not know.
-OWN_ROUTES = {("GET", "/drivers")}
+_STREAM = "/session/{name}/streams/{number}"
+OWN_ROUTES = {("GET", "/drivers"), *((method, _STREAM) for method in ("DELETE", "GET", "POST"))}
 #: Query parameters that are left alone, each with the reason.
 LEFT_ALONE: Mapping[tuple[str, str], str] = {
     ("/containers/{id}/start", "detachKeys"): "dockerd looks at those of the attach alone, too",

@@ -19,7 +19,7 @@ def routes(engine):
     """Three routes of a plugin: a body in, a body out, and a job that reports."""
 
     async def load(request):
-        return await report_progress(request, "load", input=body_of(request), quiet="quiet" in request.query)
+        return await report_progress(request, "load", input=body_of(request), silent="quiet" in request.query)
 
     async def save(request):
         return await send_output(request, "save", headers={"X-Kind": "tar"})
