@@ -19,8 +19,10 @@ from typing import Any, NamedTuple
 import click
 
 from testbed.description import DESCRIPTION, Operation, described_path, find, operations
+from transom_api.builds import LIMITS
 from transom_api.routes import REFUSED as REFUSED_ROUTES
 from transom_api.routes import ROUTES
+from transom_api.sessions import post_session
 from transom_api.unsupported import CONTAINER_FIELDS, ENDPOINT_FIELDS, HOST_FIELDS, NETWORK_FIELDS, UPDATE_FIELDS
 from transom_cli.commands import COMMANDS, GROUPS
 from transom_cli.flags import Flag
@@ -42,8 +44,7 @@ REFUSED = {
 }
 #: Groups that are absent as a whole, and why.
 ABSENT = {
-    "builder": "there is no builder yet",
-    "buildx": "there is no builder yet",
+    "buildx": "`build` has what its `build` has",
     "checkpoint": "an experiment of Docker's",
     "compose": "Docker Compose is a client of its own, and works on our socket",
     "config": "swarm",
@@ -60,6 +61,7 @@ ABSENT = {
 #: What an endpoint's body may not ask for.
 UNSUPPORTED_FIELDS: Mapping[tuple[str, str], tuple[str, ...]] = {
     ("POST", "/containers/create"): (*CONTAINER_FIELDS, *HOST_FIELDS, *ENDPOINT_FIELDS),
+    ("POST", "/build"): (*LIMITS, "squash"),
     ("POST", "/containers/{id}/update"): tuple(UPDATE_FIELDS),
     ("POST", "/networks/create"): tuple(NETWORK_FIELDS),
     ("POST", "/volumes/create"): ("ClusterVolumeSpec",),
@@ -214,7 +216,8 @@ def _handler(operation: Operation) -> Handler | None:
 
 
 def _refuses(handler: Handler) -> bool:
-    return any(handler is refusal for _, _, refusal in REFUSED_ROUTES)
+    # Sessions are for clients of our own.
+    return handler is post_session or any(handler is refusal for _, _, refusal in REFUSED_ROUTES)
 
 
 def _missing_fields(operation: Operation, handler: Handler | None) -> list[str]:

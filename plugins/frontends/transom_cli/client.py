@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from transom_cli.errors import CommandFailed, DaemonError, Unreachable
@@ -133,6 +134,35 @@ class Client:
         response = self._connect().upload(method, target, {"Content-Type": content_type, **(headers or {})}, body)
         self._check(response)
         return response
+
+    @contextmanager
+    def exchange(
+        self,
+        method: str,
+        path: str,
+        body: Iterable[bytes],
+        /,
+        *,
+        content_type: str = "application/x-tar",
+        headers: dict[str, str] | None = None,
+        **query: Any,
+    ) -> Iterator[Response]:
+        """Give the answer to a request whose body is still being made and sent, on a connection of its own.
+
+        What fails in the block because the body could not be made fails by the reason for that.
+        """
+        target = self._target(path, query)
+        connection = self._connect()
+        try:
+            sending = connection.send(method, target, {"Content-Type": content_type, **(headers or {})}, body)
+            try:
+                response = Response(connection)
+                self._check(response)
+                yield response
+            except CommandFailed as failure:
+                raise (sending.failure or failure) from failure.__cause__
+        finally:
+            connection.close()
 
     def upgrade(self, path: str, body: Any = None, **query: Any) -> Connection:
         """POST, and return the connection as a raw stream both ways (Docker Engine API, "attach")."""

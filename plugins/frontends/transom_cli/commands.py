@@ -65,7 +65,12 @@ _DRIVER = {
     "inspect": Entry("drivers", "inspect", "Display all that is known about a driver"),
     "ls": Entry("drivers", "ls", "List drivers, and why those do not work that do not"),
 }
+_BUILDER = {
+    "build": Entry("build", "build", "Build an image from a Dockerfile"),
+    "prune": Entry("pruning", "prune_builds", "Remove build cache"),
+}
 _IMAGE = {
+    "build": _BUILDER["build"],
     "history": Entry("history", "history", "Show the history of an image"),
     "import": Entry("importing", "import_", "Import the contents from a tarball to create a filesystem image"),
     "inspect": Entry("inspection", "inspect_images", "Display detailed information on one or more images"),
@@ -116,6 +121,7 @@ GROUPS: Mapping[str, Mapping[str, Entry]] = {
     "system": _SYSTEM,
     "network": _with_aliases(_NETWORK),
     "volume": _with_aliases(_VOLUME),
+    "builder": _BUILDER,
 }
 
 #: The commands of `transom` itself.
@@ -123,6 +129,7 @@ COMMANDS: Mapping[str, Entry] = {
     "run": _CONTAINER["run"].common(),
     "exec": _CONTAINER["exec"].common(),
     "ps": _CONTAINER["ls"].common(),
+    "build": _IMAGE["build"].common(),
     "pull": _IMAGE["pull"].common(),
     "push": _IMAGE["push"].common(),
     "images": _IMAGE["ls"].common(),
@@ -131,6 +138,7 @@ COMMANDS: Mapping[str, Entry] = {
     "search": Entry("search", "search", "Search Docker Hub for images", _COMMON),
     "version": Entry("system", "version", "Show the Transom version information", _COMMON),
     "info": _SYSTEM["info"].common(),
+    "builder": Entry("", "", "Manage builds", _MANAGEMENT),
     "container": Entry("", "", "Manage containers", _MANAGEMENT),
     "driver": Entry("", "", "Show drivers", _MANAGEMENT),
     "image": Entry("", "", "Manage images", _MANAGEMENT),
@@ -173,9 +181,14 @@ COMMANDS: Mapping[str, Entry] = {
 
 
 def other_names(path: str) -> list[str]:
-    """Return all the paths of the command at one, `container rm` or `rm`, itself among them, the grouped ones first."""
+    """Return all the paths of the command at one, `container rm` or `rm`, itself among them, the grouped ones first.
+
+    Those in a second group come last.
+    """
     group, _, name = path.rpartition(" ")
     entry = (GROUPS[group] if group else COMMANDS)[name]
     paths = [(f"{one} {each}", found) for one, commands in GROUPS.items() for each, found in commands.items()]
     place = (entry.module, entry.attribute)
-    return [one for one, found in [*paths, *COMMANDS.items()] if (found.module, found.attribute) == place]
+    names = [one for one, found in [*paths, *COMMANDS.items()] if (found.module, found.attribute) == place]
+    first = names[0].partition(" ")[0]
+    return sorted(names, key=lambda one: " " in one and one.partition(" ")[0] != first)

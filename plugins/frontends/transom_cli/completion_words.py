@@ -10,6 +10,11 @@ __all__ = ["ARGUMENTS", "FILES", "FILTERS", "VALUES", "WORDS"]
 WORDS: Mapping[str, tuple[str, ...]] = {
     "attachable": ("stderr", "stdin", "stdout"),
     "boolean": ("false", "true"),
+    "build-call": ("build", "check"),
+    "build-network": ("default", "host", "none"),
+    "build-progress": ("auto", "plain", "quiet", "rawjson", "tty"),
+    "build-type": ("exec.cachemount", "frontend", "internal", "regular", "source.git.checkout", "source.local"),
+    "cache-store": ("type=inline", "type=registry,ref="),
     "capability": (
         "ALL", "AUDIT_CONTROL", "AUDIT_READ", "AUDIT_WRITE", "BLOCK_SUSPEND", "BPF", "CHECKPOINT_RESTORE", "CHOWN",
         "DAC_OVERRIDE", "DAC_READ_SEARCH", "FOWNER", "FSETID", "IPC_LOCK", "IPC_OWNER", "KILL", "LEASE",
@@ -85,6 +90,7 @@ ARGUMENTS: Mapping[str, tuple[str, ...]] = {
     "container update": ("container*",),
     "container wait": ("container*",),
     "driver inspect": ("driver*",),
+    "image build": ("files",),
     "image history": ("image",),
     "image import": ("files",),
     "image inspect": ("image*",),
@@ -105,14 +111,17 @@ ARGUMENTS: Mapping[str, tuple[str, ...]] = {
 #: Flags whose values are names of files and directories.
 FILES = frozenset(
     (
-        "--cidfile", "--config", "--data-root", "--device", "--env-file", "--exec-root", "--input", "--label-file",
-        "--output", "--tlscacert", "--tlscert", "--tlskey", "--workdir",
+        "--cidfile", "--config", "--data-root", "--device", "--env-file", "--exec-root", "--file", "--iidfile",
+        "--input", "--label-file", "--metadata-file", "--output", "--tlscacert", "--tlscert", "--tlskey", "--workdir",
     )
 )  # fmt: skip
 
 #: The kinds of flags' values, by the flag alone or behind its command.
 VALUES: Mapping[str, str] = {
     "--attach": "attachable",
+    "--cache-from": "image",
+    "--cache-to": "cache-store",
+    "--call": "build-call",
     "--cap-add": "capability",
     "--cap-drop": "capability",
     "--cgroupns": "cgroupns",
@@ -143,8 +152,12 @@ VALUES: Mapping[str, str] = {
     "--uts": "uts",
     "--volume-driver": "volume-driver",
     "--volumes-from": "container",
+    "--progress": "build-progress",
     "container inspect --format": "inspect-format",
     "driver inspect --format": "inspect-format",
+    "image build --build-arg": "environment",
+    "image build --network": "build-network",
+    "image build --tag": "image",
     "image inspect --format": "inspect-format",
     "inspect --format": "inspect-format",
     "network inspect --format": "inspect-format",
@@ -157,6 +170,10 @@ VALUES: Mapping[str, str] = {
 _UNTIL = {"label": "", "label!": "", "until": ""}
 #: The filters of commands with the kinds of their values, empty for what is free.
 FILTERS: Mapping[str, Mapping[str, str]] = {
+    "builder prune": {
+        "description": "", "id": "", "inuse": "boolean", "parent": "", "private": "boolean", "shared": "boolean",
+        "type": "build-type", "until": "",
+    },
     "container ls": {
         "ancestor": "image", "before": "container", "exited": "", "expose": "", "health": "health", "id": "",
         "is-task": "boolean", "label": "", "name": "container", "network": "network", "publish": "",

@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 from transom_cli.configuration import ConfigFile
 from transom_cli.errors import CommandFailed
 
-__all__ = ["INDEX", "Credentials", "Store", "hostname", "registry_auth"]
+__all__ = ["INDEX", "Credentials", "Store", "hostname", "registry_auth", "registry_config"]
 
 #: What Docker Hub is called where credentials are kept.
 INDEX = "https://index.docker.io/v1/"
@@ -63,6 +63,20 @@ def registry_auth(file: ConfigFile, domain: str) -> dict[str, str]:
         known = Credentials(server)
     fields = known.fields() if known != Credentials(server) else {}
     return {"X-Registry-Auth": base64.urlsafe_b64encode(json.dumps(fields).encode()).decode()}
+
+
+def registry_config(file: ConfigFile) -> dict[str, str]:
+    """Return the header by which the daemon acts for the user at all registries that the configuration names."""
+    known: dict[str, dict[str, str]] = {}
+    for server in {**file.mapping("auths"), **file.mapping("credHelpers")}:
+        try:
+            found = Store(file, server).get()
+        except CommandFailed as failure:
+            failure.show()
+            continue
+        if found != Credentials(server):
+            known[server] = found.fields()
+    return {"X-Registry-Config": base64.urlsafe_b64encode(json.dumps(known).encode()).decode()} if known else {}
 
 
 def hostname(server: str) -> str:

@@ -1,4 +1,4 @@
-"""Local files as a tar archive, and an archive as local files: what `cp` sends and what it gets.
+"""Local files as a tar archive, and an archive as local files: what `cp` and `build` send and what they get.
 
 The standard library's `tarfile` makes and reads the headers. Files are opened, made and named by descriptors of their
 directories, never through a symbolic link that an archive could have brought.
@@ -14,10 +14,11 @@ from typing import IO, Any, cast
 
 from transom_cli.errors import CommandFailed
 
-__all__ = ["Chunks", "pack", "unpack"]
+__all__ = ["END", "Chunks", "encode", "encode_content", "pack", "unpack"]
 
 _CHUNK = 256 << 10
-_END = bytes(2 * tarfile.BLOCKSIZE)
+#: What an archive ends with.
+END = bytes(2 * tarfile.BLOCKSIZE)
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _ATTRIBUTE = "SCHILY.xattr."
 _CAPABILITY = "security.capability"
@@ -79,24 +80,31 @@ def pack(directory: str, name: str, rename: Callable[[str], str]) -> Iterator[by
             except FileNotFoundError:
                 # It is gone since its directory was read.
                 continue
-            yield from _encode(path, rename(shown), status, links)
+            yield from encode(path, rename(shown), status, links)
             if stat.S_ISDIR(status.st_mode):
                 prefix = shown.rstrip("/") + "/"
                 names = sorted(os.listdir(path), key=os.fsencode, reverse=True)
                 waiting += [(os.path.join(path, below), prefix + below) for below in names]
     except OSError as error:
         raise _failed(error) from error
-    yield _END
+    yield END
 
 
-def _encode(path: str, name: str, status: os.stat_result, links: dict[tuple[int, int], str]) -> Iterator[bytes]:
+def encode(
+    path: str, name: str, status: os.stat_result, links: dict[tuple[int, int], str], *, anonymous: bool = False
+) -> Iterator[bytes]:
+    """Yield the entry of one file, given its status; nothing for a socket. `links` has the names of hard links so far.
+
+    One that is `anonymous` belongs to root, whoever it belongs to here. A file that changes meanwhile raises
+    `CommandFailed` then; otherwise it is cut, or filled with zeros. Raises `OSError`.
+    """
     kind = _KINDS.get(stat.S_IFMT(status.st_mode))
     if kind is None:
         return
     entry = tarfile.TarInfo(name)
     entry.type = kind
     entry.mode = stat.S_IMODE(status.st_mode)
-    entry.uid, entry.gid = status.st_uid, status.st_gid
+    entry.uid, entry.gid = (0, 0) if anonymous else (status.st_uid, status.st_gid)
     entry.mtime = int(status.st_mtime)
     if kind in (tarfile.CHRTYPE, tarfile.BLKTYPE):
         entry.devmajor, entry.devminor = os.major(status.st_rdev), os.minor(status.st_rdev)
@@ -120,6 +128,20 @@ def _encode(path: str, name: str, status: os.stat_result, links: dict[tuple[int,
     with open(path, "rb", opener=lambda file, flags: os.open(file, flags | os.O_NOFOLLOW)) as file:
         yield _header(entry)
         yield from _content(file, entry.size)
+        if anonymous and _version(os.fstat(file.fileno())) != _version(status):
+            raise CommandFailed(f"{path} has changed while it was read")
+
+
+def encode_content(name: str, content: bytes) -> Iterator[bytes]:
+    """Yield the entry of a regular file of root's that is not on the disk."""
+    entry = tarfile.TarInfo(name)
+    entry.size = len(content)
+    yield _header(entry)
+    yield content + bytes(-len(content) % tarfile.BLOCKSIZE)
+
+
+def _version(status: os.stat_result) -> tuple[int, ...]:
+    return status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns
 
 
 def _header(entry: tarfile.TarInfo) -> bytes:

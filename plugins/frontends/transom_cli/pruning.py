@@ -7,12 +7,13 @@ import sys
 from transom_cli.client import Client, version_key
 from transom_cli.containers import collect_filters
 from transom_cli.errors import CommandFailed
-from transom_cli.flags import BOOL, FILTER, api_command, flag
+from transom_cli.flags import BOOL, BYTES, FILTER, api_command, flag
 from transom_cli.tables import natural_key
 from transom_cli.units import decimal_size
 
 __all__ = [
     "confirm",
+    "prune_builds",
     "print_reclaimed",
     "print_removed_images",
     "prune_containers",
@@ -105,6 +106,39 @@ def prune_networks(client: Client, _arguments: list[str], *, filters: Pairs, for
     if not force:
         confirm("WARNING! This will remove all custom networks not used by at least one container.")
     _prune_networks(client, filters)
+
+
+@api_command("prune", about="Remove build cache")
+@flag("everything", "--all", "-a", kind=BOOL, about="Remove all unused build cache, not just dangling ones")
+@flag("filters", "--filter", kind=FILTER, about='Provide filter values (e.g. "until=24h")')
+@flag("--force", "-f", kind=BOOL, about="Do not prompt for confirmation")
+@flag("--keep-storage", kind=BYTES, default=0, about="Amount of disk space to keep for cache")
+@flag("--max-used-space", kind=BYTES, default=0, about="Maximum amount of disk space allowed to keep for cache")
+@flag("--min-free-space", kind=BYTES, default=0, about="Target amount of free disk space after pruning")
+@flag("--reserved-space", kind=BYTES, default=0, about="Amount of disk space always allowed to keep for cache")
+def prune_builds(
+    client: Client,
+    _arguments: list[str],
+    *,
+    everything: bool,
+    filters: Pairs,
+    force: bool,
+    keep_storage: int,
+    max_used_space: int,
+    min_free_space: int,
+    reserved_space: int,
+) -> None:
+    """Remove what is kept of builds and no image uses, or with `--all` all that no build uses."""
+    if not force:
+        confirm(f"WARNING! This will remove all {'' if everything else 'dangling '}build cache.")
+    limits = {
+        "reserved-space": reserved_space or keep_storage or None,
+        "max-used-space": max_used_space or None,
+        "min-free-space": min_free_space or None,
+    }
+    built = client.post("/build/prune", all=everything, filters=collect_filters(filters), **limits)
+    print_removed("Deleted build cache objects:", built["CachesDeleted"])
+    print_reclaimed(built["SpaceReclaimed"])
 
 
 @api_command("prune", about="Remove unused data")

@@ -17,7 +17,7 @@ import h11
 
 from transom_cli.errors import CommandFailed, Unreachable
 
-__all__ = ["Address", "Connection", "Response", "encode_query", "parse_host"]
+__all__ = ["Address", "Connection", "Response", "Sending", "encode_query", "parse_host"]
 
 _NAME_AND_PORT = re.compile(r"(\[[0-9a-fA-F:.]+\]|[^\[\]:/]+)(?::([0-9]{1,5}))?")
 _DEFAULT_PORT = 2375
@@ -112,6 +112,37 @@ class Response:
             yield pending.strip()
 
 
+class Sending:
+    """A body on its way to the daemon. `failure` is why it could not be made, on which the connection is cut."""
+
+    def __init__(self, connection: socket.socket, body: Iterable[bytes]) -> None:
+        import threading  # few commands send long bodies
+
+        self.failure: CommandFailed | None = None
+        self._connection = connection
+        self._body = body
+        threading.Thread(target=self._run, daemon=True).start()
+
+    def _run(self) -> None:
+        try:
+            for piece in self._body:
+                if piece:
+                    self._connection.sendall(b"%x\r\n%b\r\n" % (len(piece), piece))
+            self._connection.sendall(b"0\r\n\r\n")
+        except CommandFailed as failure:
+            self.failure = failure
+            self._cut()
+        except OSError:
+            # The daemon does not read on: its answer says why.
+            return
+
+    def _cut(self) -> None:
+        try:
+            self._connection.shutdown(socket.SHUT_RDWR)
+        except OSError:
+            return
+
+
 class Connection:
     """One connection to a daemon, with headers for all requests. Raises `OSError` if it cannot be made."""
 
@@ -148,6 +179,12 @@ class Connection:
         else:
             self._send(h11.EndOfMessage())
         return Response(self)
+
+    def send(self, method: str, target: str, headers: dict[str, str], body: Iterable[bytes]) -> Sending:
+        """Send a request whose body is made and sent in a thread, so that the answer can be read meanwhile."""
+        fields = {"Host": self._host, **self._headers, "Transfer-Encoding": "chunked", **headers}
+        self._send(h11.Request(method=method, target=target, headers=list(fields.items())))
+        return Sending(self.socket, body)
 
     def _send(self, *parts: h11.Event) -> bool:
         """Send parts of a request; return False if the daemon does not read on, whose answer may be there already."""
