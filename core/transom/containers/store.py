@@ -85,7 +85,8 @@ class ContainerStore:
             with self._db.transaction():
                 node = self._db.put("container", container.id, records.dump(container), root=True)
                 self._db.link(node, "name", self._db.put("name", container.name))
-                self._db.link(node, "uses", self._db.need("image", container.image))
+                if container.image:
+                    self._db.link(node, "uses", self._db.need("image", container.image))
                 self._db.link(node, "uses", self._db.need("snapshot", f"{container.graphdriver}/{container.id}"))
                 for mount in container.mounts:
                     if mount.kind is MountKind.VOLUME:

@@ -523,9 +523,19 @@ class Supervisor:
             if not container.state.running:
                 self._preparation.close(container)
             self._settle(container)
+        for container in self._store.list():
+            if container.temporary:
+                self._submit(self._discard, container.id)
         running = {container.id for container in self._store.running()}
         self._engine.connections.recovered(running)
         self._engine.naming.retain(running)
+
+    def _discard(self, container_id: str) -> None:
+        """End and remove a container whose job went with an earlier engine."""
+        try:
+            self.remove(container_id, force=True, volumes=True)
+        except NotFound:
+            log.info("the container %s of an unfinished job was removed by somebody else", container_id)
 
     def _recover(self, directory: Path) -> None:
         try:

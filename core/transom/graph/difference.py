@@ -61,7 +61,15 @@ def write_upper(upper: Path, lower: Path | None = None, placeholders: Collection
     With the whole tree of its `lower` layers, directories that are as they are there, and `placeholders` as for
     `compare`, are left out.
     """
-    yield from _write(compare(lower, upper, overlay=True, whole_files=True, placeholders=placeholders), overlay=True)
+    differences = compare(
+        lower,
+        upper,
+        overlay=True,
+        whole_files=True,
+        directory_times=not placeholders,
+        placeholders=placeholders,
+    )
+    yield from _write(differences, overlay=True)
 
 
 def measure_difference(lower: Path | None, upper: Path) -> Usage:

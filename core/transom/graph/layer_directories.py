@@ -68,6 +68,16 @@ class LayerDirectories:
             self._delete(name)
             raise
 
+    def rename(self, layer: str, name: str) -> None:
+        """Give a layer another name. Raises `NotFound`, and `Conflict` if there is one by that name."""
+        path = self.path(layer)
+        try:
+            path.rename(self.root / name)
+        except OSError as error:
+            if not (self.root / name).exists():
+                raise
+            raise Conflict(f"cannot name the layer {layer} {name}: {self.root} has it already") from error
+
     def parent(self, layer: str) -> str | None:
         """Return the name of a layer's parent. Raises `NotFound` if there is no such layer."""
         try:

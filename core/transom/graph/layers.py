@@ -29,6 +29,7 @@ from transom.graph.db import GraphDB, Node
 from transom.graph.digest import Digest, chain_ids
 from transom.graph.lease import Lease
 from transom.graph.locks import Locks
+from transom.graph.making import NewLayer
 from transom.graph.model import Image
 from transom.graph.snapshots import Snapshot, Snapshots
 from transom.graph.space import storage_full
@@ -54,7 +55,6 @@ class LayerStore:
 
     def __init__(self, db: GraphDB, content: ContentStore, shelf: Shelf[GraphDriver], mounts: Path) -> None:
         self._db = db
-        self._snapshots = Snapshots(db)
         self._content = content
         self._shelf = shelf
         self._mount_root = mounts
@@ -64,6 +64,7 @@ class LayerStore:
         self._locks = Locks()
         #: The sizes of the snapshots that this engine has unpacked, whether they are flushed or not.
         self._unpacked: dict[str, int] = {}
+        self._snapshots = Snapshots(db, self._unpacked)
         self._mounts: dict[str, _Mount] = {}
 
     def driver(self, name: str) -> GraphDriver:
@@ -131,6 +132,22 @@ class LayerStore:
     def keep(self, driver: str, layer: str, holder: Node) -> None:
         """Let a layer stay for as long as what a node of the database stands for does. Raises `NotFound`."""
         self._db.link(holder, "uses", self._db.need("snapshot", _name(driver, layer)))
+
+    def unpack_all(
+        self,
+        driver: str,
+        diff_ids: Sequence[Digest],
+        blobs: Sequence[Digest],
+        lease: Lease,
+        progress: Callable[[int], None] = lambda _: None,
+    ) -> str | None:
+        """Unpack what the driver does not have of a stack of layers that the lease keeps, and return its topmost one.
+
+        None stands for no layers. It is as `ensure` for what is no image yet, and nothing is flushed.
+        """
+        for index, blob in enumerate(blobs):
+            self.unpack(driver, diff_ids, index, blob, lease, progress)
+        return chain_ids(tuple(diff_ids))[-1].hex if blobs else None
 
     def flush(self, driver: str) -> None:
         """Bring all that the driver has written to the disk."""
@@ -224,6 +241,43 @@ class LayerStore:
                 self._delete(graph, snapshot)
                 raise
         return container
+
+    def seal(self, driver: str, layer: str, diff_ids: Sequence[Digest], new: NewLayer, lease: Lease) -> None:
+        """Let a layer that `prepare` made, and nobody writes to any more, be the topmost of `diff_ids`.
+
+        `new` is what `pack` made of its `diff`, so that this is what `unpack` would do, without unpacking; like that it
+        is not flushed. The lease must keep the blob. Raises `Conflict` while the layer is mounted, and `NotFound`.
+        """
+        graph = self.driver(driver)
+        chain = chain_ids(tuple(diff_ids))
+        with self._locks.hold(_name(driver, chain[-1].hex)), self._locks.hold(_name(driver, layer)):
+            if _name(driver, layer) in self._mounts:
+                raise Conflict(f"cannot seal the layer {layer} of the graph driver {driver}: it is mounted")
+            own = self._snapshots.get(driver, layer)
+            with self._db.transaction():
+                node, snapshot = self._snapshots.record(driver, chain, len(chain) - 1, new.blob.digest)
+                lease.keep(node)
+            if not snapshot.ready and snapshot.name not in self._unpacked:
+                # An earlier removal may have failed halfway.
+                graph.remove(snapshot.layer)
+                graph.seal(layer, snapshot.layer)
+                self._unpacked[snapshot.name] = new.size
+            self._snapshots.put(replace(own, ready=False))
+            self._delete(graph, own)
+
+    def secure(self, driver: str) -> None:
+        """Flush all layers of images that this engine has unpacked, also those of no image, so that they stay."""
+        names = [name for name in tuple(self._unpacked) if name.startswith(f"{driver}/")]
+        found = [self._snapshots.find(driver, name.removeprefix(f"{driver}/")) for name in names]
+        if not any(snapshot is not None and not snapshot.ready for snapshot in found):
+            return
+        self.flush(driver)
+        with self._db.transaction(durable=True):
+            for name in names:
+                snapshot = self._snapshots.find(driver, name.removeprefix(f"{driver}/"))
+                size = self._unpacked.get(name)
+                if snapshot is not None and size is not None and not snapshot.ready:
+                    self._snapshots.put(replace(snapshot, ready=True, size=size))
 
     def mount(self, driver: str, layer: str, user: str = "") -> Path:
         """Make a layer visible for one more user and return its root; an image's layer is read-only.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import graphlib
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 
 from transom import records
@@ -41,10 +41,14 @@ class Snapshot:
 
 
 class Snapshots:
-    """The records of all snapshots. A writable one is a root of the database until its removal."""
+    """The records of all snapshots. A writable one is a root of the database until its removal.
 
-    def __init__(self, db: GraphDB) -> None:
+    `complete` are the names of those that are whole, and only not flushed to the disk yet.
+    """
+
+    def __init__(self, db: GraphDB, complete: Collection[str] = ()) -> None:
         self._db = db
+        self._complete = complete
 
     def list(self) -> tuple[Snapshot, ...]:
         """Return all snapshots, in the order of their making."""
@@ -56,9 +60,9 @@ class Snapshots:
         return None if node is None else _snapshot(node)
 
     def get(self, driver: str, layer: str) -> Snapshot:
-        """Return the snapshot of a layer. Raises `NotFound` if there is none, or it is not ready."""
+        """Return the snapshot of a layer. Raises `NotFound` if there is none, or it is not whole."""
         snapshot = self.find(driver, layer)
-        if snapshot is None or not snapshot.ready:
+        if snapshot is None or not (snapshot.ready or snapshot.name in self._complete):
             raise NotFound(f"the graph driver {driver} has no layer {layer}: it was removed meanwhile, try again")
         return snapshot
 

@@ -375,6 +375,47 @@ class GraphDriverSuite:
         driver.apply("copy", io.BytesIO(b"".join(driver.diff(layer))))
         assert self.tree(driver, "copy") == self.tree(driver, layer)
 
+    def test_a_sealed_layer_is_what_its_diff_would_have_made(self, driver: GraphDriver) -> None:
+        self.make(driver, "parent", None, directory("d"), file("d/changed"), file("deleted"), directory("replaced"))
+        driver.create("written", "parent")
+        with driver.mounted("written") as path:
+            (path / "d" / "changed").write_text("after")
+            (path / "deleted").unlink()
+            (path / "replaced").rmdir()
+            (path / "replaced").symlink_to("d")
+            (path / "new").mkdir(mode=0o700)
+            (path / "new" / "file").touch()
+            os.link(path / "new" / "file", path / "new" / "link")
+        self.make_like(driver, "unpacked", "written")
+        driver.seal("written", "sealed")
+        assert self.tree(driver, "sealed") == self.tree(driver, "unpacked")
+        assert b"".join(driver.diff("sealed")) == b"".join(driver.diff("unpacked"))
+        assert driver.parent("sealed") == "parent"
+        with pytest.raises(TransomError), driver.mounted("written"):
+            pass
+
+    def test_layers_stand_on_a_sealed_one(self, driver: GraphDriver) -> None:
+        driver.create("written", None)
+        with driver.mounted("written") as path:
+            (path / "below").touch()
+        driver.seal("written", "sealed")
+        self.make(driver, "child", "sealed", file("above"))
+        assert self.names(driver, "child") == {b"above", b"below"}
+        driver.create("written", "child")
+        assert self.names(driver, "written") == {b"above", b"below"}
+
+    def test_a_layer_is_not_sealed_by_a_name_that_is_taken(self, driver: GraphDriver) -> None:
+        self.make(driver, "taken", None, file("file"))
+        driver.create("written", None)
+        with pytest.raises(TransomError):
+            driver.seal("written", "taken")
+        assert self.names(driver, "taken") == {b"file"}
+
+    def make_like(self, driver: GraphDriver, layer: str, other: str) -> None:
+        """Make a layer from the diff of another with the same parent."""
+        driver.create(layer, driver.parent(other))
+        driver.apply(layer, io.BytesIO(b"".join(driver.diff(other))))
+
     def test_the_diff_of_an_empty_layer_changes_nothing(self, driver: GraphDriver) -> None:
         self.build(driver)
         driver.create("empty", "changed")

@@ -79,6 +79,9 @@ class OverlayDriver(GraphDriver):
     def apply(self, layer: str, archive: IO[bytes]) -> int:
         return extract(archive, self._diff(layer), whiteouts=Whiteouts.OVERLAY).size
 
+    def seal(self, layer: str, name: str) -> None:
+        self._layers.rename(layer, name)
+
     def _diff(self, layer: str) -> Path:
         return self._layers.path(layer) / "diff"
 
@@ -130,9 +133,6 @@ class OverlayDriver(GraphDriver):
     # What a layer holds
 
     def diff(self, layer: str, placeholders: Collection[bytes] = ()) -> Iterator[bytes]:
-        if not placeholders:
-            yield from write_upper(self._diff(layer))
-            return
         with self._view(self.parent(layer)) as lower:
             yield from write_upper(self._diff(layer), lower, placeholders)
 

@@ -51,6 +51,9 @@ class VfsDriver(GraphDriver):
     def unmount(self, layer: str) -> None:
         """Nothing was mounted."""
 
+    def seal(self, layer: str, name: str) -> None:
+        self._layers.rename(layer, name)
+
     def remove(self, layer: str) -> None:
         self._layers.remove(layer)
 

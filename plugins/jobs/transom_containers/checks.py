@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING
 from transom.containers.devices import check_device
 from transom.containers.model import Container, ContainerConfig, HostConfig, RestartPolicy, Ulimit
 from transom.containers.namespaces import NAMESPACES, check_modes, check_support
+from transom.containers.network_choice import shares_machines
 from transom.containers.restarts import check_policy
 from transom.containers.signals import parse_signal
 from transom.containers.sysctls import check_sysctls
 from transom.errors import InvalidParameter
 from transom.graph.model import Healthcheck, RunConfig
 from transom.networks.ports import check_address, parse_exposed
-from transom_containers.networks import shares_machines
 
 if TYPE_CHECKING:
     from transom.engine import Engine

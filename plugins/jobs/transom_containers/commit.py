@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from transom.containers.spec import PLACEHOLDERS
 from transom.dockerfile.changes import apply_changes
+from transom.errors import Conflict
 from transom.graph.model import History, RunConfig
 from transom.graph.reference import parse_name
 from transom.times import format_moment
@@ -53,6 +54,8 @@ def commit(
         if pause:
             stack.enter_context(engine.supervisor.held(container))
         found, _ = stack.enter_context(engine.supervisor.views.layer(job, container))
+        if found.temporary:
+            raise Conflict(f"cannot commit the container {found.id}: it is a step of a build")
         parent = engine.images.get(found.image)
         lease = stack.enter_context(engine.images.lease(f"commit {found.id} {job.number}", resumable=False))
         difference = _difference(engine, job, found)

@@ -19,6 +19,7 @@ from transom.containers.model import (
 from transom.containers.mounts import check_bind_source, check_mount, gather_mounts, inherit_mounts, parse_bind
 from transom.containers.names import check_name, make_id, make_name
 from transom.containers.namespaces import name_donors
+from transom.containers.network_choice import choose_links, choose_networks, hostname_of
 from transom.containers.rootfs import find_directory
 from transom.drivers.network import EndpointSettings
 from transom.errors import Conflict, InvalidParameter, NotFound
@@ -26,7 +27,6 @@ from transom.graph.model import Healthcheck, Image, Platform, RunConfig
 from transom.logs.options import check_log
 from transom.volumes import ANONYMOUS_LABEL
 from transom_containers.checks import check_kept, check_options
-from transom_containers.networks import choose_links, choose_networks, hostname_of
 
 if TYPE_CHECKING:
     from transom.engine import Engine

@@ -32,6 +32,8 @@ def container_sizes(engine: Engine, _job: Job, *, container: str) -> tuple[int, 
     """Return the bytes that a container's own layer holds, and those of its whole file system."""
     found = engine.containers.get(container)
     own = engine.layers.usage(found.graphdriver, found.id).size
+    if not found.image:
+        return own, own
     try:
         return own, own + engine.images.get(found.image).size
     except NotFound:

@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
 
+from transom.crew import Crew, Task
 from transom.errors import CorruptContent
 from transom.graph.content import Descriptor
 from transom.graph.digest import Digest, chain_ids
 from transom.graph.lease import Lease
 from transom.job import Job
-from transom_images.crew import Crew, Task
 from transom_images.download import Downloader
 from transom_images.progress import LayerProgress
 

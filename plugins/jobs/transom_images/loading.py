@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, cast
 
+from transom.crew import Crew, Task
 from transom.errors import CorruptContent, InvalidParameter, NotFound
 from transom.graph.compression import decompress
 from transom.graph.digest import Digest, chain_ids
@@ -17,7 +18,6 @@ from transom.graph.lease import Lease
 from transom.graph.model import Platform
 from transom.graph.verify import CountingReader, VerifyingReader
 from transom.job import Job
-from transom_images.crew import Crew, Task
 from transom_images.layers import UNPACK
 from transom_images.members import Members
 from transom_images.offers import Offer, find_offers

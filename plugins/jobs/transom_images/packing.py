@@ -6,11 +6,11 @@ from collections.abc import Iterator
 from functools import partial
 from typing import TYPE_CHECKING
 
+from transom.crew import Crew
 from transom.graph.content import Descriptor
 from transom.graph.lease import Lease
 from transom.graph.making import CONFIG_TYPE, LAYER_TYPE, describe, pack
 from transom.graph.model import Image
-from transom_images.crew import Crew
 
 if TYPE_CHECKING:
     from transom.engine import Engine

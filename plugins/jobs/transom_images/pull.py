@@ -13,6 +13,7 @@ from contextlib import closing
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from transom.crew import Crew
 from transom.errors import CorruptContent, InvalidParameter, NotFound, RegistryError, Unsupported
 from transom.graph.digest import Digest
 from transom.graph.image_config import parse_config
@@ -23,7 +24,6 @@ from transom.graph.reference import Reference
 from transom.job import Job
 from transom.registry import Credentials
 from transom_images.connections import Patience
-from transom_images.crew import Crew
 from transom_images.download import Downloader
 from transom_images.layers import DOWNLOAD, UNPACK, Layers
 from transom_images.manifests import LIMIT, FirstSchema, Index, Manifest, choose, parse_manifest

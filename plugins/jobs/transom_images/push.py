@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING
 
+from transom.crew import Crew
 from transom.errors import CorruptContent, InvalidParameter, NotFound
 from transom.graph.content import Descriptor
 from transom.graph.digest import Digest
@@ -23,7 +24,6 @@ from transom.graph.reference import Reference
 from transom.job import Job
 from transom.registry import Credentials
 from transom_images.connections import Patience
-from transom_images.crew import Crew
 from transom_images.destination import Destination
 from transom_images.manifests import LIMIT, Index, Manifest, elsewhere, parse_manifest
 from transom_images.packing import PACK, packed

@@ -1,4 +1,4 @@
-"""The part of `create` about networks: which ones a container is on, and whether it can have there what it asks for."""
+"""Which networks a new container is on, and whether it can have there what it asks for."""
 
 from __future__ import annotations
 

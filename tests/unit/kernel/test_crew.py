@@ -6,9 +6,9 @@ from typing import Any, cast
 
 import pytest
 
+from transom.crew import Crew, Task
 from transom.errors import Cancelled, CorruptContent
 from transom.job import Job
-from transom_images.crew import Crew, Task
 
 
 class Pool:
