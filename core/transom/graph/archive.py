@@ -11,13 +11,13 @@ from __future__ import annotations
 import enum
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import IO
+from typing import IO, Protocol
 
 from transom.errors import CorruptContent
 from transom.graph import pax, sparse
 from transom.graph.header import BLOCK, Header, decode_header
 
-__all__ = ["Content", "Entry", "Kind", "read_archive", "shown"]
+__all__ = ["Content", "Data", "Entry", "Kind", "read_archive", "shown"]
 
 _CHUNK = 1 << 20
 #: Extended headers and long names above this are refused, as Go's reader does.
@@ -142,6 +142,16 @@ class Content:
         self._left = self._padding = 0
 
 
+class Data(Protocol):
+    """What is in a file that an entry stands for, wherever it comes from."""
+
+    def pieces(self) -> Iterator[tuple[int, memoryview]]:
+        """Yield the data, each piece with its offset in the file, ascending; what is between is a hole."""
+
+    def skip(self) -> None:
+        """Pass over what was not read."""
+
+
 @dataclass(frozen=True, slots=True)
 class Entry:
     """One entry. `name` and `link` are as the archive has them, so a directory's name may end with a slash.
@@ -162,7 +172,7 @@ class Entry:
     major: int = 0
     minor: int = 0
     attributes: Mapping[bytes, bytes] = field(default_factory=dict)
-    content: Content | None = field(default=None, compare=False, repr=False)
+    content: Data | None = field(default=None, compare=False, repr=False)
 
 
 def read_archive(stream: IO[bytes]) -> Iterator[Entry]:

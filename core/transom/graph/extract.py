@@ -13,13 +13,13 @@ import errno
 import os
 import stat
 from array import array
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import IO
 
 from transom.errors import Conflict, CorruptContent, Forbidden, InvalidParameter, StorageFull, Unsupported
-from transom.graph.archive import Content, Entry, Kind, read_archive, shown
+from transom.graph.archive import Data, Entry, Kind, read_archive, shown
 from transom.graph.directories import Directories, Directory, clean
 from transom.graph.trees import DIRECTORY, clear_directory, remove_entry
 from transom.graph.whiteouts import (
@@ -32,7 +32,7 @@ from transom.graph.whiteouts import (
     is_attribute_of_layer,
 )
 
-__all__ = ["Extracted", "extract", "extract_below"]
+__all__ = ["Extracted", "KindsDiffer", "extract", "extract_below", "place_below"]
 
 _CREATE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 #: A piece of a file at least this long that is nothing but zeros becomes a hole.
@@ -66,6 +66,16 @@ _DEVICES = {
 }
 
 
+class KindsDiffer(InvalidParameter):
+    """A directory was to replace something else, or something else a directory."""
+
+    def __init__(self, path: bytes, base: bytes, *, directory_is_there: bool) -> None:
+        self.path = shown(b"/" + path)
+        self.directory_is_there = directory_is_there
+        there, new = ("directory", "non-directory")[:: 1 if directory_is_there else -1]
+        super().__init__(f'cannot overwrite {there} "{self.path}" with {new} "{shown(b"/" + base)}"')
+
+
 @dataclass(frozen=True, slots=True)
 class Extracted:
     """What an archive had: bytes of its regular files and symbolic links, and the number of its entries."""
@@ -90,7 +100,7 @@ def extract(stream: IO[bytes], tree: Path, *, whiteouts: Whiteouts = Whiteouts.A
     `StorageFull`, and `Unsupported`. What was unpacked until then stays in the tree.
     """
     with Directories(tree, whiteouts) as directories:
-        return _extract(stream, _Extractor(directories, whiteouts))
+        return _extract(read_archive(stream), _Extractor(directories, whiteouts))
 
 
 def extract_below(
@@ -113,15 +123,31 @@ def extract_below(
     The rest is as for `extract`. Raises `Conflict` where something is mounted that an entry would replace, and
     `Forbidden` for what is read-only.
     """
+    place_below(read_archive(stream), root, directory, keep_kinds=keep_kinds, owner=owner, check=check)
+
+
+def place_below(
+    entries: Iterable[Entry],
+    root: int,
+    directory: bytes,
+    *,
+    keep_kinds: bool = False,
+    owner: tuple[int, int] | None = None,
+    check: Callable[[], None] = lambda: None,
+) -> None:
+    """Put entries, which need not come from an archive, into a directory below an open root, as `extract_below` does.
+
+    The content of each is read before the next one is asked for.
+    """
     whiteouts = Whiteouts.NONE
     with Directories(Path(f"/proc/self/fd/{root}"), whiteouts) as directories:
         base = directory.strip(b"/")
-        _extract(stream, _Extractor(directories, whiteouts, base, keep_kinds=keep_kinds, owner=owner), check)
+        _extract(entries, _Extractor(directories, whiteouts, base, keep_kinds=keep_kinds, owner=owner), check)
 
 
-def _extract(stream: IO[bytes], extractor: _Extractor, check: Callable[[], None] = lambda: None) -> Extracted:
+def _extract(found: Iterable[Entry], extractor: _Extractor, check: Callable[[], None] = lambda: None) -> Extracted:
     size = entries = 0
-    for entry in read_archive(stream):
+    for entry in found:
         check()
         try:
             extractor.unpack(entry)
@@ -256,9 +282,7 @@ class _Extractor:
         """Remove what has a name that an entry needs, and return its directory, opened anew if it must be."""
         status = os.stat(name, dir_fd=parent.descriptor, follow_symlinks=False)
         if self._keep_kinds and stat.S_ISDIR(status.st_mode) != (entry.kind is Kind.DIRECTORY):
-            there, new = ("directory", "non-directory")[:: 1 if stat.S_ISDIR(status.st_mode) else -1]
-            path, base = (shown(b"/" + item) for item in (parent.below(name), self._base))
-            raise InvalidParameter(f'cannot overwrite {there} "{path}" with {new} "{base}"')
+            raise KindsDiffer(parent.below(name), self._base, directory_is_there=stat.S_ISDIR(status.st_mode))
         if stat.S_ISDIR(status.st_mode):
             remove_entry(parent.descriptor, name)
         else:
@@ -363,7 +387,7 @@ def _hide_in_overlay(directory: int, hidden: bytes) -> None:
             os.close(descriptor)
 
 
-def _write(descriptor: int, content: Content, size: int) -> None:
+def _write(descriptor: int, content: Data, size: int) -> None:
     """Write a file's data, leaving holes where there is none, and where it is zeros in large pieces."""
     end = 0
     for offset, piece in content.pieces():

@@ -6,6 +6,7 @@ import errno
 import os
 import stat
 from collections.abc import Iterator
+from dataclasses import replace
 
 from transom.errors import Conflict
 from transom.graph.archive import Entry, Kind, shown
@@ -14,12 +15,13 @@ from transom.graph.comparison import Difference
 from transom.graph.sparse import Segments, find_segments
 from transom.graph.whiteouts import is_attribute_of_layer
 
-__all__ = ["FileEncoder"]
+__all__ = ["KINDS", "FileEncoder", "entry_of"]
 
 _CHUNK = 1 << 20
 _ZEROS = bytes(_CHUNK)
 _SECOND = 1_000_000_000
-_KINDS = {
+#: The kinds of what a layer can have, by the type bits of `st_mode`.
+KINDS = {
     stat.S_IFREG: Kind.FILE,
     stat.S_IFDIR: Kind.DIRECTORY,
     stat.S_IFLNK: Kind.SYMLINK,
@@ -44,7 +46,7 @@ class FileEncoder:
 
     def encode(self, file: Difference, status: os.stat_result, name: bytes) -> Iterator[bytes]:
         """Yield the entry of a file, which is no socket, by a name without a slash at its end, and its content."""
-        kind = _KINDS[stat.S_IFMT(status.st_mode)]
+        kind = KINDS[stat.S_IFMT(status.st_mode)]
         if kind is Kind.DIRECTORY:
             yield encode_entry(self._entry(file, status, kind, name + b"/"))
             return
@@ -68,21 +70,8 @@ class FileEncoder:
         yield encode_entry(self._entry(file, status, kind, name, link))
 
     def _entry(self, file: Difference, status: os.stat_result, kind: Kind, name: bytes, link: bytes = b"") -> Entry:
-        device = kind in (Kind.CHARACTER_DEVICE, Kind.BLOCK_DEVICE)
-        attributes = {name: value for name, value in file.attributes.items() if is_attribute_of_layer(name)}
-        return Entry(
-            name,
-            kind,
-            stat.S_IMODE(status.st_mode),
-            status.st_uid,
-            status.st_gid,
-            status.st_size if kind is Kind.FILE else 0,
-            status.st_mtime_ns // _SECOND * _SECOND if self._whole_seconds else status.st_mtime_ns,
-            link,
-            os.major(status.st_rdev) if device else 0,
-            os.minor(status.st_rdev) if device else 0,
-            attributes,
-        )
+        entry = entry_of(file, status, kind, name, link)
+        return replace(entry, mtime=entry.mtime // _SECOND * _SECOND) if self._whole_seconds else entry
 
     def _encode_file(self, file: Difference, status: os.stat_result, name: bytes) -> Iterator[bytes]:
         flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
@@ -131,6 +120,24 @@ class FileEncoder:
         """Take back the name that later ones of the same file would have been links to."""
         if self._links.get((status.st_dev, status.st_ino)) == name:
             del self._links[status.st_dev, status.st_ino]
+
+
+def entry_of(file: Difference, status: os.stat_result, kind: Kind, name: bytes, link: bytes = b"") -> Entry:
+    """Return the entry, without content, that a file on disk has by a name."""
+    device = kind in (Kind.CHARACTER_DEVICE, Kind.BLOCK_DEVICE)
+    return Entry(
+        name,
+        kind,
+        stat.S_IMODE(status.st_mode),
+        status.st_uid,
+        status.st_gid,
+        status.st_size if kind is Kind.FILE else 0,
+        status.st_mtime_ns,
+        link,
+        os.major(status.st_rdev) if device else 0,
+        os.minor(status.st_rdev) if device else 0,
+        {name: value for name, value in file.attributes.items() if is_attribute_of_layer(name)},
+    )
 
 
 def _changed(file: Difference) -> Conflict:

@@ -1,0 +1,170 @@
+"""Where the layers of a build are made: a writable layer, a change in it, the layer of an image.
+
+Whatever is unfinished is a writable layer of no container, which the engine's next start removes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from transom.containers.names import make_id
+from transom.graph.archive import Content, Entry, read_archive
+from transom.graph.archive_writer import END, encode_entry, padding
+from transom.graph.digest import Digest, chain_ids
+from transom.graph.lease import Lease
+from transom.graph.making import NewLayer, pack
+from transom.graph.model import Image
+from transom.graph.streams import stream_of
+
+if TYPE_CHECKING:
+    from transom.engine import Engine
+
+__all__ = ["Stack", "Workshop"]
+
+_SECOND = 10**9
+
+
+@dataclass(frozen=True)
+class Stack:
+    """The layers that a file system is made of, lowest first, and the blob and size of each."""
+
+    diff_ids: tuple[Digest, ...] = ()
+    blobs: tuple[Digest, ...] = ()
+    sizes: tuple[int, ...] = ()
+
+    @classmethod
+    def of(cls, image: Image) -> Stack:
+        """Return the layers of an image."""
+        return cls(image.diff_ids, image.blobs, image.sizes)
+
+    @property
+    def chain_id(self) -> str:
+        """What names all of them together, empty for none."""
+        return chain_ids(self.diff_ids)[-1] if self.diff_ids else ""
+
+    def plus(self, layer: NewLayer) -> Stack:
+        """Return them with one more on top, unless it is empty."""
+        if layer.empty:
+            return self
+        return Stack(
+            (*self.diff_ids, layer.diff_id), (*self.blobs, layer.blob.digest), (*self.sizes, layer.size)
+        )  # fmt: skip
+
+
+class Workshop:
+    """Makes the layers of one build, for one graph driver. What it makes is kept by a lease.
+
+    With an `epoch`, in seconds, nothing in a layer is younger than that. `check` is called often, and what it raises
+    ends the work.
+    """
+
+    def __init__(
+        self, engine: Engine, driver: str, lease: Lease, check: Callable[[], None], epoch: int | None = None
+    ) -> None:
+        self._engine = engine
+        self._lease = lease
+        self._check = check
+        self._epoch = epoch
+        self.driver = driver
+
+    def top(self, stack: Stack) -> str | None:
+        """Return the name of the topmost layer, after unpacking what is not there."""
+        return self._engine.layers.unpack_all(
+            self.driver, stack.diff_ids, stack.blobs, self._lease, lambda _: self._check()
+        )
+
+    @contextmanager
+    def writable(self, stack: Stack) -> Iterator[str]:
+        """Give a writable layer on top of others, which goes with the `with` block unless `finish` has made use of it."""
+        name = make_id()
+        self._engine.layers.prepare(name, self.driver, self.top(stack))
+        try:
+            yield name
+        finally:
+            self._engine.layers.remove(self.driver, name)
+
+    @contextmanager
+    def mounted(self, layer: str) -> Iterator[Path]:
+        """Mount a layer for the length of a `with` block."""
+        with self._engine.layers.mounted(self.driver, layer) as path:
+            yield path
+
+    @contextmanager
+    def shown(self, stack: Stack) -> Iterator[Path]:
+        """Mount the topmost of some layers to be read; without any, a writable one that is empty."""
+        top = self.top(stack)
+        if top is not None:
+            with self.mounted(top) as path:
+                yield path
+            return
+        with self.writable(stack) as layer, self.mounted(layer) as path:
+            yield path
+
+    def finish(self, layer: str, stack: Stack, on: Stack | None = None) -> NewLayer:
+        """Make of what a writable layer on top of `stack` has changed a layer, which stands `on` the same or others.
+
+        The writable layer is not mounted, and gone afterwards or with its block.
+        """
+        archive = self._pieces(layer)
+        if self._epoch is not None:
+            archive = _clamp(archive, self._epoch)
+        new = pack(archive, self._engine.content, self._lease)
+        if new.empty:
+            return new
+        on = stack if on is None else on
+        diff_ids = (*on.diff_ids, new.diff_id)
+        if self._epoch is None and on == stack:
+            self._engine.layers.seal(self.driver, layer, diff_ids, new, self._lease)
+        else:
+            self.unpack(on, new)
+        return new
+
+    def unpack(self, stack: Stack, layer: NewLayer) -> None:
+        """Unpack a layer, whose blob the lease keeps, on top of others."""
+        self.top(stack)
+        self._engine.layers.unpack(
+            self.driver,
+            (*stack.diff_ids, layer.diff_id),
+            len(stack.diff_ids),
+            layer.blob.digest,
+            self._lease,
+            lambda _: self._check(),
+        )
+
+    def keep(self, layer: NewLayer) -> bool:
+        """Let the lease keep the blob of a layer that was made before; return whether it is there."""
+        return layer.empty or (
+            self._lease.keep_if_known(layer.blob.digest) and self._engine.content.has(layer.blob.digest)
+        )
+
+    def _pieces(self, layer: str) -> Iterator[bytes]:
+        for piece in self._engine.layers.diff(self.driver, layer):
+            self._check()
+            yield piece
+
+
+def _clamp(archive: Iterator[bytes], epoch: int) -> Iterator[bytes]:
+    """Yield an archive in which no time is later than one, in seconds since the epoch, and times have no fraction."""
+    latest = epoch * _SECOND
+    for entry in read_archive(stream_of(archive)):
+        mtime = min(entry.mtime, latest)
+        yield from _encode(replace(entry, mtime=mtime - mtime % _SECOND))
+    yield END
+
+
+def _encode(entry: Entry) -> Iterator[bytes]:
+    content = entry.content
+    if not isinstance(content, Content) or not entry.size:
+        yield encode_entry(entry)
+        return
+    whole = content.segments == ((0, entry.size),)
+    yield encode_entry(entry, None if whole else content.segments)
+    stored = 0
+    for _, piece in content.pieces():
+        stored += len(piece)
+        yield bytes(piece)
+    yield padding(stored)
