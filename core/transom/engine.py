@@ -20,6 +20,7 @@ from transom.containers.store import ContainerStore
 from transom.containers.supervisor import Supervisor
 from transom.errors import Conflict, InvalidParameter, NotFound, TransomError, Unavailable
 from transom.events import Event, Events
+from transom.graph.build_cache import BuildCache
 from transom.graph.content import ContentStore
 from transom.graph.db import GraphDB
 from transom.graph.images import ImageStore
@@ -81,6 +82,7 @@ class Engine:
         self.content = ContentStore(config.data_root / "content")
         self.layers = LayerStore(self.db, self.content, self.catalog.graph, config.exec_root / "mounts")
         self.images = ImageStore(self.db, self.content, self.layers)
+        self.build_cache = BuildCache(self.db, config.data_root / "build")
         self.volumes = VolumeStore(self.db, self.catalog.volume)
         self.firewall = Firewall(firewall_name(config))
         self.networks = NetworkStore(
@@ -151,6 +153,7 @@ class Engine:
         self.content.recover()
         self.layers.recover()
         self.images.recover()
+        self.build_cache.recover()
         self.volumes.recover()
         self.networks.recover()
         self.supervisor.recover()

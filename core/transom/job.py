@@ -104,6 +104,12 @@ class Job:
         self.status = Status.DONE
         return self.result
 
+    def child(self, name: str, report: Callable[[Message], None] = lambda _: None, **parameters: Any) -> Job:
+        """Make a job that is a part of this one's work, and is cancelled with it. Raises as `Engine.job` does."""
+        job = self.engine.job(name, report=report, **parameters)
+        job._cancelled = self._cancelled
+        return job
+
     def progress(self, status: str, subject: str = "", *, current: int | None = None, total: int | None = None) -> None:
         """Report progress to whoever asked for the job."""
         self.report(Progress(status, subject, current, total))

@@ -145,6 +145,10 @@ class Content:
 class Data(Protocol):
     """What is in a file that an entry stands for, wherever it comes from."""
 
+    @property
+    def segments(self) -> sparse.Segments:
+        """Where the file has data. What lies between is a hole."""
+
     def pieces(self) -> Iterator[tuple[int, memoryview]]:
         """Yield the data, each piece with its offset in the file, ascending; what is between is a hole."""
 

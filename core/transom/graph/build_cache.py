@@ -28,7 +28,7 @@ from transom.graph.locks import Locks
 from transom.graph.making import NewLayer
 from transom.graph.trees import tree_size
 
-__all__ = ["BuildCache"]
+__all__ = ["BuildCache", "CachedStep"]
 
 _KIND: Final = "build"
 _DIRECTORY: Final = "exec.cachemount"
@@ -47,8 +47,17 @@ class _Record:
     blob_size: int = 0
     diff_id: str = ""
     size: int = 0
+    made: str = ""
     #: The name of a cache directory.
     directory: str = ""
+
+
+@dataclass(frozen=True)
+class CachedStep:
+    """What a step has made: a layer, which is empty if it changed no file, and when, as an RFC 3339 time."""
+
+    layer: NewLayer
+    made: str
 
 
 class BuildCache:
@@ -70,11 +79,8 @@ class BuildCache:
         with self._steps.hold(key, waiting), self._using(key):
             yield
 
-    def find(self, key: str) -> NewLayer | None:
-        """Return the layer that a step made, counting the use; None if nothing is kept of it.
-
-        A step that changed no file gives a layer that is empty.
-        """
+    def find(self, key: str) -> CachedStep | None:
+        """Return what a step made, counting the use; None if nothing is kept of it."""
         with self._db.transaction():
             node = self._db.get(_KIND, key)
             if node is None:
@@ -83,15 +89,16 @@ class BuildCache:
             used = replace(record, last_used=time.time_ns(), usage_count=record.usage_count + 1)
             self._db.put(_KIND, key, records.dump(used), root=True)
         blob = Descriptor(record.media_type, Digest(record.blob), record.blob_size)
-        return NewLayer(blob, Digest(record.diff_id), record.size)
+        return CachedStep(NewLayer(blob, Digest(record.diff_id), record.size), record.made)
 
     def add(
-        self, key: str, layer: NewLayer, diff_ids: tuple[Digest, ...], *, type: str, description: str, parent: str = ""
+        self, key: str, step: CachedStep, diff_ids: tuple[Digest, ...], *, type: str, description: str, parent: str = ""
     ) -> None:
-        """Keep the layer that a step made, which is the topmost of `diff_ids` if it is not empty.
+        """Keep what a step made, whose layer is the topmost of `diff_ids` if it is not empty.
 
         `parent` is the key of the step before. What is kept of the key already stays.
         """
+        layer = step.layer
         with self._db.transaction():
             if self._db.get(_KIND, key) is not None:
                 return
@@ -104,6 +111,7 @@ class BuildCache:
                 blob_size=layer.blob.size,
                 diff_id=layer.diff_id,
                 size=layer.size,
+                made=step.made,
             )
             node = self._db.put(_KIND, key, records.dump(record), root=True)
             if not layer.empty:

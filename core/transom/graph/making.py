@@ -40,6 +40,11 @@ class NewLayer:
     diff_id: Digest
     size: int = 0
 
+    @classmethod
+    def nothing(cls) -> NewLayer:
+        """Return the layer that changes nothing, of which there is no blob."""
+        return cls(Descriptor(LAYER_TYPE, _EMPTY, len(END)), _EMPTY)
+
     @property
     def empty(self) -> bool:
         """Whether nothing is in it, so that an image does without it."""

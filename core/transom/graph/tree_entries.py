@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import stat
 from collections.abc import Callable, Iterator
@@ -12,7 +13,7 @@ from transom.drivers.graph import ChangeKind
 from transom.graph.archive import Entry, Kind
 from transom.graph.comparison import Difference, compare, read_attributes
 from transom.graph.file_encoder import KINDS, entry_of
-from transom.graph.sparse import find_segments
+from transom.graph.sparse import Segments, find_segments
 
 __all__ = ["BytesData", "file_entries", "tree_entries"]
 
@@ -25,6 +26,11 @@ class BytesData:
     def __init__(self, content: bytes) -> None:
         self._content = content
 
+    @property
+    def segments(self) -> Segments:
+        """All of it."""
+        return ((0, len(self._content)),) if self._content else ()
+
     def pieces(self) -> Iterator[tuple[int, memoryview]]:
         """Yield the data."""
         if self._content:
@@ -35,20 +41,28 @@ class BytesData:
 
 
 class _FileData:
+    """The content of a file in an open directory."""
+
     def __init__(self, directory: int, name: bytes) -> None:
         self._directory = directory
         self._name = name
 
+    @property
+    def segments(self) -> Segments:
+        with self._opened() as file:
+            return find_segments(file.fileno(), os.fstat(file.fileno()))
+
     def pieces(self) -> Iterator[tuple[int, memoryview]]:
-        descriptor = os.open(self._name, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=self._directory)
-        try:
+        with self._opened() as file:
+            descriptor = file.fileno()
             for start, length in find_segments(descriptor, os.fstat(descriptor)):
                 position, end = start, start + length
                 while position < end and (data := os.pread(descriptor, min(end - position, _CHUNK), position)):
                     yield position, memoryview(data)
                     position += len(data)
-        finally:
-            os.close(descriptor)
+
+    def _opened(self) -> io.FileIO:
+        return io.FileIO(os.open(self._name, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=self._directory))
 
     def skip(self) -> None:
         """There is nothing to pass over."""

@@ -82,6 +82,9 @@ class BtrfsDriver(GraphDriver):
     def remove(self, layer: str) -> None:
         self._layers.remove(layer)
 
+    def seal(self, layer: str, name: str) -> None:
+        self._layers.rename(layer, name)
+
     def parent(self, layer: str) -> str | None:
         return self._layers.parent(layer)
 

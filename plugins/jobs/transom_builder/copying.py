@@ -7,6 +7,7 @@ import os
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Protocol
 
 from transom.containers.paths import resolve
 from transom.containers.rootfs import make_directory
@@ -15,9 +16,27 @@ from transom.graph.archive import Entry, Kind
 from transom.graph.extract import KindsDiffer, place_below
 from transom.runtime.syscalls.files import openat2
 from transom_builder.modes import Mode
-from transom_builder.sources import Found
 
-__all__ = ["Manner", "copy_into", "is_directory", "place"]
+__all__ = ["Copied", "Manner", "copy_into", "is_directory", "place"]
+
+
+class Copied(Protocol):
+    """Something that is copied, as `sources.Found` is."""
+
+    @property
+    def name(self) -> bytes:
+        """The last part of its name."""
+
+    @property
+    def below(self) -> bytes | None:
+        """Where it goes in the destination, where that is not by its name."""
+
+    @property
+    def is_directory(self) -> bool:
+        """Whether what is in it is copied, and not it itself."""
+
+    def entries(self, excludes: tuple[str, ...] = ()) -> Iterator[Entry]:
+        """Yield what is copied."""
 
 
 @dataclass(frozen=True)
@@ -30,9 +49,7 @@ class Manner:
     excludes: tuple[str, ...] = ()
 
 
-def copy_into(
-    tree: Path, found: Iterable[Found], destination: str, manner: Manner, check: Callable[[], None]
-) -> None:
+def copy_into(tree: Path, found: Iterable[Copied], destination: str, manner: Manner, check: Callable[[], None]) -> None:
     """Copy what was found into a tree, which is mounted, by Docker's rules.
 
     `destination` is an absolute path, which symbolic links may lead elsewhere beneath the tree's root; with a slash at
@@ -74,7 +91,7 @@ def is_directory(top: int, path: bytes) -> bool:
     return True
 
 
-def _target(top: int, item: Found, destination: str) -> bytes:
+def _target(top: int, item: Copied, destination: str) -> bytes:
     """Return where something goes, without symbolic links."""
     base = os.fsencode(destination)
     if item.below is not None:

@@ -67,8 +67,8 @@ def run_process(
     ours, theirs = socket.socketpair()
     with ours:
         engine.supervisor.attachments.wait(container.id, Attachment(theirs.detach(), ("stdout", "stderr"), framed=True))
+        ended = engine.supervisor.wait(container.id, "next-exit")
         engine.supervisor.start(container.id)
-        ended = engine.supervisor.wait(container.id, "not-running")
         started(container.id)
         _read(ours, output, check)
     while True:

@@ -10,7 +10,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from transom.containers.paths import resolve
-from transom.dockerfile.globs import excluder, match
+from transom.dockerfile.globs import Glob, has_wildcards
+from transom.dockerfile.ignore import Patterns
 from transom.errors import InvalidParameter
 from transom.graph.archive import Entry, Kind
 from transom.graph.tree_entries import file_entries, tree_entries
@@ -18,7 +19,6 @@ from transom.runtime.syscalls.files import openat2
 
 __all__ = ["Found", "digest_entries", "find", "find_parents"]
 
-_WILDCARDS = "*?["
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY
 
 
@@ -41,7 +41,7 @@ class Found:
 
         `excludes` are patterns of what is left out. The entries' content must be read before the next one.
         """
-        excluded = excluder(excludes)
+        excluded = Patterns.of(excludes).matches
         if not self.is_directory:
             above, _, name = self.path.rpartition(b"/")
             if excluded(os.fsdecode(self.path.lstrip(b"/"))) or excluded(os.fsdecode(self.name)):
@@ -78,7 +78,7 @@ def find(root: int, source: str) -> list[Found]:
     `InvalidParameter` if there is nothing by the name.
     """
     parts = [part for part in os.path.normpath("/" + source).split("/") if part]
-    plain = next((number for number, part in enumerate(parts) if _is_pattern(part)), len(parts))
+    plain = next((number for number, part in enumerate(parts) if has_wildcards(part)), len(parts))
     if plain == len(parts):
         return [_found(root, "/".join(parts), source)]
     names = _matching(root, "/".join(parts[:plain]), parts[plain:])
@@ -95,7 +95,7 @@ def find_parents(root: int, source: str) -> list[Found]:
     found: dict[bytes, Found] = {}
     top = os.fsdecode(resolve(root, os.fsencode("/" + base))).strip("/")
     parts = [part for part in os.path.normpath("/" + rest).split("/") if part]
-    names = _matching(root, top, parts) if any(map(_is_pattern, parts)) else ["/".join(filter(None, (top, *parts)))]
+    names = _matching(root, top, parts) if any(map(has_wildcards, parts)) else ["/".join(filter(None, (top, *parts)))]
     for name in names:
         item = _found(root, name, source)
         relative = os.fsencode(name[len(top) :].strip("/"))
@@ -112,10 +112,6 @@ def _above(path: bytes) -> Iterator[bytes]:
         yield b"/".join(parts[:count])
 
 
-def _is_pattern(part: str) -> bool:
-    return any(character in part for character in _WILDCARDS)
-
-
 def _matching(root: int, base: str, patterns: list[str]) -> list[str]:
     """Return the names below a directory that match patterns, one for each part, sorted; links are not followed."""
     pattern, *rest = patterns
@@ -123,7 +119,7 @@ def _matching(root: int, base: str, patterns: list[str]) -> list[str]:
         deeper = [name for name, directory in _names(root, base) if directory]
         found = _matching(root, base, rest) if rest else [_joined(base, name) for name, _ in _names(root, base)]
         return sorted({*found, *(item for name in deeper for item in _matching(root, _joined(base, name), patterns))})
-    matches = [(name, directory) for name, directory in _names(root, base) if match(pattern, name)]
+    matches = [(name, directory) for name, directory in _names(root, base) if Glob(pattern).matches(name)]
     if not rest:
         return [_joined(base, name) for name, _ in matches]
     return [

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from transom.containers.names import make_id
-from transom.graph.archive import Content, Entry, read_archive
+from transom.graph.archive import Entry, read_archive
 from transom.graph.archive_writer import END, encode_entry, padding
 from transom.graph.digest import Digest, chain_ids
 from transom.graph.lease import Lease
@@ -71,6 +71,19 @@ class Workshop:
         self._epoch = epoch
         self.driver = driver
 
+    @property
+    def check(self) -> Callable[[], None]:
+        """What raises where the build is not to go on."""
+        return self._check
+
+    def with_epoch(self, epoch: int | None) -> Workshop:
+        """Return the same with an epoch."""
+        return Workshop(self._engine, self.driver, self._lease, self._check, epoch)
+
+    def keep_image(self, image: Image) -> None:
+        """Let the lease keep an image, also when it is removed."""
+        self._engine.images.keep(image, self._lease)
+
     def top(self, stack: Stack) -> str | None:
         """Return the name of the topmost layer, after unpacking what is not there."""
         return self._engine.layers.unpack_all(
@@ -79,7 +92,7 @@ class Workshop:
 
     @contextmanager
     def writable(self, stack: Stack) -> Iterator[str]:
-        """Give a writable layer on top of others, which goes with the `with` block unless `finish` has made use of it."""
+        """Give a writable layer on top of others, which goes with the `with` block unless `finish` has used it."""
         name = make_id()
         self._engine.layers.prepare(name, self.driver, self.top(stack))
         try:
@@ -158,7 +171,7 @@ def _clamp(archive: Iterator[bytes], epoch: int) -> Iterator[bytes]:
 
 def _encode(entry: Entry) -> Iterator[bytes]:
     content = entry.content
-    if not isinstance(content, Content) or not entry.size:
+    if content is None or not entry.size:
         yield encode_entry(entry)
         return
     whole = content.segments == ((0, entry.size),)

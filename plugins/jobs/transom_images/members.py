@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from typing import IO, Final
 
 from transom.errors import CorruptContent
-from transom.graph.archive import Content, Entry, Kind, read_archive, shown
+from transom.graph.archive import Data, Entry, Kind, read_archive, shown
 from transom.graph.content import ContentStore
 from transom.graph.digest import Digest
 from transom.graph.draft import Draft
@@ -110,7 +110,7 @@ class Members:
         else:
             raise CorruptContent(f"its member {name!r} is neither a file nor a directory nor a link")
 
-    def _keep(self, path: str, size: int, content: Content) -> Member:
+    def _keep(self, path: str, size: int, content: Data) -> Member:
         if size and tuple(content.segments) != ((0, size),):
             raise CorruptContent(f"its member {path!r} is a sparse file")
         blob = _BLOB.fullmatch(path)
@@ -128,7 +128,7 @@ class Members:
             raise CorruptContent(f"its member {path} has the digest {digest}: it is damaged")
         return Member(path, digest, size, draft, self._content)
 
-    def _hash(self, content: Content) -> Digest:
+    def _hash(self, content: Data) -> Digest:
         found = hashlib.sha256()
         for _, data in content.pieces():
             self._check()

@@ -1,0 +1,157 @@
+"""The job `build`: an image from a Dockerfile and the files around it.
+
+    context ─▶ Dockerfile ─▶ plan of stages ─▶ base images ─▶ steps, each after those that it needs ─▶ image
+
+A build is a graph of steps (`transom_builder.steps`); independent ones are done at the same time, by as many threads as
+are free. What it makes is kept by a lease until the image refers to it, or by what is kept of steps
+(`transom.graph.build_cache`); the rest goes with the job, and after `kill -9` at the next start.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from contextlib import ExitStack
+from typing import TYPE_CHECKING
+
+from transom.builds import BuildOutput, BuildSession, CacheStore
+from transom.containers.model import Ulimit
+from transom.containers.names import make_id
+from transom.crew import Crew
+from transom.dockerfile.parse import parse
+from transom.dockerfile.stages import Plan, plan
+from transom.errors import InvalidParameter, Unsupported
+from transom.graph.model import Image
+from transom.graph.platforms import parse_platform
+from transom.graph.reference import Reference, parse_name
+from transom.registry import Credentials
+from transom_builder.contexts import Contexts
+from transom_builder.options import BuildOptions
+from transom_builder.publishing import publish
+from transom_builder.reports import Reports
+from transom_builder.steps import Steps
+from transom_builder.workshop import Workshop
+
+if TYPE_CHECKING:
+    from transom.engine import Engine
+    from transom.job import Job
+
+__all__ = ["build"]
+
+#: As many steps of one build are done at the same time. Most of them wait for a process, or for a disk.
+_LANES = {"step": 8, "pull": 4}
+
+
+def build(
+    engine: Engine,
+    job: Job,
+    *,
+    dockerfile: str = "",
+    remote: str = "",
+    tags: tuple[str, ...] = (),
+    target: str = "",
+    build_args: Mapping[str, str] | None = None,
+    labels: Mapping[str, str] | None = None,
+    no_cache: bool = False,
+    no_cache_filter: tuple[str, ...] = (),
+    pull: bool = False,
+    platform: str = "",
+    network: str = "",
+    add_hosts: tuple[str, ...] = (),
+    shm_size: int = 0,
+    ulimits: tuple[Ulimit, ...] = (),
+    cache_from: tuple[CacheStore, ...] = (),
+    cache_to: tuple[CacheStore, ...] = (),
+    outputs: tuple[BuildOutput, ...] = (),
+    contexts: Mapping[str, str] | None = None,
+    session: BuildSession | None = None,
+    credentials: Mapping[str, Credentials] | None = None,
+    progress: str = "docker",
+    quiet: bool = False,
+    remove: bool = True,
+    force_remove: bool = False,  # noqa: ARG001 a step's container never stays when it fails
+    check: bool = False,
+    graphdriver: str = "",
+    execdriver: str = "",
+) -> str:
+    """Build an image and return its ID; see `transom.builds` for what the parameters are and what is reported.
+
+    Raises `DockerfileError` for what is wrong in the Dockerfile or fails in it, `InvalidParameter` and `Unsupported`
+    for what cannot be, and what registries and drivers raise. Then there is no new image and no name has changed.
+    """
+    options = BuildOptions(
+        dockerfile=dockerfile or "Dockerfile",
+        remote=remote,
+        tags=tuple(_parse_tag(tag) for tag in tags),
+        target=target,
+        build_args=build_args or {},
+        labels=labels or {},
+        no_cache=no_cache,
+        no_cache_filter=no_cache_filter,
+        pull=pull,
+        network=network,
+        add_hosts=add_hosts,
+        shm_size=shm_size,
+        ulimits=ulimits,
+        cache_from=cache_from,
+        cache_to=cache_to,
+        outputs=outputs,
+        contexts=contexts or {},
+        session=session,
+        credentials=credentials or {},
+        remove=remove,
+        graphdriver=graphdriver,
+        execdriver=execdriver,
+    )
+    if check:
+        raise Unsupported("checks alone are not supported yet: build without --check")
+    wanted = parse_platform(platform) if platform else None
+    reports = Reports(job, progress, quiet=quiet)
+    crew = Crew(job, _LANES)
+    with ExitStack() as stack:
+        lease = stack.enter_context(engine.images.lease(f"build {make_id()}", resumable=False))
+        stack.callback(reports.finish)
+        workshop = Workshop(engine, engine.graphdriver(graphdriver), lease, crew.check)
+        files = stack.enter_context(Contexts(job, options, workshop, reports))
+        found = plan(
+            parse(files.dockerfile(), options.dockerfile),
+            target=options.target,
+            build_args=options.build_args,
+            platform=wanted,
+            contexts=tuple(options.contexts),
+        )
+        image = _run(engine, job, options, found, crew, workshop, files, reports)
+        result = publish(engine, options, found, image, workshop, lease, reports)
+    for warning in found.warnings:
+        reports.say(f"{warning}\n")
+    reports.result(result.id)
+    reports.say(f"Successfully built {result.id[7:19]}\n")
+    for tag in options.tags:
+        reports.say(f"Successfully tagged {tag.familiar}\n")
+    return result.id
+
+
+def _run(
+    engine: Engine,
+    job: Job,
+    options: BuildOptions,
+    found: Plan,
+    crew: Crew,
+    workshop: Workshop,
+    files: Contexts,
+    reports: Reports,
+) -> Image:
+    """Do the steps of a plan, and return what the target stage has become."""
+    steps = Steps(engine, job, options, found, crew, workshop.with_epoch(found.epoch), files, reports)
+    steps.add()
+    try:
+        crew.run()
+    finally:
+        engine.layers.secure(workshop.driver)
+    return steps.result()
+
+
+def _parse_tag(tag: str) -> Reference:
+    reference = parse_name(tag, "")
+    if reference is None:
+        raise InvalidParameter("invalid reference format: an image's name cannot be empty")
+    return reference

@@ -1,0 +1,51 @@
+"""The images that a build begins with and copies from: found here, or pulled."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from transom.errors import NotFound
+from transom.graph.model import Image, Platform
+from transom.graph.platforms import normalize
+from transom.graph.reference import Reference
+from transom_builder.options import BuildOptions
+from transom_builder.reports import Step
+
+if TYPE_CHECKING:
+    from transom.engine import Engine
+    from transom.job import Job
+
+__all__ = ["find_image"]
+
+
+def find_image(
+    job: Job, options: BuildOptions, name: str, reference: Reference, platform: Platform, step: Step
+) -> Image:
+    """Return the image of a name for a platform, pulled if it is not here or the client wants the newest.
+
+    Raises `NotFound`, and what a pull raises.
+    """
+    if not options.pull and (found := _local(job.engine, name, platform)) is not None:
+        return found
+    pull = job.child(
+        "pull",
+        step.follow,
+        reference=reference.familiar,
+        platform="" if _same(platform, Platform.here()) else str(platform),
+        credentials=options.credentials.get(reference.domain),
+    )
+    pull.run()
+    return job.engine.images.get(reference.familiar)
+
+
+def _local(engine: Engine, name: str, platform: Platform) -> Image | None:
+    try:
+        image = engine.images.get(name)
+    except NotFound:
+        return None
+    return image if _same(image.platform, platform) else None
+
+
+def _same(one: Platform, other: Platform) -> bool:
+    one, other = normalize(one), normalize(other)
+    return (one.os, one.architecture) == (other.os, other.architecture) and one.variant == other.variant

@@ -1,0 +1,250 @@
+"""A plan as steps that need each other: each gives what its stage has become, and the next one takes that."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, field, replace
+from functools import partial
+from typing import TYPE_CHECKING
+
+from transom.crew import Crew, Task
+from transom.dockerfile.evaluation import Resolved, StageState, advance, begin, title
+from transom.dockerfile.instructions import Add, Copy, From, Instruction, Run, Workdir
+from transom.dockerfile.stages import ContextName, ImageName, Plan, Scratch, Source, Stage, StageRef
+from transom.errors import TransomError, Unsupported
+from transom.graph.build_cache import CachedStep
+from transom.graph.digest import Digest
+from transom.graph.image_config import write_config
+from transom.graph.making import NewLayer, derive
+from transom.graph.model import History, Image, Platform
+from transom.times import format_moment
+from transom_builder.contexts import Contexts
+from transom_builder.images import find_image
+from transom_builder.options import BuildOptions
+from transom_builder.reports import Reports, Step
+from transom_builder.work import Work, Worker
+from transom_builder.workshop import Stack, Workshop
+
+if TYPE_CHECKING:
+    from transom.engine import Engine
+    from transom.job import Job
+
+__all__ = ["Steps"]
+
+_COMMENT = "buildkit.dockerfile.v0"
+_SECOND = 10**9
+
+
+@dataclass(frozen=True)
+class _Made:
+    """What a stage is after a step: its state, its image as if it ended there, and the key of the last cached step."""
+
+    state: StageState
+    image: Image
+    key: str = ""
+
+
+class Steps:
+    """The steps of one build. `add` gives them to the crew; when that is done, `result` is there."""
+
+    def __init__(
+        self,
+        engine: Engine,
+        job: Job,
+        options: BuildOptions,
+        plan: Plan,
+        crew: Crew,
+        workshop: Workshop,
+        contexts: Contexts,
+        reports: Reports,
+    ) -> None:
+        self._engine = engine
+        self._job = job
+        self._options = options
+        self._plan = plan
+        self._crew = crew
+        self._workshop = workshop
+        self._contexts = contexts
+        self._reports = reports
+        self._images: dict[tuple[str, Platform], Image] = {}
+        self._made: dict[tuple[int, int], _Made] = {}
+
+    def add(self) -> None:
+        """Find the images that the stages are based on and copy from, and give the crew the steps."""
+        self._resolve()
+        self._numbers = _Numbers(self._plan)
+        last: dict[int, Task] = {}
+        for stage in self._plan.stages:
+            needs = tuple(last[need.index] for need in stage.needs if isinstance(need, StageRef))
+            task = self._crew.add(partial(self._begin, stage), "step", needs)
+            for position, instruction in enumerate(stage.instructions, 1):
+                task = self._crew.add(partial(self._do, stage, position, instruction), "step", (task,))
+            last[stage.index] = task
+
+    def result(self) -> Image:
+        """Return what the target stage has become."""
+        stage = self._plan.everything[self._plan.target]
+        return self._made[stage.index, len(stage.instructions)].image
+
+    # Images
+
+    def _resolve(self) -> None:
+        """Find all images that the plan needs. Triggers of theirs may make it need more."""
+        done: set[int] = set()
+        while missing := [stage for stage in self._plan.stages if stage.index not in done]:
+            for stage in missing:
+                done.add(stage.index)
+                for need in stage.needs:
+                    if isinstance(need, ImageName):
+                        self._find(need, stage.platform)
+                if isinstance(stage.base, ImageName):
+                    image = self._images[str(stage.base.reference), stage.platform]
+                    self._plan = self._plan.with_triggers(stage, image.config.on_build)
+
+    def _find(self, need: ImageName, platform: Platform) -> None:
+        key = (str(need.reference), platform)
+        if key in self._images:
+            return
+        with self._reports.step(f"[internal] load metadata for {need.reference}") as step:
+            image = find_image(self._job, self._options, need.name, need.reference, platform, step)
+            self._workshop.keep_image(image)
+            self._images[key] = image
+
+    # Steps
+
+    def _begin(self, stage: Stage) -> None:
+        """Do the FROM of a stage."""
+        name = f"{self._prefix(stage, 0)}FROM {_named(stage)}"
+        number = self._numbers.of(stage, 0)
+        with self._reports.step(name, number, self._numbers.title(number, stage.origin)) as step:
+            base: StageState | None = None
+            if isinstance(stage.base, StageRef):
+                below = self._plan.everything[stage.base.index]
+                made = self._made[below.index, len(below.instructions)]
+                made = replace(made, state=begin(self._plan, stage, made.state))
+            elif isinstance(stage.base, Scratch):
+                made = _Made(begin(self._plan, stage, base), Image(Digest(""), stage.platform))
+            elif isinstance(stage.base, ImageName):
+                image = self._images[str(stage.base.reference), stage.platform]
+                made = _Made(begin(self._plan, stage, image.config), replace(image, id=Digest(""), comment=""))
+                self._workshop.top(Stack.of(image))
+            else:
+                raise Unsupported(f"a named context as a stage is not supported yet: {stage.base.name}")
+            self._made[stage.index, 0] = made
+            step.say(f" ---> {self._shown(made)}\n")
+
+    def _do(self, stage: Stage, position: int, instruction: Instruction) -> None:
+        before = self._made[stage.index, position - 1]
+        state, resolved = advance(before.state, instruction)
+        number = self._numbers.of(stage, position)
+        name = f"{self._prefix(stage, position)}{title(resolved, before.state.environment)}"
+        if not resolved.makes_layer:
+            made = self._finished(before, state, resolved, NewLayer.nothing(), before.image.created)
+            self._reports.say_in_turn(number, f"{self._numbers.title(number, instruction)}\n")
+            self._reports.say_in_turn(number, f" ---> {self._shown(made)}\n", last=True)
+            self._made[stage.index, position] = made
+            return
+        with self._reports.step(name, number, self._numbers.title(number, instruction)) as step:
+            made = self._work(stage, before, state, resolved, step)
+            self._made[stage.index, position] = made
+            step.say(f" ---> {self._shown(made)}\n")
+
+    def _work(self, stage: Stage, before: _Made, state: StageState, resolved: Resolved, step: Step) -> _Made:
+        """Do what changes files, or take what was made before."""
+        worker = Worker(self._engine, self._options, self._workshop, self._contexts, partial(self._files, stage))
+        try:
+            with worker.prepare(Stack.of(before.image), resolved, step) as work:
+                return self._cached_or_done(stage, before, state, resolved, work, step)
+        except TransomError as error:
+            raise worker.explain(error, resolved, self._plan.dockerfile, draws=self._reports.draws) from error
+
+    def _cached_or_done(
+        self, stage: Stage, before: _Made, state: StageState, resolved: Resolved, work: Work, step: Step
+    ) -> _Made:
+        cache = self._engine.build_cache
+        with cache.building(work.key, self._crew.check):
+            found = cache.find(work.key) if self._may_use_cache(stage) else None
+            if found is not None and self._workshop.keep(found.layer):
+                step.cached()
+            else:
+                layer = work.do()
+                found = CachedStep(layer, format_moment(self._now()))
+                cache.forget(work.key)
+                diff_ids = (*before.image.diff_ids, layer.diff_id)
+                text = f"{resolved.instruction.name} {resolved.instruction.text.partition(' ')[2]}".strip()
+                cache.add(work.key, found, diff_ids, type="regular", description=text, parent=before.key)
+        made = self._finished(before, state, resolved, found.layer, self._moment(found.made))
+        return replace(made, key=work.key)
+
+    def _may_use_cache(self, stage: Stage) -> bool:
+        names = {name.lower() for name in self._options.no_cache_filter}
+        return not self._options.no_cache and stage.name not in names and str(stage.index) not in names
+
+    def _finished(self, before: _Made, state: StageState, resolved: Resolved, layer: NewLayer, created: str) -> _Made:
+        comment = _COMMENT if resolved.history else ""
+        step = History(created=created, created_by=resolved.history, author=state.author, comment=comment)
+        image = derive(before.image, layer, config=state.config, step=step)
+        if not resolved.history:
+            image = replace(image, history=before.image.history)
+        return _Made(state, replace(image, author=state.author), before.key)
+
+    def _files(self, stage: Stage, name: str) -> Stack:
+        """Return the layers of what an instruction of a stage names by `--from` or `from=`."""
+        source: Source = stage.source(name)
+        if isinstance(source, StageRef):
+            other = self._plan.everything[source.index]
+            return Stack.of(self._made[other.index, len(other.instructions)].image)
+        if isinstance(source, ImageName):
+            return Stack.of(self._images[str(source.reference), stage.platform])
+        if isinstance(source, ContextName):
+            raise Unsupported(f"named contexts are not supported yet: {source.name}")
+        return Stack()
+
+    def _now(self) -> int:
+        return time.time_ns()
+
+    def _moment(self, made: str) -> str:
+        """Return when something was made, as the image says it."""
+        return made if self._plan.epoch is None else format_moment(self._plan.epoch * _SECOND)
+
+    def _prefix(self, stage: Stage, position: int) -> str:
+        """Return what goes before the name of a step when progress is drawn: `[stage 2/5] `."""
+        counted = int(isinstance(stage.base, ImageName | ContextName))
+        counted += sum(isinstance(item, Run | Copy | Add | Workdir) for item in stage.instructions[:position])
+        name = self._plan.title(stage)
+        return f"[{name}{' ' if name else ''}{counted}/{stage.steps}] "
+
+    def _shown(self, made: _Made) -> str:
+        """Return the beginning of the ID that an image would have if its stage ended here."""
+        return Digest.of(write_config(made.image)).hex[:12]
+
+
+@dataclass
+class _Numbers:
+    """The numbers of the steps that Docker's own builder tells of: every instruction of the stages that are built."""
+
+    plan: Plan
+    first: dict[int, int] = field(default_factory=dict)
+    total: int = 0
+
+    def __post_init__(self) -> None:
+        for stage in self.plan.stages:
+            self.first[stage.index] = self.total
+            self.total += 1 + len(stage.instructions)
+
+    def of(self, stage: Stage, position: int) -> int:
+        """Return the number of a stage's step; 0 is its FROM."""
+        return self.first[stage.index] + position
+
+    def title(self, number: int, instruction: Instruction) -> str:
+        """Return the line that tells of a step."""
+        return f"Step {number + 1}/{self.total} : {instruction.text}"
+
+
+def _named(stage: Stage) -> str:
+    base = stage.base
+    if isinstance(base, ImageName):
+        return str(base.reference)
+    if isinstance(base, From):
+        return base.image
+    return stage.origin.image

@@ -1,0 +1,129 @@
+"""COPY and ADD: what they take, from where, and the layer that it makes."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from transom.containers.users import find_user
+from transom.dockerfile.instructions import Add, Copy
+from transom.errors import InvalidParameter
+from transom.graph.archive import Entry, Kind
+from transom.graph.making import NewLayer
+from transom.graph.tree_entries import BytesData
+from transom_builder.contexts import Contexts
+from transom_builder.copying import Copied, Manner, copy_into
+from transom_builder.keys import key_of
+from transom_builder.modes import parse_mode
+from transom_builder.options import BuildOptions
+from transom_builder.reports import Step
+from transom_builder.sources import digest_entries, find, find_parents
+from transom_builder.workshop import Stack, Workshop
+
+if TYPE_CHECKING:
+    from transom.engine import Engine
+
+__all__ = ["Transfer"]
+
+
+@dataclass(frozen=True)
+class _Document:
+    """A here-document, which is copied as a file of its name."""
+
+    name: bytes
+    content: bytes
+    is_directory: bool = False
+    below: bytes | None = None
+
+    def entries(self, _excludes: tuple[str, ...] = ()) -> Iterator[Entry]:
+        yield Entry(b"", Kind.FILE, 0o644, size=len(self.content), content=BytesData(self.content))
+
+
+class Transfer:
+    """One COPY or ADD."""
+
+    def __init__(
+        self,
+        engine: Engine,
+        options: BuildOptions,
+        workshop: Workshop,
+        contexts: Contexts,
+        files: Callable[[str], Stack],
+        step: Step,
+    ) -> None:
+        self._engine = engine
+        self._options = options
+        self._workshop = workshop
+        self._contexts = contexts
+        self._files = files
+        self._step = step
+
+    def prepare(self, held: ExitStack, stack: Stack, instruction: Copy | Add) -> tuple[str, Callable[[], NewLayer]]:
+        """Return the key of an instruction on top of some layers, and what makes its layer.
+
+        What it copies from stays mounted for as long as `held` is open.
+        """
+        found = self._find(held, instruction)
+        on = Stack() if instruction.link else stack
+        owner = self._owner(stack, instruction.chown)
+        key = key_of(
+            "copy",
+            parent=on.chain_id,
+            destination=instruction.destination,
+            owner=owner,
+            mode=instruction.chmod,
+            sources=[self._key(item, instruction.excludes) for item in found],
+        )
+        mode = parse_mode(instruction.chmod) if instruction.chmod else None
+        manner = Manner(owner, mode, instruction.excludes)
+
+        def do() -> NewLayer:
+            with self._workshop.writable(on) as layer:
+                with self._workshop.mounted(layer) as tree:
+                    copy_into(tree, found, instruction.destination, manner, self._workshop.check)
+                return self._workshop.finish(layer, on, stack)
+
+        return key, do
+
+    def _key(self, item: Copied, excludes: tuple[str, ...]) -> list[object]:
+        """Return what the key of a step has of something that it copies."""
+        name = item.name if item.below is None else item.below
+        digest = digest_entries(item.entries(excludes), self._workshop.check)
+        return [name.decode("utf-8", "backslashreplace"), item.below is not None, item.is_directory, digest]
+
+    def _find(self, held: ExitStack, instruction: Copy | Add) -> list[Copied]:
+        found: list[Copied] = []
+        if instruction.sources:
+            root = self._root(held, instruction.from_ if isinstance(instruction, Copy) else "")
+            search = find_parents if isinstance(instruction, Copy) and instruction.parents else find
+            for source in instruction.sources:
+                found += search(root, source)
+        found += [_Document(os.fsencode(document.name), document.content.encode()) for document in instruction.heredocs]
+        if len(found) > 1 and not instruction.destination.endswith("/"):
+            raise InvalidParameter(
+                f"cannot copy several files to {instruction.destination}: the destination must be a directory and end"
+                " with a /"
+            )
+        return found
+
+    def _root(self, held: ExitStack, name: str) -> int:
+        """Return the descriptor of the root of what is copied from."""
+        tree = held.enter_context(self._workshop.shown(self._files(name))) if name else self._contexts.main().root
+        descriptor = os.open(tree, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        held.callback(os.close, descriptor)
+        return descriptor
+
+    def _owner(self, stack: Stack, text: str) -> tuple[int, int] | None:
+        """Return the user's and the group's number of a `--chown`, found in the stage's own files."""
+        if not text:
+            return None
+        name, _, group = text.partition(":")
+        if name.isdecimal() and not group:
+            return find_user(Path("/proc/self/fd"), f"{name}:{name}").uid, int(name)
+        with self._workshop.shown(stack) as tree:
+            user = find_user(tree, text)
+        return user.uid, user.gid
