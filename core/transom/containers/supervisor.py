@@ -265,8 +265,8 @@ class Supervisor:
                 self._signal(container, parse_signal("KILL"))
                 ended.result()
         except NotFound:
-            # A container with --rm is removed by its own end, which may be first.
-            if not container.host.auto_remove:
+            # A container with --rm is removed by its own end, and a job's by the job, which may be first.
+            if not (container.host.auto_remove or container.temporary):
                 raise
 
     def _remove_unless_running(self, container_id: str, *, force: bool, volumes: bool) -> Container | None:
