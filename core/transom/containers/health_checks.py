@@ -9,16 +9,16 @@ from __future__ import annotations
 import logging
 import signal
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
-from typing import Protocol
 
 from transom.containers.alarms import Alarms
 from transom.containers.execs import Execs
 from transom.containers.health import UNHEALTHY, check_of, command_of, describe_timeout, interval, judge
 from transom.containers.model import Container, ExecConfig, ExecRecord, ProbeResult, Status
+from transom.containers.recording import Recorder
 from transom.errors import Conflict, NotFound, TransomError
 
 __all__ = ["HealthChecks"]
@@ -32,11 +32,6 @@ _NO_EXIT_CODE = -1
 #: One of them waits for what is due; the others start checks.
 _THREADS = 4
 _SECOND = 1_000_000_000
-
-
-class _Record(Protocol):
-    def __call__(self, container: Container, action: str, attributes: Mapping[str, str] | None = None) -> None:
-        """Record an event of a container."""
 
 
 @dataclass
@@ -59,7 +54,7 @@ class HealthChecks:
         execs: Execs,
         locked: Callable[[str], AbstractContextManager[Container]],
         change: Callable[[Container], None],
-        record: _Record,
+        record: Recorder,
     ) -> None:
         self._execs = execs
         self._locked = locked

@@ -11,20 +11,19 @@ removed last, so that the next engine finds it after a crash and cleans up (`rec
 
 from __future__ import annotations
 
-import json
 import logging
 import shutil
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from transom.containers.attachments import Attachments
 from transom.containers.execs import Execs
+from transom.containers.exits import read_exit, unseen
 from transom.containers.followers import Followers
 from transom.containers.health import initial_health
 from transom.containers.health_checks import HealthChecks
@@ -32,14 +31,16 @@ from transom.containers.links import Links
 from transom.containers.measurements import Measurements
 from transom.containers.model import Container, State, Status, WaitResult
 from transom.containers.networking import Networking
+from transom.containers.pausing import Pausing
 from transom.containers.preparation import Preparation
+from transom.containers.recording import Recorder
 from transom.containers.restarts import Restarts
 from transom.containers.signals import parse_signal
-from transom.containers.states import check_running
+from transom.containers.states import check_startable, why_not_removed
 from transom.containers.views import Views
 from transom.containers.waiters import Waiters
 from transom.drivers.network import Network
-from transom.errors import Conflict, NotFound, NotModified, StartFailed, TransomError, Unsupported
+from transom.errors import Conflict, NotFound, NotModified, StartFailed, TransomError
 from transom.runtime.channel import Message
 from transom.runtime.shims import Listener, Shims
 
@@ -50,14 +51,10 @@ __all__ = ["Supervisor"]
 
 log = logging.getLogger(__name__)
 
-#: The exit code of a container whose end nobody saw: the machine stopped, or its shim was killed.
-UNSEEN = 255
 _DEFAULT_STOP_TIMEOUT = 10
 _ENDING_THREADS = 8
 #: Seconds in which a killed container should have ended; it may hang in the kernel for longer.
 _KILL_TIMEOUT = 10
-#: In a shim's directory: the engine itself has paused the container, for as long as this is there.
-_HELD = "held"
 
 
 class Supervisor:
@@ -68,6 +65,7 @@ class Supervisor:
         self._store = engine.containers
         self._closing = threading.Event()
         self.waiters = Waiters()
+        self.record = Recorder(engine.events)
         #: Containers that end only to be started again by a client, so that --rm does not mean this end.
         self._keep: set[str] = set()
         # Those who wait for a container's end hold threads of the engine's pool; the end itself must find one.
@@ -79,6 +77,7 @@ class Supervisor:
         self.execs = Execs(engine, self.shims, self._links)
         self.followers = Followers(engine.submit)
         self._health = HealthChecks(self.execs, self._store.locked, self._change, self.record)
+        self.pausing = Pausing(self._store, self.shims, self._change, self.record)
         self._networking = Networking(engine, self._links)
         self._preparation = Preparation(engine, self.shims, self._networking)
         self.views = Views(engine, self._preparation)
@@ -90,7 +89,7 @@ class Supervisor:
     def start(self, name: str) -> None:
         """Start a container. Raises `NotModified` if it runs, `StartFailed`, and what its drivers raise."""
         with self._store.locked(name) as container:
-            self._check_startable(container)
+            check_startable(container)
             self._restarts.forget(container.id)
             self._start(container.with_state(restarts=0))
 
@@ -113,65 +112,6 @@ class Supervisor:
         self._let_hear(container, signal)
         if ended is not None:
             _ends_within(ended, _KILL_TIMEOUT)
-
-    def pause(self, name: str) -> None:
-        """Stop all processes of a container where they are. Raises `Conflict` if it does not run or is paused."""
-        with self._store.locked(name) as container:
-            check_running(container)
-            if container.state.status is Status.PAUSED:
-                raise Conflict(f"container {container.id} is already paused")
-            self.shims.request(container.id, "pause")
-            self._change(container.with_state(status=Status.PAUSED))
-            self.record(container, "pause")
-
-    def unpause(self, name: str) -> None:
-        """Let the processes of a paused container go on. Raises `Conflict` if it is not paused."""
-        with self._store.locked(name) as container:
-            if container.state.status is not Status.PAUSED:
-                raise Conflict(f"Container {container.id} is not paused")
-            self.shims.request(container.id, "resume")
-            self._change(container.with_state(status=Status.RUNNING))
-            self.record(container, "unpause")
-
-    @contextmanager
-    def held(self, name: str) -> Iterator[None]:
-        """Pause a container for the length of a `with` block, if it runs and processes can be stopped here.
-
-        If the engine is killed meanwhile, the next one lets it go on.
-        """
-        container = self._store.get(name)
-        held = self._hold(container.id)
-        try:
-            yield
-        finally:
-            if held:
-                self._let_go(container.id)
-
-    def _hold(self, container_id: str) -> bool:
-        """Pause a container if it runs; return whether it was."""
-        with self._store.locked(container_id) as container:
-            if container.state.status is not Status.RUNNING:
-                return False
-            mark = self.shims.directory(container_id) / _HELD
-            mark.touch()
-            try:
-                self.pause(container_id)
-            except (Conflict, Unsupported) as error:
-                # It has ended just now, or nothing here can pause it.
-                log.info("the container %s is not held while its files are read: %s", container_id, error)
-                mark.unlink(missing_ok=True)
-                return False
-        return True
-
-    def _let_go(self, container_id: str) -> None:
-        """Let a container go on that was held, unless somebody did, or ended it."""
-        try:
-            with self._store.locked(container_id) as container:
-                (self.shims.directory(container_id) / _HELD).unlink(missing_ok=True)
-                if container.state.status is Status.PAUSED:
-                    self.unpause(container_id)
-        except (NotFound, Conflict) as error:
-            log.info("the container %s was held and is not any more: %s", container_id, error)
 
     def stop(self, name: str, timeout: int | None = None, signal: str = "") -> None:
         """Ask a container to end, and kill it after `timeout` seconds (-1: never). Raises `NotModified`."""
@@ -204,7 +144,7 @@ class Supervisor:
             except NotModified:
                 pass
             with self._store.locked(container.id) as stopped:
-                self._check_startable(stopped)
+                check_startable(stopped)
                 self._start(stopped.with_state(restarts=0))
         finally:
             self._keep.discard(container.id)
@@ -259,7 +199,7 @@ class Supervisor:
         try:
             while (running := self._remove_unless_running(container.id, force=force, volumes=volumes)) is not None:
                 if not force:
-                    raise Conflict(f'cannot remove container "{name}": {_why_not_removed(running)}')
+                    raise Conflict(f'cannot remove container "{name}": {why_not_removed(running)}')
                 ended = self.wait(container.id, "not-running")
                 self._set_stopped_by_user(container.id)
                 self._signal(container, parse_signal("KILL"))
@@ -278,20 +218,6 @@ class Supervisor:
             self._remove(container, volumes=volumes)
             return None
 
-    def record(self, container: Container, action: str, attributes: Mapping[str, str] | None = None) -> None:
-        """Record an event of a container, with the attributes that every one has."""
-        self._engine.events.record(
-            "container",
-            action,
-            container.id,
-            {
-                **container.config.run.labels,
-                **(attributes or {}),
-                "image": container.config.image,
-                "name": container.name,
-            },
-        )
-
     def close(self) -> None:
         """Let go of the containers, which run on."""
         self._closing.set()
@@ -306,15 +232,6 @@ class Supervisor:
         self._preparation.leave()
 
     # Starting
-
-    def _check_startable(self, container: Container) -> None:
-        status = container.state.status
-        if status is Status.PAUSED:
-            raise Conflict("cannot start a paused container, try unpause instead")
-        if status is Status.RUNNING:
-            raise NotModified(f"container {container.id} is already running")
-        if status in (Status.REMOVING, Status.DEAD):
-            raise Conflict("container is marked for removal and cannot be started")
 
     def _start(self, container: Container) -> None:
         try:
@@ -410,7 +327,7 @@ class Supervisor:
             return
         if status is None:
             log.warning("the shim of the container %s was killed", container_id)
-            status = _unseen()
+            status = unseen()
         self._ended(container_id, status)
 
     def _detached(self, container_id: str, exec_id: str) -> None:
@@ -497,7 +414,7 @@ class Supervisor:
         asked = container.config.run.stop_signal
         if signal != parse_signal("KILL") and (not asked or signal == parse_signal(asked)):
             try:
-                self.unpause(container.id)
+                self.pausing.unpause(container.id)
             except (Conflict, NotFound):
                 # It was not paused, or ended without hearing it.
                 return
@@ -562,13 +479,12 @@ class Supervisor:
                 self.execs.adopt(container.id)
                 self._health.adopt(container)
                 self._change(adopted.with_state(pid=pid, status=Status.PAUSED if paused else Status.RUNNING))
-                if (directory / _HELD).exists():
-                    self._let_go(container.id)
+                self.pausing.recover(container.id)
                 return
             self._preparation.kill(container)
             if container.state.running:
                 if status is None:
-                    status = _unseen()
+                    status = unseen()
                 self._ended(container.id, status)
             else:
                 self._preparation.undo(container)
@@ -578,34 +494,13 @@ class Supervisor:
         state = container.state
         if state.running and not self.shims.directory(container.id).exists():
             # The machine was restarted.
-            self._ended(container.id, _unseen())
+            self._ended(container.id, unseen())
         elif state.status is Status.REMOVING or (container.host.auto_remove and not state.running):
             with self._store.locked(container.id) as current:
                 self._remove(current, volumes=container.host.auto_remove)
         elif self._restarts.wanted_after_boot(container):
             self._change(container.with_state(status=Status.RESTARTING))
             self._restarts.schedule(container.id, 0)
-
-
-def read_exit(directory: Path) -> Message | None:
-    """Return the exit status that a shim left in its directory, or None."""
-    try:
-        status: Message = json.loads((directory / "exit").read_bytes())
-    except FileNotFoundError:
-        return None
-    return status
-
-
-def _why_not_removed(container: Container) -> str:
-    status = container.state.status
-    if status is Status.PAUSED:
-        return "container is paused and must be unpaused first"
-    return f"container is {status.value}: stop the container before removing or force remove"
-
-
-def _unseen() -> Message:
-    """Return the status of an end that nobody saw."""
-    return {"exit_code": UNSEEN, "finished": time.time_ns()}
 
 
 def _ends_within(ended: Future[WaitResult], seconds: float | None) -> bool:

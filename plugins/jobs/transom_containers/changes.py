@@ -19,12 +19,12 @@ __all__ = ["pause", "rename", "unpause", "update"]
 
 def pause(engine: Engine, _job: Job, *, container: str) -> None:
     """Stop all processes of a container where they are."""
-    engine.supervisor.pause(container)
+    engine.supervisor.pausing.pause(container)
 
 
 def unpause(engine: Engine, _job: Job, *, container: str) -> None:
     """Let the processes of a paused container go on."""
-    engine.supervisor.unpause(container)
+    engine.supervisor.pausing.unpause(container)
 
 
 def rename(engine: Engine, _job: Job, *, container: str, name: str) -> None:

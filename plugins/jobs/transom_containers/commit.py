@@ -52,7 +52,7 @@ def commit(
     wanted = merge_config(run, apply_changes(run if config is None else config, changes))
     with ExitStack() as stack:
         if pause:
-            stack.enter_context(engine.supervisor.held(container))
+            stack.enter_context(engine.supervisor.pausing.held(container))
         found, _ = stack.enter_context(engine.supervisor.views.layer(job, container))
         if found.temporary:
             raise Conflict(f"cannot commit the container {found.id}: it is a step of a build")
