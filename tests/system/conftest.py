@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import signal
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -19,6 +20,8 @@ def pytest_configure() -> None:
     if os.geteuid() != 0:
         pytest.exit("the system tests need root; `make unit` needs none", returncode=1)
     become_private()
+    # A run in the background of a shell ignores it, and so would the clients that it starts.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session", autouse=True)
