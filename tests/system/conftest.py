@@ -12,13 +12,14 @@ from pathlib import Path
 import pytest
 
 from testbed.daemon import Daemon
-from testbed.host import become_private, left_behind
+from testbed.host import become_private, end_dead_runs, left_behind
 from testbed.registry import Registry
 
 
 def pytest_configure() -> None:
     if os.geteuid() != 0:
         pytest.exit("the system tests need root; `make unit` needs none", returncode=1)
+    end_dead_runs()
     become_private()
     # A run in the background of a shell ignores it, and so would the clients that it starts.
     signal.signal(signal.SIGINT, signal.default_int_handler)

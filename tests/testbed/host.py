@@ -1,25 +1,118 @@
-"""The private test host: network and mount namespaces for this process and all that it starts."""
+"""The private test host: network and mount namespaces for this process and all that it starts.
+
+A run that is killed leaves its daemons, shims and containers running. Whose they are is in the name of their control
+groups and in `TRANSOM_TEST_RUN` of their environments, so that the next run can end them (`end_dead_runs`).
+"""
 
 from __future__ import annotations
 
 import os
+import re
+import signal
 import subprocess
+from contextlib import suppress
 from pathlib import Path
 
+from testbed.waiting import wait_for
 from transom.runtime.syscalls.mounts import MS_PRIVATE, MS_REC, mount
 from transom.runtime.syscalls.processes import CLONE_NEWNET, CLONE_NEWNS, unshare
 
-__all__ = ["CGROUP_PARENT", "become_private", "left_behind"]
+__all__ = ["CGROUP_PARENT", "become_private", "end_dead_runs", "left_behind"]
+
+_VARIABLE = "TRANSOM_TEST_RUN"
+_CGROUPS = Path("/sys/fs/cgroup")
+_OWN = Path("/proc/self")
+
+
+def _start_of(process: Path) -> str:
+    """Return when a process started, in the kernel's ticks, so that its ID is its own (proc_pid_stat(5), starttime)."""
+    return process.joinpath("stat").read_text().rpartition(")")[2].split()[19]
+
+
+def _pids() -> str:
+    """Return which namespace this process's ID is of."""
+    return str(_OWN.joinpath("ns", "pid").stat().st_ino)
+
 
 #: The parent cgroup of every container that the tests make; one per run, so that runs do not see each other.
-CGROUP_PARENT = f"transom-test-{os.getpid()}"
+CGROUP_PARENT = f"transom-test-{os.getpid()}-{_start_of(_OWN)}-{_pids()}"
 
 
 def become_private() -> None:
     """Leave the machine's network and mounts. Call it before any thread exists."""
+    os.environ[_VARIABLE] = CGROUP_PARENT
     unshare(CLONE_NEWNET | CLONE_NEWNS)
     mount("none", "/", None, MS_PRIVATE | MS_REC)
     subprocess.run(["ip", "link", "set", "lo", "up"], check=True)
+
+
+def end_dead_runs() -> None:
+    """End what runs of the tests have left that were killed: first their processes, then their containers."""
+    wait_for(lambda: not _kill_processes_of_dead_runs())
+    for group in {path.name for path in [*_CGROUPS.glob("transom-test-*"), *_CGROUPS.glob("*/transom-test-*")]}:
+        if _is_dead(group):
+            _remove_groups(group)
+
+
+def _kill_processes_of_dead_runs() -> bool:
+    """Kill them, and return whether there were any."""
+    found = False
+    for process in Path("/proc").iterdir():
+        if process.name.isdecimal() and _is_dead(_run_of(process)):
+            try:
+                os.kill(int(process.name), signal.SIGKILL)
+            except ProcessLookupError:
+                continue
+            found = True
+    return found
+
+
+def _run_of(process: Path) -> str:
+    """Return which run a process belongs to, empty if to none."""
+    try:
+        variables = (process / "environ").read_bytes().split(b"\0")
+    except OSError:
+        return ""
+    start = f"{_VARIABLE}=".encode()
+    return next((variable[len(start) :].decode() for variable in variables if variable.startswith(start)), "")
+
+
+def _is_dead(run: str) -> bool:
+    """Return whether the name is that of a run whose process, which this one could see, is not there any more."""
+    name = re.match(r"transom-test-(\d+)-(\d+)-(\d+)(?:-peer)?$", run)
+    if name is None or name[3] != _pids():
+        return False
+    try:
+        return _start_of(Path("/proc", name[1])) != name[2]
+    except (FileNotFoundError, ProcessLookupError):
+        return True
+
+
+def _remove_groups(name: str) -> None:
+    """Kill what is in the groups of a name, in all hierarchies, and take them away. Another run may do so, too."""
+    trees = [*_CGROUPS.glob(name), *_CGROUPS.glob(f"*/{name}")]
+    groups = [Path(path) for tree in trees for path, _, _ in os.walk(tree, topdown=False)]
+    wait_for(lambda: not any(_kill_group(group) for group in groups))
+    for group in groups:
+        with suppress(FileNotFoundError):
+            group.rmdir()
+
+
+def _kill_group(group: Path) -> bool:
+    """Kill the processes of a group, and return whether there were any."""
+    try:
+        freezer = group / "freezer.state"
+        if freezer.exists():
+            # Version 1 keeps what was killed until it is thawed.
+            freezer.write_text("THAWED")
+        processes = (group / "cgroup.procs").read_text().split()
+    except OSError:
+        # It is gone.
+        return False
+    for process in processes:
+        with suppress(ProcessLookupError):
+            os.kill(int(process), signal.SIGKILL)
+    return bool(processes)
 
 
 def left_behind(directory: Path) -> list[str]:

@@ -80,7 +80,7 @@ class Player:
         return normalise(text)
 
     def _clean(self) -> None:
-        """Take away what a scenario left, through the API: a client's start for each thing would take minutes in all."""
+        """Take away what a scenario left, through the API: clients' starts would take minutes in all."""
         with closing(docker.APIClient(self.engine.host, version="auto")) as api:
             for container in api.containers(all=True):
                 api.remove_container(container["Id"], v=True, force=True)
