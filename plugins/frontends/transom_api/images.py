@@ -11,6 +11,7 @@ from transom_api.jobs import run
 from transom_api.parameters import Query, read_credentials
 from transom_api.router import answer, empty, since_version
 from transom_api.shapes_images import history_entry, image_details, image_summary, pruned, removed
+from transom_api.shapes_layers import layer_report
 from transom_api.transfer import report_progress
 
 if TYPE_CHECKING:
@@ -21,6 +22,7 @@ __all__ = [
     "get_image_json",
     "get_images_history",
     "get_images_json",
+    "get_images_layers",
     "post_image_tag",
     "post_images_create",
     "post_images_prune",
@@ -88,6 +90,14 @@ async def get_images_history(request: web.Request) -> web.StreamResponse:
     platform = Query(request).platform("platform")
     entries = await run(request, "image_history", name=request.match_info["name"], platform=platform)
     return answer([history_entry(entry) for entry in entries])
+
+
+async def get_images_layers(request: web.Request) -> web.StreamResponse:
+    """GET /images/{name}/layers, an endpoint of our own."""
+    query = Query(request)
+    asked = {"offenders": query.number("offenders"), "nodes": query.number("nodes")}
+    given = {name: number for name, number in asked.items() if number is not None}
+    return answer(layer_report(await run(request, "image_layers", name=request.match_info["name"], **given)))
 
 
 async def post_image_tag(request: web.Request) -> web.StreamResponse:

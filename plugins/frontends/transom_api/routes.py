@@ -73,6 +73,7 @@ ROUTES: tuple[tuple[str, str, Handler], ...] = (
     ("GET", "/images/search", registries.get_images_search),
     ("GET", "/images/{name:.+}/json", images.get_image_json),
     ("GET", "/images/{name:.+}/history", images.get_images_history),
+    ("GET", "/images/{name:.+}/layers", images.get_images_layers),
     ("POST", "/images/{name:.+}/tag", images.post_image_tag),
     ("POST", "/images/prune", images.post_images_prune),
     ("POST", "/images/load", image_archives.post_images_load),

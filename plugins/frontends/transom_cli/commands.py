@@ -74,6 +74,7 @@ _IMAGE = {
     "history": Entry("history", "history", "Show the history of an image"),
     "import": Entry("importing", "import_", "Import the contents from a tarball to create a filesystem image"),
     "inspect": Entry("inspection", "inspect_images", "Display detailed information on one or more images"),
+    "layers": Entry("image_layers", "layers", "Show what the layers of an image hold, and what they waste"),
     "load": Entry("loading", "load", "Load an image from a tar archive or STDIN"),
     "ls": Entry("images", "images", "List images"),
     "prune": Entry("pruning", "prune_images", "Remove unused images"),

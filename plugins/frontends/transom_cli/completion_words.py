@@ -94,6 +94,7 @@ ARGUMENTS: Mapping[str, tuple[str, ...]] = {
     "image history": ("image",),
     "image import": ("files",),
     "image inspect": ("image*",),
+    "image layers": ("image",),
     "image ls": ("image",),
     "image push": ("image",),
     "image rm": ("image*",),
@@ -111,8 +112,9 @@ ARGUMENTS: Mapping[str, tuple[str, ...]] = {
 #: Flags whose values are names of files and directories.
 FILES = frozenset(
     (
-        "--cidfile", "--config", "--data-root", "--device", "--env-file", "--exec-root", "--file", "--iidfile",
-        "--input", "--label-file", "--metadata-file", "--output", "--tlscacert", "--tlscert", "--tlskey", "--workdir",
+        "--cidfile", "--config", "--data-root", "--device", "--env-file", "--exec-root", "--file", "--html",
+        "--iidfile", "--input", "--label-file", "--metadata-file", "--output", "--tlscacert", "--tlscert", "--tlskey",
+        "--workdir",
     )
 )  # fmt: skip
 

@@ -6,12 +6,13 @@ import errno
 import os
 import stat
 import tempfile
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from transom_cli.errors import CommandFailed
 
-__all__ = ["check_path", "write_output", "write_to_standard_output"]
+__all__ = ["check_path", "check_writable", "write_output", "write_to_standard_output"]
 
 _KINDS = {
     stat.S_IFDIR: "a directory",
@@ -47,10 +48,17 @@ def check_path(path: str) -> None:
         raise CommandFailed(f"cannot write to {_KINDS[stat.S_IFMT(mode)]}")
 
 
+def check_writable(path: str) -> None:
+    """Raise `CommandFailed` if no file can be written there, before anything is asked of the daemon."""
+    check_path(path)
+    with _failing(path), tempfile.TemporaryFile(dir=Path(path).parent):
+        pass
+
+
 def write_output(path: str, chunks: Iterable[bytes]) -> None:
     """Write binary data to a file, which is there under its name only when all of it is. Raises `CommandFailed`."""
     target = Path(path)
-    try:
+    with _failing(path):
         descriptor, name = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}-")
         temporary = Path(name)
         try:
@@ -60,6 +68,12 @@ def write_output(path: str, chunks: Iterable[bytes]) -> None:
         except BaseException:
             temporary.unlink()
             raise
+
+
+@contextmanager
+def _failing(path: str) -> Iterator[None]:
+    try:
+        yield
     except OSError as error:
         raise CommandFailed(f"cannot write {path}: {(error.strerror or str(error)).lower()}") from error
 

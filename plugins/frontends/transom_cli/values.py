@@ -16,6 +16,7 @@ __all__ = [
     "key_values",
     "label",
     "nano_cpus",
+    "percent",
     "read_environment",
     "read_labels",
     "restart_policy",
@@ -60,6 +61,17 @@ def integer(value: str) -> int:
     number = int(value)
     if not -(2**63) <= number < 2**63:
         raise ValueError(f'strconv.ParseInt: parsing "{value}": value out of range')
+    return number
+
+
+def percent(value: str) -> float:
+    """Return a percentage from 0 to 100, with or without its sign."""
+    try:
+        number = float(value.removesuffix("%"))
+    except ValueError:
+        number = -1.0
+    if not 0 <= number <= 100:
+        raise ValueError("it should be a number from 0 to 100")
     return number
 
 

@@ -23,7 +23,11 @@ pytestmark = pytest.mark.skipif(not DESCRIPTION.exists(), reason=f"{DESCRIPTION}
 
 #: Routes that the description does not know.
 _STREAM = "/session/{name}/streams/{number}"
-OWN_ROUTES = {("GET", "/drivers"), *((method, _STREAM) for method in ("DELETE", "GET", "POST"))}
+OWN_ROUTES = {
+    ("GET", "/drivers"),
+    ("GET", "/images/{name}/layers"),
+    *((method, _STREAM) for method in ("DELETE", "GET", "POST")),
+}
 #: Query parameters that are left alone, each with the reason.
 LEFT_ALONE: Mapping[tuple[str, str], str] = {
     ("/containers/{id}/start", "detachKeys"): "dockerd looks at those of the attach alone, too",

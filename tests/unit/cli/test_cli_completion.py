@@ -82,6 +82,8 @@ def offered(
         (["volume", "rm", ""], ["data"]),
         (["network", "inspect", "n"], ["none"]),
         (["driver", "inspect", "o"], ["overlay"]),
+        (["image", "layers", "b"], ["busybox:latest"]),
+        (["image", "layers", "--f"], ["--fail-under"]),
         (["completion", ""], ["bash", "fish", "zsh"]),
         (["-l", "d"], ["debug"]),
         (["-D", "--log-level", "debug", "kil"], ["kill"]),

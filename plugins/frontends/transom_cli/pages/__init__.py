@@ -1,0 +1,1 @@
+"""Reports as pages for a browser: each one a single file that needs nothing else."""
