@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from transom.errors import CorruptContent, Unsupported
-from transom.graph.archive import Content, Entry, Kind, shown
+from transom.graph.archive import Data, Entry, Kind, shown
 from transom.graph.directories import clean
 from transom.graph.whiteouts import AUFS_PREFIX, OPAQUE_NAME, PREFIX, hidden_name
 
@@ -323,7 +323,7 @@ def _parts(path: bytes) -> list[bytes]:
     return [part for part in path.split(b"/") if part not in (b"", b".")]
 
 
-def _digest(content: Content) -> bytes:
+def _digest(content: Data) -> bytes:
     """Return a digest of a file's data and of where it is."""
     found = hashlib.sha256(repr(content.segments).encode())
     for _, piece in content.pieces():
