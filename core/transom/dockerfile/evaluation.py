@@ -44,7 +44,7 @@ from transom.dockerfile.parse import Dockerfile
 from transom.dockerfile.ports import parse_ports
 from transom.dockerfile.source import DockerfileError
 from transom.dockerfile.stages import PROXIES, Plan, Scratch, Stage
-from transom.dockerfile.words import Lexer
+from transom.dockerfile.words import Expansion, Lexer
 from transom.errors import InvalidParameter
 from transom.graph.model import RunConfig
 
@@ -91,7 +91,8 @@ class Resolved:
     """An instruction as it is to be carried out.
 
     `instruction` has all variables expanded, paths of the container in it are absolute; `history` is what the image
-    tells of it, empty for those of which it tells nothing; `makes_layer` says that it changes files.
+    tells of it, empty for those of which it tells nothing; `makes_layer` says that it changes files; `unset` are
+    variables in it that nothing has declared.
 
     Of RUN: `arguments` and `environment` of its process, which runs as `user` in `working_dir`; `proxies` are added
     to the environment and to nothing that is kept; `script` is a here-document that has to be there as the
@@ -107,6 +108,7 @@ class Resolved:
     working_dir: str = "/"
     user: str = ""
     script: Heredoc | None = None
+    unset: frozenset[str] = frozenset()
 
 
 def begin(plan: Plan, stage: Stage, base: RunConfig | StageState | None = None) -> StageState:
@@ -135,8 +137,10 @@ def begin(plan: Plan, stage: Stage, base: RunConfig | StageState | None = None) 
 
 def advance(state: StageState, instruction: Instruction) -> tuple[StageState, Resolved]:
     """Return the state after an instruction, and what it is. Raises `DockerfileError`."""
+    words = _Words(state, instruction)
     try:
-        return _STEPS[type(instruction)](state, instruction)
+        after, resolved = _STEPS[type(instruction)](state, instruction, words)
+        return after, replace(resolved, unset=words.unset)
     except DockerfileError:
         raise
     except InvalidParameter as error:
@@ -202,21 +206,50 @@ def _destination(state: StageState, path: str) -> str:
     return f"{joined}/" if is_directory and joined != "/" else joined
 
 
-def _expand(state: StageState, instruction: Instruction, word: str) -> str:
-    return Lexer(instruction.escape).expand(word, state.environment).text
+class _Words:
+    """Expands the words of one instruction, and keeps the variables that nothing says the value of."""
 
+    def __init__(self, state: StageState, instruction: Instruction) -> None:
+        self._lexer = Lexer(instruction.escape)
+        self._environment = state.environment
+        self._name = instruction.name
+        self._declared = {name for name, _ in state.args}
+        self._unset: set[str] = set()
 
-def _expand_all(state: StageState, instruction: Instruction, words: Sequence[str]) -> tuple[str, ...]:
-    return tuple(_expand(state, instruction, word) for word in words)
+    @property
+    def unset(self) -> frozenset[str]:
+        return frozenset(self._unset - self._declared)
 
+    def one(self, word: str, environment: Mapping[str, str] | None = None) -> str:
+        """Return what a word stands for, as one."""
+        return self._expanded(self._lexer, word, environment).text
 
-def _expand_pairs(
-    state: StageState, instruction: Instruction, pairs: Sequence[tuple[str, str]]
-) -> tuple[tuple[str, str], ...]:
-    expanded = tuple((_expand(state, instruction, name), _expand(state, instruction, value)) for name, value in pairs)
-    if not all(name for name, _ in expanded):
-        raise InvalidParameter(f"{instruction.name} names can not be blank")
-    return expanded
+    def each(self, words: Sequence[str]) -> tuple[str, ...]:
+        """Return what words stand for, each as one."""
+        return tuple(self.one(word) for word in words)
+
+    def split(self, words: Sequence[str]) -> tuple[str, ...]:
+        """Return what words stand for; each may become several."""
+        return tuple(part for word in words for part in self._expanded(self._lexer, word).words)
+
+    def pairs(self, pairs: Sequence[tuple[str, str]]) -> tuple[tuple[str, str], ...]:
+        """Return pairs of names and values. Raises `InvalidParameter` for one without a name."""
+        expanded = tuple((self.one(name), self.one(value)) for name, value in pairs)
+        if not all(name for name, _ in expanded):
+            raise InvalidParameter(f"{self._name} names can not be blank")
+        return expanded
+
+    def document(self, heredoc: Heredoc) -> Heredoc:
+        """Return a here-document as the file that it becomes."""
+        text = heredoc.text
+        if heredoc.expand:
+            text = self._expanded(Lexer(literal_quotes=True), text).text
+        return replace(heredoc, content=text, tabs=False)
+
+    def _expanded(self, lexer: Lexer, word: str, environment: Mapping[str, str] | None = None) -> Expansion:
+        found = lexer.expand(word, self._environment if environment is None else environment)
+        self._unset |= found.unmatched
+        return found
 
 
 def _configured(state: StageState, resolved: Resolved, **changes: Any) -> tuple[StageState, Resolved]:
@@ -227,8 +260,8 @@ def _united(old: Sequence[str], new: Sequence[str]) -> tuple[str, ...]:
     return tuple(dict.fromkeys((*old, *new)))
 
 
-def _env(state: StageState, instruction: Env) -> tuple[StageState, Resolved]:
-    pairs = _expand_pairs(state, instruction, instruction.pairs)
+def _env(state: StageState, instruction: Env, words: _Words) -> tuple[StageState, Resolved]:
+    pairs = words.pairs(instruction.pairs)
     env, environment = dict(_pair(entry) for entry in state.config.env), dict(state.environment)
     for name, value in pairs:
         env[name] = value
@@ -239,13 +272,13 @@ def _env(state: StageState, instruction: Env) -> tuple[StageState, Resolved]:
     return _configured(replace(state, environment=environment), resolved, env=entries)
 
 
-def _label(state: StageState, instruction: Label) -> tuple[StageState, Resolved]:
-    pairs = _expand_pairs(state, instruction, instruction.pairs)
+def _label(state: StageState, instruction: Label, words: _Words) -> tuple[StageState, Resolved]:
+    pairs = words.pairs(instruction.pairs)
     resolved = Resolved(replace(instruction, pairs=pairs), history.pairs("LABEL", pairs))
     return _configured(state, resolved, labels={**state.config.labels, **dict(pairs)})
 
 
-def _arg(state: StageState, instruction: Arg) -> tuple[StageState, Resolved]:
+def _arg(state: StageState, instruction: Arg, words: _Words) -> tuple[StageState, Resolved]:
     pairs: list[tuple[str, str | None]] = []
     environment = dict(state.environment)
     for name, default in instruction.pairs:
@@ -253,7 +286,7 @@ def _arg(state: StageState, instruction: Arg) -> tuple[StageState, Resolved]:
         if name in state.build_args:
             value = state.build_args[name]
         elif default is not None:
-            value = Lexer(instruction.escape).expand(default, environment).text
+            value = words.one(default, environment)
         else:
             value = state.global_args.get(name)
         if value is not None:
@@ -264,8 +297,8 @@ def _arg(state: StageState, instruction: Arg) -> tuple[StageState, Resolved]:
     return replace(state, environment=environment, args=(*state.args, *pairs)), resolved
 
 
-def _workdir(state: StageState, instruction: Workdir) -> tuple[StageState, Resolved]:
-    wanted = _expand(state, instruction, instruction.path)
+def _workdir(state: StageState, instruction: Workdir, words: _Words) -> tuple[StageState, Resolved]:
+    wanted = words.one(instruction.path)
     path = _joined(state.working_dir, wanted)
     resolved = Resolved(
         replace(instruction, path=path), f"WORKDIR {path}", makes_layer=path != "/", user=state.config.user
@@ -273,59 +306,57 @@ def _workdir(state: StageState, instruction: Workdir) -> tuple[StageState, Resol
     return _configured(state, resolved, working_dir=path)
 
 
-def _user(state: StageState, instruction: User) -> tuple[StageState, Resolved]:
-    user = _expand(state, instruction, instruction.user)
+def _user(state: StageState, instruction: User, words: _Words) -> tuple[StageState, Resolved]:
+    user = words.one(instruction.user)
     return _configured(state, Resolved(replace(instruction, user=user), f"USER {user}"), user=user)
 
 
-def _volume(state: StageState, instruction: Volume) -> tuple[StageState, Resolved]:
-    paths = _expand_all(state, instruction, instruction.paths)
+def _volume(state: StageState, instruction: Volume, words: _Words) -> tuple[StageState, Resolved]:
+    paths = words.each(instruction.paths)
     if not all(paths):
         raise InvalidParameter("VOLUME specified can not be an empty string")
     resolved = Resolved(replace(instruction, paths=paths), f"VOLUME [{' '.join(paths)}]")
     return _configured(state, resolved, volumes=_united(state.config.volumes, paths))
 
 
-def _expose(state: StageState, instruction: Expose) -> tuple[StageState, Resolved]:
-    lexer = Lexer(instruction.escape)
-    words = [word for port in sorted(instruction.ports) for word in lexer.expand(port, state.environment).words]
-    ports = tuple(port for word in words for port in parse_ports(word))
-    resolved = Resolved(replace(instruction, ports=ports), f"EXPOSE [{' '.join(ports)}]")
+def _expose(state: StageState, instruction: Expose, words: _Words) -> tuple[StageState, Resolved]:
+    ports = tuple(port for word in words.split(sorted(instruction.ports)) for port in parse_ports(word))
+    resolved = Resolved(replace(instruction, ports=ports), history.ports(ports))
     return _configured(state, resolved, exposed_ports=_united(state.config.exposed_ports, ports))
 
 
-def _stopsignal(state: StageState, instruction: Stopsignal) -> tuple[StageState, Resolved]:
-    signal = _expand(state, instruction, instruction.signal)
+def _stopsignal(state: StageState, instruction: Stopsignal, words: _Words) -> tuple[StageState, Resolved]:
+    signal = words.one(instruction.signal)
     parse_signal(signal)
     resolved = Resolved(replace(instruction, signal=signal), f"STOPSIGNAL {signal}")
     return _configured(state, resolved, stop_signal=signal)
 
 
-def _shell(state: StageState, instruction: Shell) -> tuple[StageState, Resolved]:
+def _shell(state: StageState, instruction: Shell, _: _Words) -> tuple[StageState, Resolved]:
     resolved = Resolved(instruction, f"SHELL [{' '.join(instruction.shell)}]")
     return _configured(state, resolved, shell=instruction.shell)
 
 
-def _healthcheck(state: StageState, instruction: Healthcheck) -> tuple[StageState, Resolved]:
+def _healthcheck(state: StageState, instruction: Healthcheck, _: _Words) -> tuple[StageState, Resolved]:
     resolved = Resolved(instruction, history.healthcheck(instruction.check))
     return _configured(state, resolved, healthcheck=instruction.check)
 
 
-def _maintainer(state: StageState, instruction: Maintainer) -> tuple[StageState, Resolved]:
+def _maintainer(state: StageState, instruction: Maintainer, _: _Words) -> tuple[StageState, Resolved]:
     return replace(state, author=instruction.maintainer), Resolved(instruction, f"MAINTAINER {instruction.maintainer}")
 
 
-def _onbuild(state: StageState, instruction: Onbuild) -> tuple[StageState, Resolved]:
+def _onbuild(state: StageState, instruction: Onbuild, _: _Words) -> tuple[StageState, Resolved]:
     return _configured(state, Resolved(instruction), on_build=(*state.config.on_build, instruction.trigger))
 
 
-def _cmd(state: StageState, instruction: Cmd) -> tuple[StageState, Resolved]:
+def _cmd(state: StageState, instruction: Cmd, _: _Words) -> tuple[StageState, Resolved]:
     arguments = _arguments(state, instruction.command)
     resolved = Resolved(instruction, history.command("CMD", arguments))
     return _configured(replace(state, has_command=True), resolved, cmd=arguments)
 
 
-def _entrypoint(state: StageState, instruction: Entrypoint) -> tuple[StageState, Resolved]:
+def _entrypoint(state: StageState, instruction: Entrypoint, _: _Words) -> tuple[StageState, Resolved]:
     arguments = _arguments(state, instruction.command)
     resolved = Resolved(instruction, history.command("ENTRYPOINT", arguments))
     # What the image ran was meant for its own entrypoint.
@@ -337,13 +368,10 @@ def _arguments(state: StageState, command: Sequence[str] | str) -> tuple[str, ..
     return (*state.shell, command) if isinstance(command, str) else tuple(command)
 
 
-def _run(state: StageState, instruction: Run) -> tuple[StageState, Resolved]:
+def _run(state: StageState, instruction: Run, words: _Words) -> tuple[StageState, Resolved]:
     command, script = _with_documents(instruction)
     arguments = _arguments(state, command)
-    mounts = tuple(
-        _mount(state, parse_mount(flag, lambda word: _expand(state, instruction, word)))
-        for flag in instruction.mount_flags
-    )
+    mounts = tuple(_mount(state, parse_mount(flag, words.one)) for flag in instruction.mount_flags)
     resolved = Resolved(
         replace(instruction, mounts=mounts),
         history.run(arguments, state.args, state.environment),
@@ -393,18 +421,18 @@ def _mount(state: StageState, mount: RunMount) -> RunMount:
     return mount
 
 
-def _copy(state: StageState, instruction: Copy | Add) -> tuple[StageState, Resolved]:
+def _copy(state: StageState, instruction: Copy | Add, words: _Words) -> tuple[StageState, Resolved]:
     expanded: Copy | Add = replace(
         instruction,
-        sources=_expand_all(state, instruction, instruction.sources),
-        destination=_expand(state, instruction, instruction.destination),
-        chown=_expand(state, instruction, instruction.chown),
-        chmod=_expand(state, instruction, instruction.chmod),
-        heredocs=tuple(_document(state, heredoc) for heredoc in instruction.heredocs),
+        sources=words.each(instruction.sources),
+        destination=words.one(instruction.destination),
+        chown=words.one(instruction.chown),
+        chmod=words.one(instruction.chmod),
+        heredocs=tuple(words.document(heredoc) for heredoc in instruction.heredocs),
     )
     check_mode(expanded.chmod)
     if isinstance(expanded, Add):
-        expanded = replace(expanded, checksum=_expand(state, instruction, expanded.checksum))
+        expanded = replace(expanded, checksum=words.one(expanded.checksum))
     resolved = Resolved(
         replace(expanded, destination=_destination(state, expanded.destination)),
         history.transfer(expanded),
@@ -413,15 +441,7 @@ def _copy(state: StageState, instruction: Copy | Add) -> tuple[StageState, Resol
     return state, resolved
 
 
-def _document(state: StageState, heredoc: Heredoc) -> Heredoc:
-    """Return a here-document as the file that it becomes."""
-    text = heredoc.text
-    if heredoc.expand:
-        text = Lexer(literal_quotes=True).expand(text, state.environment).text
-    return replace(heredoc, content=text, tabs=False)
-
-
-_Step = Callable[[StageState, Any], tuple[StageState, Resolved]]
+_Step = Callable[[StageState, Any, _Words], tuple[StageState, Resolved]]
 _STEPS: Final[Mapping[type[Instruction], _Step]] = {
     Add: _copy,
     Arg: _arg,

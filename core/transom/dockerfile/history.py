@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from transom.dockerfile.instructions import Add, Copy
 from transom.graph.model import Healthcheck
 
-__all__ = ["arguments", "command", "healthcheck", "pairs", "run", "transfer"]
+__all__ = ["arguments", "command", "healthcheck", "pairs", "ports", "run", "transfer"]
 
 #: What BuildKit adds to the instructions that it does something for.
 _DONE = " # buildkit"
@@ -33,6 +33,11 @@ def arguments(values: Iterable[tuple[str, str | None]]) -> str:
 def command(name: str, words: Sequence[str]) -> str:
     """Return the entry of CMD or ENTRYPOINT."""
     return f"{name} [{' '.join(map(quoted, words))}]"
+
+
+def ports(values: Iterable[str]) -> str:
+    """Return the entry of EXPOSE, whose ports are a map in Go."""
+    return f"EXPOSE map[{' '.join(f'{port}:{{}}' for port in sorted(set(values)))}]"
 
 
 def healthcheck(check: Healthcheck) -> str:

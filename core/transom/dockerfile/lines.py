@@ -31,7 +31,8 @@ class Line:
     """An instruction as it is written, on one line.
 
     `text` is all of it; `keyword` its first word; `flags` those after the keyword, without quotes; `rest` what
-    follows them; `comments` the lines of comment right above; `gaps` whether empty lines stand within it.
+    follows them; `comments` the lines of comment right above. `gap` is 0, or where there are empty lines within it,
+    the last line before its here-documents.
     """
 
     text: str
@@ -41,7 +42,7 @@ class Line:
     location: Location
     comments: tuple[str, ...] = ()
     heredocs: tuple[Heredoc, ...] = ()
-    gaps: bool = False
+    gap: int = 0
     escape: str = ESCAPE
 
     @property
@@ -127,13 +128,13 @@ class _Reader:
     def _instruction(self, comments: tuple[str, ...]) -> Line:
         first = self.position + 1
         parts: list[str] = []
-        gaps, continued = False, True
+        gap, continued = False, True
         while continued and self.position < len(self.lines):
             raw = self.lines[self.position].rstrip("\r")
             self.position += 1
             bare = raw.strip()
             if parts and (not bare or bare.startswith("#")):
-                gaps = gaps or not bare
+                gap = gap or not bare
                 continue
             # Only the first part loses the space in front of it.
             part, continued = self._continued(raw if parts else raw.lstrip())
@@ -141,7 +142,7 @@ class _Reader:
         text = "".join(parts).strip()
         if not text:
             raise self._error("there is no instruction on a line that goes on", first)
-        return self._with_heredocs(text, first, comments, gaps)
+        return self._with_heredocs(text, first, comments, self.position if gap else 0)
 
     def _continued(self, line: str) -> tuple[str, bool]:
         """Return a line without what says that it goes on, and whether it does."""
@@ -150,14 +151,14 @@ class _Reader:
             return bare[: -len(self.escape)], True
         return line, False
 
-    def _with_heredocs(self, text: str, first: int, comments: tuple[str, ...], gaps: bool) -> Line:
+    def _with_heredocs(self, text: str, first: int, comments: tuple[str, ...], gap: int) -> Line:
         keyword, flags, rest = split_instruction(text)
         try:
             heredocs = tuple(self._content(mark) for mark in marks_in(text)) if _may_have_heredocs(text) else ()
         except InvalidParameter as error:
             raise self._error(str(error), first) from None
         location = Location(first, self.position)
-        return Line(text, keyword, flags, rest, location, comments, heredocs, gaps, self.escape)
+        return Line(text, keyword, flags, rest, location, comments, heredocs, gap, self.escape)
 
     def _content(self, mark: Heredoc) -> Heredoc:
         """Return a here-document with the lines up to its mark."""

@@ -65,7 +65,7 @@ def parse(content: bytes | str, name: str = "Dockerfile") -> Dockerfile:
     instructions = tuple(_interpreted(line, name, lines) for line in read.lines)
     if not instructions:
         raise DockerfileError("file with no instructions", name=name)
-    warnings = tuple(Notice("Empty continuation line", line.location) for line in read.lines if line.gaps)
+    warnings = tuple(Notice("Empty continuation line", Location(line.gap, line.gap)) for line in read.lines if line.gap)
     return Dockerfile(name, read.directives, lines, instructions, warnings)
 
 
