@@ -52,6 +52,8 @@ __all__ = ["DEFAULT_PATH", "Resolved", "StageState", "advance", "begin", "histor
 
 DEFAULT_PATH: Final = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 _SHELL: Final = ("/bin/sh", "-c")
+#: The variables and labels of a stage may have as many characters. A process can be given less.
+_LARGEST: Final = 8 * 2**20
 #: Where a here-document that is a script stands while it runs.
 _SCRIPTS: Final = "/dev/pipes"
 
@@ -140,6 +142,8 @@ def advance(state: StageState, instruction: Instruction) -> tuple[StageState, Re
     words = _Words(state, instruction)
     try:
         after, resolved = _STEPS[type(instruction)](state, instruction, words)
+        if isinstance(instruction, Arg | Env | Label):
+            _check_size(after)
         return after, replace(resolved, unset=words.unset)
     except DockerfileError:
         raise
@@ -252,6 +256,13 @@ class _Words:
         return found
 
 
+def _check_size(state: StageState) -> None:
+    """Refuse variables and labels that grow without an end."""
+    parts = (state.environment, state.environment.values(), state.config.labels, state.config.labels.values())
+    if sum(sum(map(len, part)) for part in parts) > _LARGEST:
+        raise InvalidParameter(f"the variables and labels have more than {_LARGEST} characters")
+
+
 def _configured(state: StageState, resolved: Resolved, **changes: Any) -> tuple[StageState, Resolved]:
     return replace(state, config=replace(state.config, **changes)), resolved
 
@@ -262,14 +273,21 @@ def _united(old: Sequence[str], new: Sequence[str]) -> tuple[str, ...]:
 
 def _env(state: StageState, instruction: Env, words: _Words) -> tuple[StageState, Resolved]:
     pairs = words.pairs(instruction.pairs)
-    env, environment = dict(_pair(entry) for entry in state.config.env), dict(state.environment)
+    env, environment = list(state.config.env), dict(state.environment)
     for name, value in pairs:
-        env[name] = value
-        environment.pop(name, None)
-        environment[name] = value
+        prefix, place = f"{name}=", len(env)
+        if name in environment:
+            place = next((number for number, entry in enumerate(env) if entry.startswith(prefix)), place)
+        env[place : place + 1] = [prefix + value]
+        _set(environment, name, value)
     resolved = Resolved(replace(instruction, pairs=pairs), history.pairs("ENV", pairs))
-    entries = tuple(f"{name}={value}" for name, value in env.items())
-    return _configured(replace(state, environment=environment), resolved, env=entries)
+    return _configured(replace(state, environment=environment), resolved, env=tuple(env))
+
+
+def _set(environment: dict[str, str], name: str, value: str) -> None:
+    """Give a variable a value; the last one that was set is the last one of all."""
+    environment.pop(name, None)
+    environment[name] = value
 
 
 def _label(state: StageState, instruction: Label, words: _Words) -> tuple[StageState, Resolved]:
@@ -290,8 +308,7 @@ def _arg(state: StageState, instruction: Arg, words: _Words) -> tuple[StageState
         else:
             value = state.global_args.get(name)
         if value is not None:
-            environment.pop(name, None)
-            environment[name] = value
+            _set(environment, name, value)
         pairs.append((name, value))
     resolved = Resolved(replace(instruction, pairs=tuple(pairs)), history.arguments(pairs))
     return replace(state, environment=environment, args=(*state.args, *pairs)), resolved

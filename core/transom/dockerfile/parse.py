@@ -20,6 +20,8 @@ __all__ = ["Dockerfile", "DockerfileError", "Notice", "parse", "parse_trigger"]
 
 #: As BuildKit has it, in bytes.
 _LARGEST: Final = 16 * 2**20
+#: Ours. More of them than in any program's output, and few enough to be read while somebody waits.
+_MOST: Final = 20_000
 _BOM: Final = "\ufeff"
 
 
@@ -62,6 +64,8 @@ def parse(content: bytes | str, name: str = "Dockerfile") -> Dockerfile:
                 location=Location(number, number),
             )
     read = read_lines(lines[:-1] if not lines[-1] else lines, name)
+    if len(read.lines) > _MOST:
+        raise DockerfileError(f"the Dockerfile has more than {_MOST} instructions", name=name)
     instructions = tuple(_interpreted(line, name, lines) for line in read.lines)
     if not instructions:
         raise DockerfileError("file with no instructions", name=name)

@@ -12,6 +12,7 @@ import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cache, cached_property
 from typing import Final
 
 from transom.errors import InvalidParameter
@@ -20,9 +21,12 @@ __all__ = ["ESCAPE", "Expansion", "Lexer", "expand", "split_words"]
 
 ESCAPE: Final = "\\"
 
+_SPACES: Final = re.compile(r"\s+")
 _NAME: Final = re.compile(r"[^\W\d]\w*|\d+|[@*#?$!-]")
 #: How deep defaults may stand in defaults.
 _DEEPEST: Final = 50
+#: No word stands for more characters than this. Variables that double each other reach it quickly.
+_LONGEST: Final = 16 * 2**20
 
 
 @dataclass(frozen=True)
@@ -32,10 +36,34 @@ class Expansion:
     `matched` are the variables of it that have a value, `unmatched` those that have none.
     """
 
-    text: str
-    words: tuple[str, ...]
+    pieces: tuple[_Piece, ...]
     matched: frozenset[str]
     unmatched: frozenset[str]
+
+    @cached_property
+    def text(self) -> str:
+        """All of it."""
+        return "".join(piece.text for piece in self.pieces)
+
+    @cached_property
+    def words(self) -> tuple[str, ...]:
+        """Its words. Spaces that were quoted split nothing."""
+        words, word = [], ""
+        for piece in self.pieces:
+            parts = [piece.text] if piece.is_whole else _SPACES.split(piece.text)
+            word += parts[0]
+            for part in parts[1:]:
+                words.append(word)
+                word = part
+        return tuple(found for found in (*words, word) if found)
+
+
+@dataclass(frozen=True)
+class _Piece:
+    """A part of an expansion; `is_whole` says that spaces in it split nothing."""
+
+    text: str
+    is_whole: bool = False
 
 
 @dataclass(frozen=True)
@@ -55,8 +83,7 @@ class Lexer:
     def expand(self, word: str, variables: Mapping[str, str]) -> Expansion:
         """Return what a word stands for. Raises `InvalidParameter`."""
         reading = _Reading(self, word, variables)
-        text, words = reading.run()
-        return Expansion(text, words, frozenset(reading.matched), frozenset(reading.unmatched))
+        return Expansion(tuple(reading.run()), frozenset(reading.matched), frozenset(reading.unmatched))
 
 
 def expand(word: str, variables: Mapping[str, str], escape: str = ESCAPE) -> str:
@@ -88,38 +115,6 @@ def split_words(text: str, escape: str = ESCAPE) -> tuple[str, ...]:
     return (*words, "".join(word)) if word else tuple(words)
 
 
-class _Words:
-    """Collects a text and, beside it, the words that it is split into."""
-
-    def __init__(self) -> None:
-        self._text: list[str] = []
-        self._words: list[str] = []
-        self._word: list[str] = []
-
-    def add(self, text: str) -> None:
-        """Add a text whose spaces split words."""
-        self._text.append(text)
-        for character in text:
-            if not character.isspace():
-                self._word.append(character)
-            else:
-                self._end()
-
-    def add_whole(self, text: str) -> None:
-        """Add a text whose spaces are part of its word."""
-        self._text.append(text)
-        self._word.append(text)
-
-    def result(self) -> tuple[str, tuple[str, ...]]:
-        self._end()
-        return "".join(self._text), tuple(self._words)
-
-    def _end(self) -> None:
-        if word := "".join(self._word):
-            self._words.append(word)
-        self._word = []
-
-
 class _Reading:
     """Reads one word from left to right."""
 
@@ -133,31 +128,49 @@ class _Reading:
         self._depth = 0
         self._raw_escapes = lexer.raw_escapes
 
-    def run(self) -> tuple[str, tuple[str, ...]]:
+    def run(self) -> list[_Piece]:
         return self._until("")
 
-    def _until(self, stop: str, *, raw_escapes: bool | None = None) -> tuple[str, tuple[str, ...]]:
-        """Return what comes before a stop character, expanded, as a text and as words."""
+    def _until(self, stop: str, *, raw_escapes: bool | None = None) -> list[_Piece]:
+        """Return what comes before a stop character, expanded."""
         outer, self._raw_escapes = self._raw_escapes, self._raw_escapes if raw_escapes is None else raw_escapes
-        found = _Words()
-        while character := self._take():
-            if stop and character == stop:
-                break
-            if character == "'" and not self._lexer.literal_quotes:
-                found.add_whole(self._single_quoted())
-            elif character == '"' and not self._lexer.literal_quotes:
-                found.add_whole(self._double_quoted())
-            elif character == "$":
-                found.add(self._dollar())
-            elif character == self._lexer.escape:
-                found.add_whole((character if self._raw_escapes else "") + self._take())
+        plain = _plain(self._lexer.escape, stop)
+        pieces: list[_Piece] = []
+        size = 0
+        while character := self._peek():
+            if match := plain.match(self._text, self._position):
+                self._position = match.end()
+                piece = _Piece(match.group())
             else:
-                found.add(character)
+                self._position += 1
+                if stop and character == stop:
+                    break
+                piece = self._piece(character)
+            pieces.append(piece)
+            size += len(piece.text)
+            if size > _LONGEST:
+                raise InvalidParameter(f"a word stands for more than {_LONGEST} characters")
         else:
             if stop:
                 raise self._error(f"syntax error: missing '{stop}'" + (" in ${}" if stop == "/" else ""))
         self._raw_escapes = outer
-        return found.result()
+        return pieces
+
+    def _piece(self, character: str) -> _Piece:
+        """Return what a character that means something begins."""
+        if character == "'" and not self._lexer.literal_quotes:
+            return _Piece(self._single_quoted(), is_whole=True)
+        if character == '"' and not self._lexer.literal_quotes:
+            return _Piece(self._double_quoted(), is_whole=True)
+        if character == "$":
+            return _Piece(self._dollar())
+        if character == self._lexer.escape:
+            return _Piece((character if self._raw_escapes else "") + self._take(), is_whole=True)
+        return _Piece(character)
+
+    def _argument(self, stop: str, *, raw_escapes: bool | None = None) -> str:
+        """Return what comes before a character of a substitution, expanded."""
+        return "".join(piece.text for piece in self._until(stop, raw_escapes=raw_escapes))
 
     def _take(self) -> str:
         """Return the next character, empty at the end."""
@@ -249,7 +262,7 @@ class _Reading:
             raise self._error("syntax error: missing '}'")
         if operator not in ("-", "+", "?"):
             raise self._error(f"unsupported modifier ({written}) in substitution")
-        word, _ = self._until("}")
+        word = self._argument("}")
         if operator == "-":
             return (value or "") if present else word
         if operator == "+":
@@ -260,7 +273,7 @@ class _Reading:
         return value or ""
 
     def _trimmed(self, value: str, operator: str) -> str:
-        pattern, _ = self._until("}", raw_escapes=True)
+        pattern = self._argument("}", raw_escapes=True)
         longest = pattern.startswith(operator)
         segments = self._segments(pattern[longest:])
         if operator == "#":
@@ -273,8 +286,8 @@ class _Reading:
     def _replaced(self, value: str) -> str:
         every = self._peek() == "/"
         self._position += every
-        pattern, _ = self._until("/", raw_escapes=True)
-        replacement, _ = self._until("}", raw_escapes=True)
+        pattern = self._argument("/", raw_escapes=True)
+        replacement = self._argument("}", raw_escapes=True)
         return _substituted(self._segments(pattern), value, replacement, every=every)
 
     def _segments(self, pattern: str) -> list[_Segment]:
@@ -339,14 +352,16 @@ def _last(segment: _Segment, text: str, start: int) -> int | None:
 def _substituted(segments: list[_Segment], text: str, replacement: str, *, every: bool) -> str:
     """Return a text with the first or every place of a pattern replaced, each as long as can be."""
     head = _compiled(segments[0])
-    result, position = [], 0
-    while position <= len(text):
+    result: list[str] = []
+    position = size = 0
+    while position <= len(text) and size <= _LONGEST:
         begin = head.search(text, position)
         end = _end_of_match(segments, text, longest=True, start=begin.start()) if begin else None
         if begin is None or end is None:
             # What does not end behind the first place where it could begin ends nowhere.
             break
         result += [text[position : begin.start()], replacement]
+        size += len(result[-2]) + len(replacement)
         if end == begin.start():
             # A pattern of nothing is between all characters.
             result.append(text[end : end + 1])
@@ -355,6 +370,12 @@ def _substituted(segments: list[_Segment], text: str, replacement: str, *, every
         if not every:
             break
     return "".join((*result, text[position:]))
+
+
+@cache
+def _plain(escape: str, stop: str) -> re.Pattern[str]:
+    """Return the pattern of characters that mean nothing."""
+    return re.compile(f"[^'\"${re.escape(escape)}{stop}]+")
 
 
 def _compiled(segment: _Segment) -> re.Pattern[str]:
