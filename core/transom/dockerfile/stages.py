@@ -24,7 +24,18 @@ from transom.graph.model import Platform
 from transom.graph.platforms import normalize, parse_platform
 from transom.graph.reference import Reference
 
-__all__ = ["ContextName", "ImageName", "Plan", "Scratch", "Source", "Stage", "StageRef", "plan"]
+__all__ = [
+    "ContextName",
+    "ImageName",
+    "Plan",
+    "Scratch",
+    "Source",
+    "Stage",
+    "StageRef",
+    "global_arguments",
+    "plan",
+    "written_platform",
+]
 
 #: Build arguments that every RUN gets though nobody declares them; their names may be in either case.
 PROXIES: Final = ("HTTP_PROXY", "HTTPS_PROXY", "FTP_PROXY", "NO_PROXY", "ALL_PROXY")
@@ -162,6 +173,10 @@ class Plan:
         _check(self.dockerfile, everything, result.stages)
         return result
 
+    def global_declarations(self) -> Iterator[Arg]:
+        """Yield the ARGs in front of the first stage."""
+        return (item for item in _globals(self.dockerfile) if isinstance(item, Arg))
+
     def _declarations(self) -> Iterator[Arg]:
         bodies = (stage.instructions for stage in self.stages)
         for instruction in chain(_globals(self.dockerfile), *bodies):
@@ -189,8 +204,7 @@ def plan(
     platform = platform or build_platform
     origins = [item for item in dockerfile.instructions if isinstance(item, From)]
     _check_beginning(dockerfile, origins)
-    variables = _automatic(build_platform, platform, target or origins[-1].alias or "default")
-    variables = _global_args(dockerfile, {**variables, **_chosen(variables, build_args)}, build_args)
+    variables = _variables(dockerfile, build_platform, platform, target or origins[-1].alias or "default", build_args)
     names = _Names(tuple(origins), {_context_key(name): name for name in contexts})
     everything = tuple(_stages(dockerfile, origins, names, variables, platform))
     result = Plan(
@@ -275,7 +289,7 @@ def _automatic(build: Platform, target: Platform, stage: str) -> dict[str, str]:
     """Return the arguments that are there without being declared."""
     values: dict[str, str] = {}
     for prefix, platform in (("BUILD", build), ("TARGET", target)):
-        written = _written(platform)
+        written = written_platform(platform)
         values |= {
             f"{prefix}PLATFORM": str(written),
             f"{prefix}OS": written.os,
@@ -286,14 +300,25 @@ def _automatic(build: Platform, target: Platform, stage: str) -> dict[str, str]:
     return {**values, "TARGETSTAGE": stage}
 
 
-def _written(platform: Platform) -> Platform:
+def written_platform(platform: Platform) -> Platform:
     """Return a platform as containerd writes it: without the variant that all of its kind have."""
     platform = normalize(platform)
     return replace(platform, variant="") if (platform.architecture, platform.variant) == ("arm64", "v8") else platform
 
 
-def _chosen(variables: Mapping[str, str], build_args: Mapping[str, str]) -> dict[str, str]:
-    return {name: build_args[name] for name in variables if name in build_args}
+def _variables(
+    dockerfile: Dockerfile, build: Platform, target: Platform, stage: str, build_args: Mapping[str, str]
+) -> dict[str, str]:
+    """Return the variables that FROM sees. Raises `DockerfileError`."""
+    values = _automatic(build, target, stage)
+    values |= {name: build_args[name] for name in values if name in build_args}
+    return _global_args(dockerfile, values, build_args)
+
+
+def global_arguments(plan: Plan) -> Mapping[str, str]:
+    """Return the variables that FROM would see if the client gave no build arguments. Raises `DockerfileError`."""
+    stage = plan.global_args["TARGETSTAGE"]
+    return _variables(plan.dockerfile, plan.build_platform, plan.target_platform, stage, {})
 
 
 def _global_args(dockerfile: Dockerfile, variables: Mapping[str, str], build_args: Mapping[str, str]) -> dict[str, str]:
