@@ -43,7 +43,7 @@ from transom.dockerfile.mounts import RunMount, parse_mount
 from transom.dockerfile.parse import Dockerfile
 from transom.dockerfile.ports import parse_ports
 from transom.dockerfile.source import DockerfileError
-from transom.dockerfile.stages import PROXIES, Plan, Scratch, Stage
+from transom.dockerfile.stages import PROXIES, ImageName, Plan, Stage
 from transom.dockerfile.words import Expansion, Lexer
 from transom.errors import InvalidParameter
 from transom.graph.model import RunConfig
@@ -116,12 +116,13 @@ class Resolved:
 def begin(plan: Plan, stage: Stage, base: RunConfig | StageState | None = None) -> StageState:
     """Return the state of a stage before its first instruction.
 
-    `base` is the configuration of the image that it begins with, or the last state of the stage; None for nothing.
+    `base` is the configuration of the image that it begins with, or the last state of the stage; None where there is
+    none, as for files without an image.
     """
     if isinstance(base, StageState):
         # Triggers have been made instructions of this stage.
         return replace(base, config=replace(base.config, on_build=()), has_command=False)
-    config = base or RunConfig(working_dir="/" if isinstance(stage.base, Scratch) else "")
+    config = base or RunConfig(working_dir="" if isinstance(stage.base, ImageName) else "/")
     environment = dict(_pair(entry) for entry in config.env)
     if "PATH" not in environment:
         environment["PATH"] = DEFAULT_PATH
@@ -247,7 +248,7 @@ class _Words:
         """Return a here-document as the file that it becomes."""
         text = heredoc.text
         if heredoc.expand:
-            text = self._expanded(Lexer(literal_quotes=True), text).text
+            text = self._expanded(Lexer(literal_quotes=True, longest=_LARGEST), text).text
         return replace(heredoc, content=text, tabs=False)
 
     def _expanded(self, lexer: Lexer, word: str, environment: Mapping[str, str] | None = None) -> Expansion:

@@ -397,12 +397,14 @@ def _stage(
 
 def _platform(dockerfile: Dockerfile, origin: From, variables: Mapping[str, str]) -> Platform:
     value = _expanded(dockerfile, origin, origin.platform, variables)
-    if not value:
-        raise dockerfile.error(f"empty platform value from expression {origin.platform}", origin)
     try:
-        return parse_platform(value)
+        if value:
+            return parse_platform(value)
+        problem = f"empty platform value from expression {origin.platform}"
     except InvalidParameter as error:
-        raise dockerfile.error(f"failed to parse platform {origin.platform}: {error}", origin) from error
+        problem = f"failed to parse platform {origin.platform}: {error}"
+    missing = sorted(Lexer(origin.escape).expand(origin.platform, variables).unmatched)
+    raise dockerfile.error(with_suggestion(problem, "".join(missing[:1]), tuple(variables)), origin)
 
 
 def _with_triggers(dockerfile: Dockerfile, stage: Stage, triggers: Sequence[str], names: _Names) -> Stage:

@@ -21,12 +21,15 @@ __all__ = ["ESCAPE", "Expansion", "Lexer", "expand", "split_words"]
 
 ESCAPE: Final = "\\"
 
+#: More of a word than this is not shown.
+_SHOWN: Final = 500
 _SPACES: Final = re.compile(r"\s+")
 _NAME: Final = re.compile(r"[^\W\d]\w*|\d+|[@*#?$!-]")
 #: How deep defaults may stand in defaults.
 _DEEPEST: Final = 50
-#: No word stands for more characters than this. Variables that double each other reach it quickly.
-_LONGEST: Final = 16 * 2**20
+#: No word stands for more characters than this. Variables that double each other reach it quickly, and no process could
+#: be given a tenth of it.
+_LONGEST: Final = 2**20
 
 
 @dataclass(frozen=True)
@@ -71,7 +74,8 @@ class Lexer:
     """How words are read.
 
     `raw_quotes` and `raw_escapes` stay where they are, though they mean what they mean; with `literal_quotes`
-    they mean nothing; with `keep_unset` a variable without a value stays as it is written.
+    they mean nothing; with `keep_unset` a variable without a value stays as it is written. What stands for more than
+    `longest` characters is refused.
     """
 
     escape: str = ESCAPE
@@ -79,6 +83,7 @@ class Lexer:
     raw_escapes: bool = False
     literal_quotes: bool = False
     keep_unset: bool = False
+    longest: int = _LONGEST
 
     def expand(self, word: str, variables: Mapping[str, str]) -> Expansion:
         """Return what a word stands for. Raises `InvalidParameter`."""
@@ -148,8 +153,8 @@ class _Reading:
                 piece = self._piece(character)
             pieces.append(piece)
             size += len(piece.text)
-            if size > _LONGEST:
-                raise InvalidParameter(f"a word stands for more than {_LONGEST} characters")
+            if size > self._lexer.longest:
+                raise self._error(f"it stands for more than {self._lexer.longest} characters")
         else:
             if stop:
                 raise self._error(f"syntax error: missing '{stop}'" + (" in ${}" if stop == "/" else ""))
@@ -313,7 +318,8 @@ class _Reading:
         return segments
 
     def _error(self, problem: str) -> InvalidParameter:
-        return InvalidParameter(f"failed to process {json.dumps(self._text, ensure_ascii=False)}: {problem}")
+        shown = self._text if len(self._text) <= _SHOWN else f"{self._text[:_SHOWN]}…"
+        return InvalidParameter(f"failed to process {json.dumps(shown, ensure_ascii=False)}: {problem}")
 
 
 #: A part of a pattern without a star: its characters, None for any.
@@ -350,24 +356,27 @@ def _last(segment: _Segment, text: str, start: int) -> int | None:
 
 
 def _substituted(segments: list[_Segment], text: str, replacement: str, *, every: bool) -> str:
-    """Return a text with the first or every place of a pattern replaced, each as long as can be."""
+    """Return a text with the first or every place of a pattern replaced, each as long as can be.
+
+    As soon as the result is longer than any may be, the rest stays as it is.
+    """
     head = _compiled(segments[0])
     result: list[str] = []
     position = size = 0
-    while position <= len(text) and size <= _LONGEST:
-        begin = head.search(text, position)
-        end = _end_of_match(segments, text, longest=True, start=begin.start()) if begin else None
-        if begin is None or end is None:
-            # What does not end behind the first place where it could begin ends nowhere.
-            break
+    for begin in head.finditer(text):
+        if begin.start() < position:
+            continue
+        end = begin.end()
+        if len(segments) > 1:
+            whole = _end_of_match(segments, text, longest=True, start=begin.start())
+            if whole is None:
+                # What does not end behind the first place where it could begin ends nowhere.
+                break
+            end = whole
         result += [text[position : begin.start()], replacement]
-        size += len(result[-2]) + len(replacement)
-        if end == begin.start():
-            # A pattern of nothing is between all characters.
-            result.append(text[end : end + 1])
-            end += 1
+        size += begin.start() - position + len(replacement)
         position = end
-        if not every:
+        if not every or size > _LONGEST:
             break
     return "".join((*result, text[position:]))
 

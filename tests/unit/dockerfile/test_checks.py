@@ -190,7 +190,7 @@ def test_a_rule_is_not_kept(text: str, rule: str, line: int, detail: str) -> Non
         "FROM x\nENV A=$JAVA_HOME",
         "FROM x\nRUN echo $nothing",
         "FROM scratch\nENV PUBLIC_KEY=1 key_file=x\nARG token_version",
-        "# check=experimental=InvalidDefinitionDescription\n# foo is it\nARG foo=1\n\n# other\n\nARG b\n# x\n#\nFROM scratch AS z",
+        "# check=experimental=all\n# foo is it\nARG foo=1\n\n# other\n\nARG b\n# x\n#\nFROM scratch AS z",
         "# what it is\nARG foo=bar\nFROM scratch",
     ],
 )
