@@ -1,6 +1,6 @@
-"""What the history of an image says of an instruction, in the words of BuildKit.
+"""What the history of an image says of an instruction, in the words of Docker 28's BuildKit.
 
-They are Go's, so lists and structures are written as Go writes them.
+Lists, maps and structures are written as Go writes them.
 """
 
 from __future__ import annotations
@@ -41,15 +41,10 @@ def ports(values: Iterable[str]) -> str:
 
 
 def healthcheck(check: Healthcheck) -> str:
-    """Return the entry of HEALTHCHECK."""
-    times = (
-        ("Interval", check.interval),
-        ("Timeout", check.timeout),
-        ("StartPeriod", check.start_period),
-        ("StartInterval", check.start_interval),
-    )
-    fields = " ".join(f"{name}:{duration(value)}" for name, value in times)
-    return f"HEALTHCHECK {{Test:[{' '.join(check.test)}] {fields} Retries:{check.retries}}}"
+    """Return the entry of HEALTHCHECK, in which the number of retries is a character."""
+    times = (check.interval, check.timeout, check.start_period, check.start_interval)
+    fields = (f"[{' '.join(map(quoted, check.test))}]", *(f'"{duration(time)}"' for time in times))
+    return f"HEALTHCHECK &{{{' '.join(fields)} {quoted_character(check.retries)}}}"
 
 
 def run(words: Sequence[str], args: Iterable[tuple[str, str | None]], environment: Mapping[str, str]) -> str:
@@ -75,6 +70,13 @@ def transfer(instruction: Copy | Add) -> str:
 def quoted(text: str) -> str:
     """Return a text in quotes, as Go's `%q` writes it."""
     return f'"{"".join(map(_escaped, text))}"'
+
+
+def quoted_character(code: int) -> str:
+    """Return a character in quotes, as Go's `%q` writes a number."""
+    is_character = code <= 0x10FFFF and not 0xD800 <= code < 0xE000
+    character = chr(code) if is_character else "\ufffd"
+    return "'{}'".format({'"': '"', "'": "\\'"}.get(character) or _escaped(character))
 
 
 def _escaped(character: str) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from transom.dockerfile.history import duration, quoted
+from transom.dockerfile.history import duration, quoted, quoted_character
 from transom.times import parse_duration
 
 
@@ -27,3 +27,11 @@ def test_durations_are_written_as_go_writes_them(text: str) -> None:
 )
 def test_texts_are_quoted_as_go_quotes_them(text: str, written: str) -> None:
     assert quoted(text) == written
+
+
+@pytest.mark.parametrize(
+    ("number", "written"),
+    [(0, r"'\x00'"), (3, r"'\x03'"), (10, r"'\n'"), (39, r"'\''"), (34, "'\"'"), (100, "'d'"), (2**31 - 1, "'\ufffd'")],
+)
+def test_numbers_are_quoted_as_go_quotes_characters(number: int, written: str) -> None:
+    assert quoted_character(number) == written
