@@ -17,6 +17,7 @@ from typing import Any, Final
 
 from transom.containers.signals import parse_signal
 from transom.dockerfile import history
+from transom.dockerfile.arguments import PROXIES
 from transom.dockerfile.grammar import check_mode
 from transom.dockerfile.heredocs import Heredoc, parse_mark
 from transom.dockerfile.instructions import (
@@ -43,7 +44,7 @@ from transom.dockerfile.mounts import RunMount, parse_mount
 from transom.dockerfile.parse import Dockerfile
 from transom.dockerfile.ports import parse_ports
 from transom.dockerfile.source import DockerfileError
-from transom.dockerfile.stages import PROXIES, ImageName, Plan, Stage
+from transom.dockerfile.stages import ImageName, Plan, Stage
 from transom.dockerfile.words import Expansion, Lexer
 from transom.errors import InvalidParameter
 from transom.graph.model import RunConfig

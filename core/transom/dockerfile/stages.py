@@ -13,33 +13,18 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 from graphlib import CycleError, TopologicalSorter
 from itertools import chain
-from typing import Final
 
+from transom.dockerfile.arguments import chosen_epoch, expanded, global_args, global_instructions, is_for_the_builder
 from transom.dockerfile.instructions import Add, Arg, Copy, From, Instruction, Onbuild, Run, Workdir
 from transom.dockerfile.parse import Dockerfile, parse_trigger
 from transom.dockerfile.source import with_suggestion
 from transom.dockerfile.words import Lexer
 from transom.errors import InvalidParameter
 from transom.graph.model import Platform
-from transom.graph.platforms import normalize, parse_platform
+from transom.graph.platforms import parse_platform
 from transom.graph.reference import Reference
 
-__all__ = [
-    "ContextName",
-    "ImageName",
-    "Plan",
-    "Scratch",
-    "Source",
-    "Stage",
-    "StageRef",
-    "global_arguments",
-    "plan",
-    "written_platform",
-]
-
-#: Build arguments that every RUN gets though nobody declares them; their names may be in either case.
-PROXIES: Final = ("HTTP_PROXY", "HTTPS_PROXY", "FTP_PROXY", "NO_PROXY", "ALL_PROXY")
-_EPOCH: Final = "SOURCE_DATE_EPOCH"
+__all__ = ["ContextName", "ImageName", "Plan", "Scratch", "Source", "Stage", "StageRef", "plan"]
 
 
 @dataclass(frozen=True)
@@ -135,17 +120,8 @@ class Plan:
     def unconsumed(self) -> tuple[str, ...]:
         """The build arguments that nothing asks for."""
         declared = {name for item in self._declarations() for name, _ in item.pairs}
-        return tuple(
-            sorted(
-                name
-                for name in self.build_args
-                if name not in declared
-                and name not in self.global_args
-                and name.upper() not in PROXIES
-                and name != _EPOCH
-                and not name.startswith("BUILDKIT_")
-            )
-        )
+        known = declared.union(self.global_args)
+        return tuple(sorted(name for name in self.build_args if name not in known and not is_for_the_builder(name)))
 
     @property
     def warnings(self) -> tuple[str, ...]:
@@ -175,11 +151,11 @@ class Plan:
 
     def global_declarations(self) -> Iterator[Arg]:
         """Yield the ARGs in front of the first stage."""
-        return (item for item in _globals(self.dockerfile) if isinstance(item, Arg))
+        return (item for item in global_instructions(self.dockerfile) if isinstance(item, Arg))
 
     def _declarations(self) -> Iterator[Arg]:
         bodies = (stage.instructions for stage in self.stages)
-        for instruction in chain(_globals(self.dockerfile), *bodies):
+        for instruction in chain(global_instructions(self.dockerfile), *bodies):
             if isinstance(instruction, Arg):
                 yield instruction
 
@@ -204,7 +180,7 @@ def plan(
     platform = platform or build_platform
     origins = [item for item in dockerfile.instructions if isinstance(item, From)]
     _check_beginning(dockerfile, origins)
-    variables = _variables(dockerfile, build_platform, platform, target or origins[-1].alias or "default", build_args)
+    variables = global_args(dockerfile, build_platform, platform, target or origins[-1].alias or "default", build_args)
     names = _Names(tuple(origins), {_context_key(name): name for name in contexts})
     everything = tuple(_stages(dockerfile, origins, names, variables, platform))
     result = Plan(
@@ -215,7 +191,7 @@ def plan(
         build_args,
         build_platform,
         platform,
-        _parse_epoch(dockerfile, build_args.get(_EPOCH, variables.get(_EPOCH, ""))),
+        chosen_epoch(dockerfile, build_args, variables),
         names,
     )
     _check(dockerfile, everything, result.stages)
@@ -269,76 +245,12 @@ def _context_key(name: str) -> str:
         return name
 
 
-def _globals(dockerfile: Dockerfile) -> Iterator[Instruction]:
-    """Yield the instructions before the first FROM."""
-    for instruction in dockerfile.instructions:
-        if isinstance(instruction, From):
-            return
-        yield instruction
-
-
 def _check_beginning(dockerfile: Dockerfile, origins: Sequence[From]) -> None:
-    for instruction in _globals(dockerfile):
+    for instruction in global_instructions(dockerfile):
         if not isinstance(instruction, Arg):
             raise dockerfile.error("no build stage in current context", instruction)
     if not origins:
         raise dockerfile.error("dockerfile contains no stages to build")
-
-
-def _automatic(build: Platform, target: Platform, stage: str) -> dict[str, str]:
-    """Return the arguments that are there without being declared."""
-    values: dict[str, str] = {}
-    for prefix, platform in (("BUILD", build), ("TARGET", target)):
-        written = written_platform(platform)
-        values |= {
-            f"{prefix}PLATFORM": str(written),
-            f"{prefix}OS": written.os,
-            f"{prefix}OSVERSION": "",
-            f"{prefix}ARCH": written.architecture,
-            f"{prefix}VARIANT": written.variant,
-        }
-    return {**values, "TARGETSTAGE": stage}
-
-
-def written_platform(platform: Platform) -> Platform:
-    """Return a platform as containerd writes it: without the variant that all of its kind have."""
-    platform = normalize(platform)
-    return replace(platform, variant="") if (platform.architecture, platform.variant) == ("arm64", "v8") else platform
-
-
-def _variables(
-    dockerfile: Dockerfile, build: Platform, target: Platform, stage: str, build_args: Mapping[str, str]
-) -> dict[str, str]:
-    """Return the variables that FROM sees. Raises `DockerfileError`."""
-    values = _automatic(build, target, stage)
-    values |= {name: build_args[name] for name in values if name in build_args}
-    return _global_args(dockerfile, values, build_args)
-
-
-def global_arguments(plan: Plan) -> Mapping[str, str]:
-    """Return the variables that FROM would see if the client gave no build arguments. Raises `DockerfileError`."""
-    stage = plan.global_args["TARGETSTAGE"]
-    return _variables(plan.dockerfile, plan.build_platform, plan.target_platform, stage, {})
-
-
-def _global_args(dockerfile: Dockerfile, variables: Mapping[str, str], build_args: Mapping[str, str]) -> dict[str, str]:
-    """Return the variables that FROM sees: what is there before, and the ARGs in front of the first stage."""
-    values = dict(variables)
-    for instruction in _globals(dockerfile):
-        if isinstance(instruction, Arg):
-            for name, default in instruction.pairs:
-                if name in build_args:
-                    values[name] = build_args[name]
-                elif default is not None:
-                    values[name] = _expanded(dockerfile, instruction, default, values)
-    return values
-
-
-def _expanded(dockerfile: Dockerfile, instruction: Instruction, word: str, variables: Mapping[str, str]) -> str:
-    try:
-        return Lexer(instruction.escape).expand(word, variables).text
-    except InvalidParameter as error:
-        raise dockerfile.error(str(error), instruction) from error
 
 
 def _stages(
@@ -376,7 +288,7 @@ def _stage(
     variables: Mapping[str, str],
     platform: Platform,
 ) -> Stage:
-    image = _expanded(dockerfile, origin, origin.image, variables)
+    image = expanded(dockerfile, origin, origin.image, variables)
     if not image:
         raise dockerfile.error(f"base name ({origin.image}) should not be blank", origin)
     if origin.platform:
@@ -396,7 +308,7 @@ def _stage(
 
 
 def _platform(dockerfile: Dockerfile, origin: From, variables: Mapping[str, str]) -> Platform:
-    value = _expanded(dockerfile, origin, origin.platform, variables)
+    value = expanded(dockerfile, origin, origin.platform, variables)
     try:
         if value:
             return parse_platform(value)
@@ -460,15 +372,6 @@ def _target(dockerfile: Dockerfile, names: _Names, target: str) -> int:
         there = ", ".join(origin.alias for origin in names.origins if origin.alias)
         raise dockerfile.error(f"{problem}; the stages are {there}" if there else problem)
     return found.index
-
-
-def _parse_epoch(dockerfile: Dockerfile, text: str) -> int | None:
-    if not text:
-        return None
-    digits = text.removeprefix("-")
-    if not digits.isascii() or not digits.isdecimal() or len(digits) > 12:
-        raise dockerfile.error(f'invalid {_EPOCH}: "{text}" is no number of seconds')
-    return int(text)
 
 
 def _check(dockerfile: Dockerfile, everything: Sequence[Stage], needed: Iterable[Stage]) -> None:

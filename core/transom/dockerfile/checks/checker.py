@@ -7,6 +7,7 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Final
 
+from transom.dockerfile.arguments import global_args, written_platform
 from transom.dockerfile.checks.options import Options, options_of
 from transom.dockerfile.checks.rules import RULES, Finding
 from transom.dockerfile.evaluation import Resolved, StageState, advance, begin
@@ -27,7 +28,7 @@ from transom.dockerfile.instructions import (
     Workdir,
 )
 from transom.dockerfile.source import Location, nearest
-from transom.dockerfile.stages import ImageName, Plan, Scratch, Stage, StageRef, global_arguments, written_platform
+from transom.dockerfile.stages import ImageName, Plan, Scratch, Stage, StageRef
 from transom.dockerfile.words import Expansion, Lexer
 from transom.errors import InvalidParameter
 from transom.graph.model import Image, RunConfig
@@ -155,8 +156,10 @@ class _Checker:
 
     def _defaults(self) -> Mapping[str, str] | None:
         """Return the arguments that FROM sees if the client gives none, None where they are an error."""
+        plan = self._plan
+        stage = plan.global_args["TARGETSTAGE"]
         try:
-            return global_arguments(self._plan)
+            return global_args(plan.dockerfile, plan.build_platform, plan.target_platform, stage, {})
         except InvalidParameter:
             return None
 
