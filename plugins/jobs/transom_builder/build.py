@@ -19,11 +19,12 @@ from transom.containers.names import make_id
 from transom.crew import Crew
 from transom.dockerfile.parse import parse
 from transom.dockerfile.stages import Plan, plan
-from transom.errors import InvalidParameter, Unsupported
+from transom.errors import InvalidParameter
 from transom.graph.model import Image
 from transom.graph.platforms import parse_platform
 from transom.graph.reference import Reference, parse_name
 from transom.registry import Credentials
+from transom_builder.checking import check_alone, check_before
 from transom_builder.contexts import Contexts
 from transom_builder.options import BuildOptions
 from transom_builder.publishing import publish
@@ -75,6 +76,8 @@ def build(
 ) -> str:
     """Build an image and return its ID; see `transom.builds` for what the parameters are and what is reported.
 
+    With `check` the Dockerfile is only checked, and there is no ID.
+
     Raises `DockerfileError` for what is wrong in the Dockerfile or fails in it, `InvalidParameter` and `Unsupported`
     for what cannot be, and what registries and drivers raise. Then there is no new image and no name has changed.
     """
@@ -102,8 +105,6 @@ def build(
         graphdriver=graphdriver,
         execdriver=execdriver,
     )
-    if check:
-        raise Unsupported("checks alone are not supported yet: build without --check")
     wanted = parse_platform(platform) if platform else None
     reports = Reports(job, progress, quiet=quiet)
     crew = Crew(job, _LANES)
@@ -119,6 +120,9 @@ def build(
             platform=wanted,
             contexts=tuple(options.contexts),
         )
+        if check:
+            check_alone(engine, job, found, files.main().root, options.dockerfile, everything=not options.target)
+            return ""
         image = _run(engine, job, options, found, crew, workshop, files, reports)
         result = publish(engine, options, found, image, workshop, lease, reports)
     for warning in found.warnings:
@@ -143,6 +147,7 @@ def _run(
     """Do the steps of a plan, and return what the target stage has become."""
     steps = Steps(engine, job, options, found, crew, workshop.with_epoch(found.epoch), files, reports)
     steps.add()
+    check_before(engine, job, found, files.main().root, options.dockerfile, draws=reports.draws)
     try:
         crew.run()
     finally:

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from transom.engine import Engine
     from transom.job import Job
 
-__all__ = ["find_image"]
+__all__ = ["find_image", "local_image"]
 
 
 def find_image(
@@ -25,7 +25,7 @@ def find_image(
 
     Raises `NotFound`, and what a pull raises.
     """
-    if not options.pull and (found := _local(job.engine, name, platform)) is not None:
+    if not options.pull and (found := local_image(job.engine, name, platform)) is not None:
         return found
     pull = job.child(
         "pull",
@@ -38,7 +38,8 @@ def find_image(
     return job.engine.images.get(reference.familiar)
 
 
-def _local(engine: Engine, name: str, platform: Platform) -> Image | None:
+def local_image(engine: Engine, name: str, platform: Platform) -> Image | None:
+    """Return the image of a name for a platform if it is here."""
     try:
         image = engine.images.get(name)
     except NotFound:

@@ -220,6 +220,9 @@ def test_what_is_copied_and_left_out_is_found() -> None:
 def test_nothing_is_said_of_variables_that_an_unknown_image_may_have() -> None:
     made = plan(parse("FROM x\nENV A=$B\nFROM scratch\nENV A=$B"))
     assert [finding.location.first for finding in check(made, everything=True)] == [4]
+    assert check(plan(parse("FROM x\nUSER ${JAVA_HOME:?}\nCMD x"))) == []
+    with pytest.raises(DockerfileError, match="JAVA_HOME"):
+        check(plan(parse("FROM scratch\nUSER ${JAVA_HOME:?}")))
 
 
 def test_an_image_for_another_platform_is_found() -> None:

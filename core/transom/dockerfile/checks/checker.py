@@ -27,7 +27,7 @@ from transom.dockerfile.instructions import (
     Maintainer,
     Workdir,
 )
-from transom.dockerfile.source import Location, nearest
+from transom.dockerfile.source import DockerfileError, Location, nearest
 from transom.dockerfile.stages import ImageName, Plan, Scratch, Stage, StageRef
 from transom.dockerfile.words import Expansion, Lexer
 from transom.errors import InvalidParameter
@@ -180,7 +180,13 @@ class _Checker:
             state, known = self._begin(stage)
             used: dict[str, Instruction] = {}
             for instruction in stage.instructions:
-                after, resolved = advance(state, instruction)
+                try:
+                    after, resolved = advance(state, instruction)
+                except DockerfileError:
+                    if known:
+                        raise
+                    # With what the image has, it may be right.
+                    break
                 self._check_instruction(stage, state, instruction, resolved, used)
                 if known:
                     self._check_variables(state, resolved)
