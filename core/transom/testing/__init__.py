@@ -8,7 +8,14 @@ A driver's own test module subclasses the suite of its kind and says which drive
     class TestZfs(GraphDriverSuite):
         driver_class = ZfsDriver
 
-and `pytest` runs it. The suites of graph and volume drivers run as root; what they mount is mounted in a
-namespace of their own, so that a driver that fails leaves nothing behind on the machine. They need the
-extra `transom[testing]`.
+and `pytest` runs it. The suites are
+
+    graph.GraphDriverSuite, and graph_endurance.GraphEnduranceSuite with all of it
+    exec.ExecDriverSuite
+    volume.VolumeDriverSuite
+    network.NetworkDriverSuite
+    log.LogDriverSuite, and log.ReadableLogSuite with all of it for logs that can be read
+
+All but those of logs run as root; what they mount and connect is in namespaces of their own, so that a driver that
+fails leaves nothing behind on the machine. They need the extra `transom[testing]`.
 """

@@ -1,7 +1,7 @@
 """The conformance suite of exec drivers: `ExecDriverSuite`. `transom.drivers.exec` is the contract.
 
-The process that runs the tests is the shim: the parent, or the subreaper, of all that a driver makes. Programs are those of
-a statically linked busybox (Debian's package busybox-static), which needs nothing else in a root file system.
+The process that runs the tests is the shim: the parent, or the subreaper, of all that a driver makes. Programs are
+those of a statically linked busybox (Debian's package busybox-static), which needs nothing else in a root file system.
 """
 
 from __future__ import annotations
@@ -101,7 +101,7 @@ class Sandbox:
         return Stdio(*opened)
 
     def run(self, *command: str, content: bytes = b"", **process: Any) -> int:
-        """Run a command as a container to its end, and return its exit code: 128 and the signal for one that is killed."""
+        """Run a command as a container to its end, and return its exit code, 128 and the signal if it was killed."""
         driver = self.make(*command, **process)
         spawned = driver.create(self.stdio(content))
         driver.start()
@@ -175,7 +175,9 @@ class ExecDriverSuite:
             with contextlib.suppress(ChildProcessError):
                 os.waitpid(child, 0)
         assert mounts_below(tmp_path) == []
-        groups = [hierarchy / _PARENT for hierarchy in (_CGROUPS, *_CGROUPS.iterdir()) if (hierarchy / _PARENT).is_dir()]
+        groups = [
+            hierarchy / _PARENT for hierarchy in (_CGROUPS, *_CGROUPS.iterdir()) if (hierarchy / _PARENT).is_dir()
+        ]
         assert [group for group in groups if (group / sandbox.id).exists()] == []
         for group in groups:
             group.rmdir()
@@ -362,9 +364,7 @@ class ExecDriverSuite:
 def _children() -> set[int]:
     """Return the children of this process."""
     return {
-        int(child)
-        for task in Path("/proc/self/task").iterdir()
-        for child in (task / "children").read_text().split()
+        int(child) for task in Path("/proc/self/task").iterdir() for child in (task / "children").read_text().split()
     }
 
 

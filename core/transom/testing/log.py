@@ -17,6 +17,7 @@ import pytest
 
 from transom.drivers.log import Entry, LogDriver, LoggedContainer
 from transom.errors import InvalidParameter, Unsupported
+from transom.testing.interruption import count_steps, kill_at_step, spread
 
 __all__ = ["LogDriverSuite", "ReadableLogSuite"]
 
@@ -228,6 +229,21 @@ class ReadableLogSuite(LogDriverSuite):
             finally:
                 over.set()
             assert all(follower.result() == lines for follower in followers)
+
+    def test_a_log_whose_writer_was_killed_has_whole_lines_and_goes_on(self, log: LogDriver) -> None:
+        written = [b"line %d\n" % number for number in range(6)]
+
+        def write() -> None:
+            # The shim lives on in another process: here is only what the driver does in one.
+            self.write(log, *written)
+
+        for step in spread(count_steps(write), 6):
+            before = self.lines(self.read(log))
+            kill_at_step(step, write)
+            added = self.lines(self.read(log))[len(before) :]
+            assert added == written[: len(added)], f"killed at step {step}"
+            self.write(log, b"next\n")
+            assert self.lines(self.read(log))[len(before) :] == [*added, b"next\n"]
 
     def test_what_a_reader_watches_is_there(self, log: LogDriver) -> None:
         self.write(log, b"line\n")

@@ -15,6 +15,7 @@ from transom.errors import InvalidParameter
 from transom.networks.firewall import Firewall
 from transom.networks.netlink import Netlink
 from transom.networks.sandbox import Namespaces, inside
+from transom.testing.interruption import count_steps, kill_at_step, spread
 
 __all__ = ["NetworkDriverSuite", "addresses_in", "interfaces", "interfaces_in"]
 
@@ -168,6 +169,38 @@ class NetworkDriverSuite:
         driver.disconnect(sandbox, network, one)
         driver.disconnect(other, network, two)
         Namespaces(tmp_path / "netns").remove("other")
+
+    def test_what_a_killed_process_began_is_gone_on_with_and_taken_away(
+        self, driver: NetworkDriver, sandbox: Sandbox
+    ) -> None:
+        before, inner = interfaces(), interfaces_in(sandbox)
+        network = self.make(driver)
+        endpoint = self.endpoint(network)
+
+        def fresh() -> NetworkDriver:
+            return type(driver)(driver.root, driver.firewall)
+
+        def live() -> None:
+            again = fresh()
+            again.create(network)
+            again.connect(sandbox, network, endpoint)
+
+        steps = count_steps(live)
+        for step in spread(steps, 8):
+            again = fresh()
+            again.disconnect(sandbox, network, endpoint)
+            again.remove(network)
+            again.close()
+            assert (interfaces(), interfaces_in(sandbox)) == (before, inner), f"killed before step {step} of {steps}"
+            kill_at_step(step, live)
+        again = fresh()
+        again.create(network)
+        again.disconnect(sandbox, network, endpoint)
+        connected = again.connect(sandbox, network, endpoint)
+        again.disconnect(sandbox, network, connected)
+        again.remove(network)
+        again.close()
+        assert (interfaces(), interfaces_in(sandbox)) == (before, inner)
 
     def test_a_connection_that_fails_leaves_nothing(
         self, driver: NetworkDriver, network: Network, sandbox: Sandbox

@@ -17,7 +17,7 @@ from transom.errors import DriverUnavailable
 from transom.graph.trees import DIRECTORY
 from transom.runtime.syscalls.btrfs import create_subvolume, is_subvolume
 from transom.testing.archives import file
-from transom.testing.graph import GraphDriverSuite
+from transom.testing.graph_endurance import GraphEnduranceSuite
 from transom_btrfs.driver import BtrfsDriver
 
 
@@ -28,7 +28,7 @@ def file_system(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         yield path
 
 
-class TestBtrfs(GraphDriverSuite):
+class TestBtrfs(GraphEnduranceSuite):
     driver_class = BtrfsDriver
 
     @pytest.fixture

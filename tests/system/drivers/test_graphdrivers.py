@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from transom.testing.graph import GraphDriverSuite
+from transom.testing.graph_endurance import GraphEnduranceSuite
 from transom_overlay.driver import OverlayDriver
 from transom_vfs.driver import VfsDriver
 
 
-class TestOverlay(GraphDriverSuite):
+class TestOverlay(GraphEnduranceSuite):
     driver_class = OverlayDriver
 
 
-class TestVfs(GraphDriverSuite):
+class TestVfs(GraphEnduranceSuite):
     driver_class = VfsDriver
