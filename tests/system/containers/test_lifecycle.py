@@ -9,6 +9,7 @@ import time
 import pytest
 
 from testbed.daemon import Daemon
+from testbed.waiting import wait_for, wait_for_log
 
 
 @pytest.fixture
@@ -44,11 +45,12 @@ def test_what_a_container_wrote_is_there_after_a_restart(daemon: Daemon, name: s
 
 
 def test_stop_is_polite_first(daemon: Daemon, name: str) -> None:
-    script = "trap 'echo bye; exit 3' TERM; while :; do sleep 0.05; done"
+    script = "trap 'echo bye; exit 3' TERM; echo ready; while :; do sleep 0.05; done"
     daemon.docker("run", "-d", "--name", name, daemon.busybox, "sh", "-c", script)
+    wait_for_log(daemon, name, "ready")
     daemon.docker("stop", name)
     assert state(daemon, name)["ExitCode"] == 3
-    assert daemon.docker("logs", name).stdout == "bye\n"
+    assert daemon.docker("logs", name).stdout == "ready\nbye\n"
 
 
 def test_logs_have_both_streams_times_and_tails(daemon: Daemon, name: str) -> None:
@@ -89,12 +91,13 @@ def test_a_process_is_added_to_a_running_container(daemon: Daemon, name: str) ->
 
 @pytest.mark.parametrize("execdriver", ["namespaces", "chroot"])
 def test_an_exec_shares_the_containers_files_and_ends_with_it(daemon: Daemon, name: str, execdriver: str) -> None:
-    daemon.docker(
-        "run", "-d", "--runtime", execdriver, "--name", name, daemon.busybox, "sh", "-c", "echo x > /made; sleep 100"
-    )
+    script = "echo x > /made; echo ready; sleep 100"
+    daemon.docker("run", "-d", "--runtime", execdriver, "--name", name, daemon.busybox, "sh", "-c", script)
+    wait_for_log(daemon, name, "ready")
     assert daemon.docker("exec", name, "cat", "/made").stdout == "x\n"
-    waiting = subprocess.Popen(["docker", "-H", daemon.host, "exec", name, "sleep", "100"])
-    time.sleep(0.5)
+    begun = ["docker", "-H", daemon.host, "exec", name, "sh", "-c", "touch /begun; sleep 100"]
+    waiting = subprocess.Popen(begun)
+    wait_for(lambda: daemon.docker("exec", name, "test", "-e", "/begun", check=False).returncode == 0)
     daemon.docker("rm", "-f", name)
     assert waiting.wait(20) == 137
 
@@ -134,14 +137,13 @@ def test_a_client_attaches_and_detaches(daemon: Daemon, name: str) -> None:
         env={**daemon.environment(), "TERM": "xterm"},
     )
     assert attached.stdin is not None
-    time.sleep(0.5)
+    assert attached.stdout is not None
     attached.stdin.write(b"echo $((6*7))\n")
     attached.stdin.flush()
-    time.sleep(0.5)
+    assert any(b"42" in line for line in attached.stdout)
     attached.stdin.write(b"\x10\x11")
     attached.stdin.flush()
-    shown, _ = attached.communicate(timeout=30)
-    assert b"42" in shown
+    attached.communicate(timeout=60)
     assert state(daemon, name)["Running"] is True
 
 
@@ -181,19 +183,15 @@ def test_containers_are_listed_and_filtered(daemon: Daemon, name: str) -> None:
 
 def test_what_is_asked_with_rm_is_removed_at_its_end(daemon: Daemon, name: str) -> None:
     daemon.docker("run", "--rm", "-d", "--name", name, "-v", "/anonymous", daemon.busybox, "sleep", "0.3")
-    for _ in range(100):
-        if daemon.docker("inspect", name, check=False).returncode:
-            break
-        time.sleep(0.1)
+    wait_for(lambda: daemon.docker("inspect", name, check=False).returncode)
     assert daemon.docker("volume", "ls", "-q").stdout == ""
 
 
 @pytest.mark.parametrize(("policy", "starts"), [("on-failure:2", 3), ("no", 1)])
 def test_a_restart_policy_is_kept(daemon: Daemon, name: str, policy: str, starts: int) -> None:
     daemon.docker("run", "-d", "--restart", policy, "--name", name, daemon.busybox, "sh", "-c", "echo again; exit 1")
-    deadline = time.monotonic() + 30
-    while time.monotonic() < deadline and state(daemon, name)["Status"] != "exited":
-        time.sleep(0.1)
+    wait_for(lambda: state(daemon, name)["Status"] == "exited")
+    # Another start would follow within this time.
     time.sleep(0.5)
     assert daemon.docker("logs", name).stdout == "again\n" * starts
     assert state(daemon, name)["Status"] == "exited"
@@ -238,9 +236,9 @@ def test_a_container_with_rm_can_be_stopped_and_restarted(daemon: Daemon, name: 
 
 
 def test_the_machines_users_do_not_reach_a_containers_files(daemon: Daemon, name: str) -> None:
-    daemon.docker(
-        "run", "-d", "--name", name, daemon.busybox, "sh", "-c", "cp /bin/busybox /su; chmod 4755 /su; sleep 100"
-    )
+    script = "cp /bin/busybox /su; chmod 4755 /su; echo ready; sleep 100"
+    daemon.docker("run", "-d", "--name", name, daemon.busybox, "sh", "-c", script)
+    wait_for_log(daemon, name, "ready")
     mounts = daemon.exec_root / "mounts" / "overlay"
     (mount,) = [path for path in mounts.iterdir() if (path / "su").exists()]
     with pytest.raises(PermissionError):

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from testbed.daemon import Daemon
+from testbed.waiting import wait_for_log
 from transom.runtime.syscalls.mounts import MNT_DETACH, MS_BIND, MS_PRIVATE, MS_SHARED, mount, umount2
 
 Run = Callable[..., str]
@@ -265,16 +266,6 @@ def test_a_terminal_works_under_an_init(daemon: Daemon) -> None:
     )
     assert b"got typed" in done.stdout
     assert done.returncode == 5
-
-
-def wait_for_log(daemon: Daemon, name: str, text: str) -> None:
-    """Follow a container's log until it says something."""
-    with subprocess.Popen(
-        ["docker", "-H", daemon.host, "logs", "-f", name], stdout=subprocess.PIPE, text=True, env=daemon.environment()
-    ) as follower:
-        assert follower.stdout is not None
-        assert any(text in line for line in follower.stdout)
-        follower.terminate()
 
 
 # Mounts

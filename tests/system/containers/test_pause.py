@@ -12,6 +12,7 @@ import pytest
 
 from testbed.daemon import Daemon
 from testbed.registry import Registry
+from testbed.waiting import wait_for_log
 
 COUNTER = "i=0; while :; do i=$((i+1)); echo $i > /count; done"
 
@@ -85,8 +86,9 @@ def test_a_container_that_does_not_run_is_not_paused(daemon: Daemon, name: str) 
 )
 def test_a_paused_container_hears_that_it_should_end(daemon: Daemon, command: tuple[str, ...], code: int) -> None:
     name = "hears"
-    script = "trap 'exit 0' TERM; while :; do :; done"
-    daemon.docker("run", "-d", "--name", name, daemon.busybox, "sh", "-c", f"{script}")
+    script = "trap 'exit 0' TERM; echo ready; while :; do :; done"
+    daemon.docker("run", "-d", "--name", name, daemon.busybox, "sh", "-c", script)
+    wait_for_log(daemon, name, "ready")
     daemon.docker("pause", name)
     daemon.docker(*command, name)
     assert daemon.docker("wait", name).stdout == f"{code}\n"

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
 from testbed.daemon import Daemon
+from testbed.waiting import wait_for, wait_for_log
 
 
 @pytest.fixture
@@ -18,15 +18,6 @@ def name(daemon: Daemon) -> Iterator[str]:
     daemon.docker("run", "-d", "--name", name, daemon.busybox, "sh", "-c", "sleep 5150 & exec sleep 5151")
     yield name
     daemon.docker("rm", "-f", name, check=False)
-
-
-def eventually(holds: Callable[[], bool]) -> bool:
-    """Return whether a condition holds within half a minute."""
-    end = time.monotonic() + 30
-    while not holds():
-        if time.monotonic() > end:
-            return False
-    return True
 
 
 def inspect(daemon: Daemon, name: str) -> Any:
@@ -56,14 +47,15 @@ def test_a_name_that_is_taken_or_wrong_changes_nothing(daemon: Daemon, name: str
 
 
 def test_a_restart_policy_counts_from_the_next_end(daemon: Daemon) -> None:
-    script = "trap 'exit 3' USR1; while :; do sleep 0.05; done"
+    script = "trap 'exit 3' USR1; echo ready; while :; do sleep 0.05; done"
     daemon.docker("run", "-d", "--name", "failing", daemon.busybox, "sh", "-c", script)
+    wait_for_log(daemon, "failing", "ready")
     init = inspect(daemon, "failing")["State"]["Pid"]
     assert daemon.transom("update", "--restart", "on-failure:1", "failing").stdout == "failing\n"
     found = inspect(daemon, "failing")
     assert found["HostConfig"]["RestartPolicy"] == {"Name": "on-failure", "MaximumRetryCount": 1}
     daemon.docker("exec", "failing", "kill", "-USR1", "1", check=False)
-    assert eventually(lambda: inspect(daemon, "failing")["State"]["Pid"] not in (0, init))
+    wait_for(lambda: inspect(daemon, "failing")["State"]["Pid"] not in (0, init))
     assert inspect(daemon, "failing")["RestartCount"] == 1
     daemon.docker("rm", "-f", "failing")
 

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from testbed.daemon import Daemon
+from testbed.waiting import wait_for_log
 
 PAIRS = [(graph, execdriver) for graph in ("overlay", "vfs") for execdriver in ("namespaces", "chroot")]
 
@@ -211,9 +212,9 @@ def test_a_script_cannot_have_a_terminal_without_one(client: object, daemon: Dae
 
 
 def test_signals_reach_the_container(daemon: Daemon) -> None:
-    daemon.docker(
-        "run", "-d", "--name", "trap", daemon.busybox, "sh", "-c", "trap 'exit 42' USR1; while :; do sleep 0.05; done"
-    )
+    script = "trap 'exit 42' USR1; echo ready; while :; do sleep 0.05; done"
+    daemon.docker("run", "-d", "--name", "trap", daemon.busybox, "sh", "-c", script)
+    wait_for_log(daemon, "trap", "ready")
     daemon.docker("kill", "-s", "USR1", "trap")
     assert daemon.docker("wait", "trap").stdout == "42\n"
     daemon.docker("rm", "trap")

@@ -14,6 +14,7 @@ from socket import SocketIO
 from docker import DockerClient
 
 from testbed.daemon import Daemon
+from testbed.waiting import wait_for
 
 
 def inspect(daemon: Daemon, name: str) -> dict[str, object]:
@@ -21,11 +22,8 @@ def inspect(daemon: Daemon, name: str) -> dict[str, object]:
     return found
 
 
-def wait_for(condition: object, seconds: float = 20) -> None:
-    end = time.monotonic() + seconds
-    while not condition():  # type: ignore[operator]
-        assert time.monotonic() < end, "it did not happen"
-        time.sleep(0.05)
+def identity(daemon: Daemon, name: str) -> str:
+    return daemon.docker("inspect", "-f", "{{.Id}}", name).stdout.strip()
 
 
 def test_ten_containers_run_on_while_the_daemon_is_killed(own_daemon: Daemon) -> None:
@@ -37,18 +35,19 @@ def test_ten_containers_run_on_while_the_daemon_is_killed(own_daemon: Daemon) ->
         script = f"for i in 1 2 3 4 5 6 7 8 9 10; do echo line $i; sleep 0.2; done; exit {index + 10}"
         daemon.docker("run", "-d", "--name", f"short{index}", daemon.busybox, "sh", "-c", script)
     pids = {f"long{index}": inspect(daemon, f"long{index}")["Pid"] for index in range(5)}
+    ended = [daemon.exec_root / "shims" / identity(daemon, f"short{index}") / "exit" for index in range(5)]
     daemon.kill()
-    time.sleep(3)
+    wait_for(lambda: all(path.exists() for path in ended))
     daemon.start()
     for name, pid in pids.items():
         assert inspect(daemon, name)["Pid"] == pid
         assert inspect(daemon, name)["Running"] is True
         lines = daemon.docker("logs", name).stdout.splitlines()
         assert lines == [f"line {number + 1}" for number in range(len(lines))]
-        assert len(lines) > 20
+        assert len(lines) > 10
     for index in range(5):
-        ended = inspect(daemon, f"short{index}")
-        assert (ended["Status"], ended["ExitCode"]) == ("exited", index + 10)
+        short = inspect(daemon, f"short{index}")
+        assert (short["Status"], short["ExitCode"]) == ("exited", index + 10)
         assert daemon.docker("logs", f"short{index}").stdout == "".join(f"line {n}\n" for n in range(1, 11))
     assert daemon.docker("exec", "long0", "echo", "still here").stdout == "still here\n"
     daemon.docker("stop", "-t", "0", "long0")

@@ -14,17 +14,11 @@ from typing import Any
 import pytest
 
 from testbed.daemon import Daemon
+from testbed.waiting import wait_for
 
 
 def state(daemon: Daemon, name: str) -> Any:
     return json.loads(daemon.docker("inspect", name).stdout)[0]["State"]
-
-
-def wait_until(condition: Callable[[], bool]) -> None:
-    end = time.monotonic() + 30
-    while not condition():
-        assert time.monotonic() < end, "it did not happen"
-        time.sleep(0.05)
 
 
 def stop_and_start(daemon: Daemon) -> None:
@@ -44,7 +38,7 @@ def start_the_machine_again(daemon: Daemon) -> None:
     for pid in pids:
         shim = int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
         os.kill(shim, signal.SIGKILL)
-    wait_until(lambda: not any(Path(f"/proc/{pid}").exists() for pid in pids))
+    wait_for(lambda: not any(Path(f"/proc/{pid}").exists() for pid in pids))
     for directory in (daemon.exec_root / "shims").iterdir():
         if directory.is_dir():
             shutil.rmtree(directory)
@@ -81,7 +75,7 @@ def test_policies_are_kept_over_a_start_of_daemon_and_machine(
     expected = {"unless-stopped-runs", "always-runs", "always-stopped", "on-failure-runs"}
     if again is not start_the_machine_again:
         expected |= {"no-runs"}
-    wait_until(lambda: set(daemon.docker("ps", "--format", "{{.Names}}").stdout.split()) >= expected)
+    wait_for(lambda: set(daemon.docker("ps", "--format", "{{.Names}}").stdout.split()) >= expected)
     assert set(daemon.docker("ps", "--format", "{{.Names}}").stdout.split()) == expected
     assert state(daemon, "no-runs")["ExitCode"] == (255 if again is start_the_machine_again else 0)
     assert state(daemon, "never")["Status"] == "created"
@@ -104,7 +98,7 @@ def test_a_container_that_has_others_namespaces_is_started_after_them(own_daemon
         "1000",
     )
     start_the_machine_again(daemon)
-    wait_until(lambda: len(daemon.docker("ps", "-q").stdout.split()) == 2)
+    wait_for(lambda: len(daemon.docker("ps", "-q").stdout.split()) == 2)
 
 
 def test_retries_are_counted_and_end(own_daemon: Daemon) -> None:
@@ -112,7 +106,7 @@ def test_retries_are_counted_and_end(own_daemon: Daemon) -> None:
     daemon.docker(
         "run", "-d", "--name", "box", "--restart", "on-failure:3", daemon.busybox, "sh", "-c", "echo again; exit 9"
     )
-    wait_until(lambda: state(daemon, "box")["Status"] == "exited")
+    wait_for(lambda: state(daemon, "box")["Status"] == "exited")
     found = json.loads(daemon.docker("inspect", "box").stdout)[0]
     assert (found["RestartCount"], found["State"]["ExitCode"]) == (3, 9)
     assert daemon.docker("logs", "box").stdout == "again\n" * 4
@@ -122,7 +116,7 @@ def test_retries_are_counted_and_end(own_daemon: Daemon) -> None:
 def test_each_restart_waits_twice_as_long_as_the_one_before(own_daemon: Daemon) -> None:
     daemon = own_daemon
     daemon.docker("run", "-d", "--name", "box", "--restart", "on-failure:4", daemon.busybox, "false")
-    wait_until(lambda: state(daemon, "box")["Status"] == "exited")
+    wait_for(lambda: state(daemon, "box")["Status"] == "exited")
     told = daemon.docker(
         "events", "--since", "5m", "--until", str(time.time()), "-f", "container=box", "--format", "{{json .}}"
     )
@@ -137,7 +131,7 @@ def test_a_success_is_not_restarted_on_failure_and_always_is(own_daemon: Daemon)
     daemon = own_daemon
     daemon.docker("run", "-d", "--name", "once", "--restart", "on-failure", daemon.busybox, "true")
     daemon.docker("run", "-d", "--name", "ever", "--restart", "always", daemon.busybox, "true")
-    wait_until(lambda: json.loads(daemon.docker("inspect", "ever").stdout)[0]["RestartCount"] >= 2)
+    wait_for(lambda: json.loads(daemon.docker("inspect", "ever").stdout)[0]["RestartCount"] >= 2)
     daemon.docker("stop", "ever")
     assert state(daemon, "ever")["Status"] == "exited"
     assert json.loads(daemon.docker("inspect", "once").stdout)[0]["RestartCount"] == 0

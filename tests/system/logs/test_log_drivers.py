@@ -8,8 +8,7 @@ import re
 import signal
 import socket
 import subprocess
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -17,6 +16,7 @@ import pytest
 from testbed.clients import TRANSOM
 from testbed.daemon import Daemon
 from testbed.registry import Registry
+from testbed.waiting import wait_for
 
 READABLE = ("json-file", "local")
 
@@ -26,13 +26,6 @@ def name(daemon: Daemon, request: pytest.FixtureRequest) -> Iterator[str]:
     """The name of a container that is removed at the end."""
     yield "box"
     daemon.transom("rm", "-fv", "box", check=False)
-
-
-def wait_for(condition: Callable[[], object]) -> None:
-    end = time.monotonic() + 30
-    while not condition():
-        assert time.monotonic() < end, "it did not happen"
-        time.sleep(0.02)
 
 
 def inspect(daemon: Daemon, name: str) -> dict[str, object]:

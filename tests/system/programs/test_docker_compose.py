@@ -16,7 +16,7 @@ version: "2.4"
 services:
   writer:
     image: $IMAGE
-    command: sh -c 'echo hello from writer; touch /data/ready; trap "exit 0" TERM; while :; do sleep 0.1; done'
+    command: sh -c 'trap "exit 0" TERM; echo hello from writer; touch /data/ready; while :; do sleep 0.1; done'
     network_mode: none
     environment: {COLOR: red}
     labels: {part: writer}
