@@ -137,6 +137,7 @@ class ImageStore:
         lease: Lease,
         reference: Reference | None = None,
         digest: Digest | None = None,
+        tags: Iterable[Reference] = (),
         parent: Image | None = None,
     ) -> Image:
         """Make an image of what was downloaded and unpacked; when this returns, it survives a power cut.
@@ -144,8 +145,9 @@ class ImageStore:
         `blobs` are the layers' blobs and `sizes` what `LayerStore.unpack` returned for each, lowest first,
         all of them unpacked for `driver`. `manifest` describes `manifest_content`. `reference` is what was
         asked for: one with a digest gets that digest as a name, one with a tag gets the tag, and with
-        `digest` (of what the tag stood for: the manifest, or the index around it) also `name@digest`. A tag
-        that named another image is taken from it. `parent` is the image that it was made from here.
+        `digest` (of what the tag stood for: the manifest, or the index around it) also `name@digest`. `tags`
+        are more names, as in `tag`. One that named another image is taken from it. `parent` is the image that
+        it was made from here.
 
         Raises `CorruptContent` if the configuration is no image configuration or has another number of
         layers.
@@ -175,6 +177,8 @@ class ImageStore:
                 self._db.link(node, "parent", self._db.need("image", parent.id))
             if reference is not None:
                 self._name(node, reference, digest)
+            for tag in tags:
+                self._point("tag", tag.tagged(), node)
         return image
 
     def add_layer(

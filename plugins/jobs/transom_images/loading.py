@@ -105,8 +105,11 @@ class _Loading:
     def publish(self, offer: Offer, sizes: list[int] | None) -> None:
         """Make an image visible with its names, and say so. One that is here already only gets the names."""
         images, job, image = self.engine.images, self.job, offer.image
+        named_before = {name: images.named(name) for name in offer.names}
         if sizes is None:
             image = images.get(image.id)
+            for name in offer.names:
+                images.tag(image, name)
         else:
             image = images.publish(
                 offer.config,
@@ -116,15 +119,14 @@ class _Loading:
                 sizes,
                 driver=self.driver,
                 lease=self.lease,
+                tags=offer.names,
             )
-        for name in offer.names:
-            before = images.named(name)
+        for name, before in named_before.items():
             if before is not None and before.id != image.id:
                 job.say(
                     f"The image {name.familiar} already exists, renaming the old one with ID {before.id} to empty"
                     " string\n"
                 )
-            images.tag(image, name)
             job.say(f"Loaded image: {name.familiar}\n")
         if not offer.names:
             job.say(f"Loaded image ID: {image.id}\n")

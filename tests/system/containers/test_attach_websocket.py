@@ -9,6 +9,7 @@ import aiohttp
 import pytest
 
 from testbed.daemon import Daemon
+from testbed.waiting import wait_for_log
 
 Talk = Callable[[aiohttp.ClientWebSocketResponse], Awaitable[bytes]]
 
@@ -36,6 +37,7 @@ def echo(daemon: Daemon) -> Iterator[str]:
     """A container that says each line that it gets, and ends with `end`."""
     script = "echo ready; while read line; do [ $line = end ] && exit 0; echo got $line; done"
     daemon.docker("run", "-d", "-i", "--name", "echo", daemon.busybox, "sh", "-c", script)
+    wait_for_log(daemon, "echo", "ready")
     yield "echo"
     daemon.docker("rm", "-f", "echo")
 

@@ -8,7 +8,7 @@ import json
 import shutil
 import tarfile
 import threading
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, ClassVar
@@ -183,8 +183,8 @@ class Stores:
         assert isinstance(driver, PlainDriver)
         return driver
 
-    def pull(self, image: Made, name: str | None = None) -> Image:
-        """Do what a pull does."""
+    def pull(self, image: Made, name: str | None = None, tags: Iterable[Reference] = ()) -> Image:
+        """Do what a pull does; `tags` are more names."""
         with self.images.lease(f"pull {name}") as lease:
             for descriptor, blob in zip(image.descriptors, image.blobs, strict=True):
                 lease.keep_blob(descriptor)
@@ -204,6 +204,7 @@ class Stores:
                 lease=lease,
                 reference=Reference.parse(name).tagged() if name else None,
                 digest=image.manifest.digest,
+                tags=tags,
             )
 
 

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import dataclasses
 import time
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
 from transom import records
 from transom.containers.model import Container, ContainerConfig, HostConfig, State, Status
-from transom.errors import Conflict, CorruptContent, InvalidParameter, NotFound
+from transom.errors import Conflict, CorruptContent, InvalidParameter, NotFound, StorageFull
 from transom.graph.content import Descriptor
 from transom.graph.digest import Digest
 from transom.graph.model import Image
@@ -125,6 +126,22 @@ def test_an_image_whose_layers_are_not_unpacked_is_not_published(stores: Any) ->
             lease=lease,
             reference=Reference.parse("app:1"),
         )
+    assert stores.images.list() == ()
+    assert stores.db.list("tag") == ()
+
+
+def test_an_image_is_published_with_all_its_names(stores: Any) -> None:
+    image = stores.pull(stores.made("a"), tags=[Reference.parse("other"), Reference.parse("app:1")])
+    assert [name.familiar for name in stores.images.tags(image)] == ["app:1", "other:latest"]
+
+
+def test_an_image_that_does_not_get_all_its_names_is_not_published(stores: Any) -> None:
+    def tags() -> Iterator[Reference]:
+        yield Reference.parse("app:1")
+        raise StorageFull("no space left on device")
+
+    with pytest.raises(StorageFull):
+        stores.pull(stores.made("a"), tags=tags())
     assert stores.images.list() == ()
     assert stores.db.list("tag") == ()
 
