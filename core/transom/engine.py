@@ -157,7 +157,11 @@ class Engine:
         self.volumes.recover()
         self.networks.recover()
         self.supervisor.recover()
-        self.submit(self.networks.resume, self.connections.on)
+        self.submit(self._resume_networks)
+
+    def _resume_networks(self) -> None:
+        self.networks.resume(self.connections.on)
+        self.connections.resume()
 
     def close(self) -> None:
         """Stop: no new jobs, subscribers are let go, containers run on."""

@@ -6,8 +6,8 @@ open ─▶ namespace, endpoints ─▶ names, resolver ─▶ published ports  
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
-from contextlib import ExitStack
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -19,7 +19,7 @@ from transom.containers.own_files import OwnFiles
 from transom.errors import Conflict
 from transom.networks.connections import order_of
 from transom.networks.model import Endpoint, Network
-from transom.networks.ports import PortBinding, PublishedPort, parse_exposed
+from transom.networks.ports import PortBinding, PublishedPort, Reservation, parse_exposed
 from transom.runtime.shim import publish
 
 if TYPE_CHECKING:
@@ -90,15 +90,19 @@ class Networking:
         for name, settings in container.networks.items():
             network = self._engine.networks.get(settings.network or name)
             names[network.name] = names_of(container, network)
-        made = self._engine.connections.open(container.id, container.networks, names)
-        if made is None:
-            return Opened(private=False)
-        path, endpoints = made
-        with ExitStack() as undo:
+        with ExitStack() as undo, self._mapped_ports(container) as (mapping, reservations):
+            ports = {mapping: tuple(item.published for item in reservations)}
+            made = self._engine.connections.open(container.id, container.networks, names, ports)
+            if made is None:
+                return Opened(private=False)
+            path, endpoints = made
             undo.callback(self.close, container.id)
             opened = replace(container, endpoints=endpoints, sandbox=path)
             self._name(opened)
-            published = self._publish(opened)
+            if mapping:
+                published = self._record_published(opened, reservations, endpoints[mapping])
+            else:
+                published = self._publish(opened)
             self.relink(opened)
             self._links.check(opened)
             variables = self._links.variables(opened)
@@ -217,12 +221,33 @@ class Networking:
     # Ports
 
     def _carrier(self, container: Container) -> Endpoint | None:
-        """Return the endpoint that published ports lead to: the one with the default route, None if there is none."""
+        """Return the endpoint that published ports lead to, None if there is none.
+
+        It is the one whose driver publishes them, or the one with the default route.
+        """
         for endpoint in order_of(container.endpoints):
+            if endpoint.ports:
+                return endpoint
             network = self._engine.networks.get(endpoint.network)
             if (endpoint.gateway or endpoint.gateway6) and self._engine.networks.kind(network.driver).publishes_ports:
                 return endpoint
         return None
+
+    @contextmanager
+    def _mapped_ports(self, container: Container) -> Iterator[tuple[str, list[Reservation]]]:
+        """Give the network whose driver publishes a container's ports itself, and the ports, which are taken.
+
+        The name is empty where the engine publishes them.
+        """
+        bindings, networks = bindings_of(container), self._engine.networks
+        found = [networks.get(settings.network or name) for name, settings in container.networks.items()]
+        kinds = {network.name: networks.kind(network.driver) for network in found}
+        name = next((name for name in sorted(kinds) if kinds[name].maps_ports), "")
+        if not bindings or not name or any(kind.publishes_ports for kind in kinds.values()):
+            yield "", []
+            return
+        with self._engine.publishing.reserved(bindings) as reservations:
+            yield name, reservations
 
     def _publish(self, container: Container) -> tuple[PublishedPort, ...]:
         bindings = bindings_of(container)
@@ -232,7 +257,14 @@ class Networking:
         options = self._engine.networks.get(carrier.network).options
         address = options.get(_HOST_BINDING, "")
         address = "" if address == "0.0.0.0" else address
-        published = self._engine.publishing.publish(container.id, bindings, carrier, address)
+        with self._engine.publishing.reserved(bindings, address) as reservations:
+            return self._record_published(container, reservations, carrier)
+
+    def _record_published(
+        self, container: Container, reservations: list[Reservation], carrier: Endpoint
+    ) -> tuple[PublishedPort, ...]:
+        self._engine.publishing.publish(container.id, reservations, carrier)
+        published = tuple(item.published for item in reservations)
         record = json.dumps([records.dump(port) for port in published])
         publish(self._engine.supervisor.shims.directory(container.id) / _PUBLISHED, record)
         return published

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import enum
 from abc import abstractmethod
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
@@ -62,6 +63,10 @@ class NetworkDriver(Driver):
     publishes_ports: ClassVar[bool] = False
     #: Whether the containers on one of its networks know each other by name.
     resolves_names: ClassVar[bool] = False
+    #: Whether the driver publishes ports itself, in `connect`: those of the endpoint's `ports`, which the engine took.
+    maps_ports: ClassVar[bool] = False
+    #: Whether `disconnect` needs the sandbox, which stays until then; otherwise it may go first, with its interfaces.
+    needs_sandbox: ClassVar[bool] = False
 
     def __init__(self, root: Path, firewall: Firewall) -> None:
         self.root = root
@@ -85,6 +90,16 @@ class NetworkDriver(Driver):
     @abstractmethod
     def disconnect(self, sandbox: Sandbox, network: Network, endpoint: Endpoint) -> None:
         """Undo `connect`, however much of it was done. `sandbox.path` is empty where the namespace has gone."""
+
+    def verify(self, sandbox: Sandbox, network: Network, endpoint: Endpoint) -> None:
+        """Raise `Unavailable` if an endpoint is not what `connect` made of it: another engine takes it over."""
+
+    def recover(self, is_connected: Callable[[str], bool]) -> None:
+        """Undo connections of endpoints, by ID, that are not connected: an engine was killed, or the machine stopped.
+
+        Only a driver whose connections leave something where the engine does not look needs this. Others are connected
+        at the same time: an endpoint that the driver knows is asked for after that.
+        """
 
     def close(self) -> None:
         """Finish what is under way: the engine ends."""

@@ -24,6 +24,7 @@ from transom.errors import Conflict, NotFound, TransomError
 from transom.events import Events
 from transom.networks.model import Endpoint, EndpointSettings, Network, Sandbox, SandboxKind
 from transom.networks.netlink import Netlink
+from transom.networks.ports import PublishedPort
 from transom.networks.sandbox import Namespaces, inside
 from transom.networks.store import NetworkStore
 from transom.runtime.shim import publish
@@ -76,12 +77,17 @@ class Connections:
     # With the container's process
 
     def open(
-        self, container: str, wanted: Mapping[str, EndpointSettings], names: Mapping[str, tuple[str, ...]]
+        self,
+        container: str,
+        wanted: Mapping[str, EndpointSettings],
+        names: Mapping[str, tuple[str, ...]],
+        ports: Mapping[str, tuple[PublishedPort, ...]],
     ) -> tuple[str, Mapping[str, Endpoint]] | None:
         """Make a container's namespace and connect it to the networks that it wants; return its path and the endpoints.
 
-        `names` are those by which others know it, by network. The path is empty where the exec driver is to make the
-        namespace; None is returned where the container has the machine's. Nothing is left if this raises.
+        `names` are those by which others know it, `ports` those that drivers publish, by network. The path is empty
+        where the exec driver is to make the namespace; None is returned where the container has the machine's. Nothing
+        is left if this raises.
         """
         networks = [(self._networks.get(settings.network or name), settings) for name, settings in wanted.items()]
         kinds = {self._networks.kind(network.driver).sandbox for network, _ in networks}
@@ -92,7 +98,8 @@ class Connections:
         with ExitStack() as undo:
             undo.callback(self.close, container, quiet=True)
             for index, (network, settings) in enumerate(networks):
-                self._plan(container, network, settings, names.get(network.name, ()), index)
+                planned = self._plan(container, network, settings, names.get(network.name, ()), index)
+                self._set(container, replace(planned, ports=ports.get(network.name, ())))
             self._record(container)
             path, netlink = self._namespaces.create(container)
             with netlink:
@@ -109,9 +116,14 @@ class Connections:
         endpoints = self._known(container)
         with ExitStack() as undo:
             undo.callback(self._forget, container)
-            for endpoint in endpoints.values():
+            late = [endpoint for endpoint in endpoints.values() if not self._needs_sandbox(endpoint)]
+            for endpoint in late:
                 undo.callback(self._disconnect, Sandbox(container), endpoint, quiet=quiet)
             undo.callback(self._namespaces.remove, container)
+            for endpoint in endpoints.values():
+                if endpoint not in late:
+                    sandbox = Sandbox(container, self.path(container))
+                    undo.callback(self._disconnect, sandbox, endpoint, quiet=quiet)
 
     # While it runs
 
@@ -199,6 +211,33 @@ class Connections:
             }
         self._networks.leases.retain(used)
 
+    def resume(self) -> None:
+        """Have drivers look at what they connected for an earlier engine, and undo what nobody has any more."""
+        with self._lock:
+            found = [(container, item) for container, items in self._endpoints.items() for item in items.values()]
+        for container, endpoint in found:
+            try:
+                network = self._networks.get(endpoint.network)
+                driver = self._networks.driver(network.driver)
+                driver.verify(Sandbox(container, self.path(container)), network, endpoint)
+            except TransomError as error:
+                log.warning("the container %s on the network %s: %s", container, endpoint.network_name, error)
+        for name in {network.driver for network in self._networks.list()}:
+            try:
+                self._networks.driver(name).recover(self._is_connected)
+            except TransomError as error:
+                log.warning("what the network driver %s may have left: %s", name, error)
+
+    def _is_connected(self, endpoint: str) -> bool:
+        with self._lock:
+            return any(endpoint == item.id for items in self._endpoints.values() for item in items.values())
+
+    def _needs_sandbox(self, endpoint: Endpoint) -> bool:
+        try:
+            return self._networks.kind(self._networks.get(endpoint.network).driver).needs_sandbox
+        except TransomError:
+            return False
+
     # One endpoint
 
     def _plan(
@@ -208,7 +247,8 @@ class Connections:
         self._networks.ensure(network)
         with self._networks.locked(network) as current:
             address = gateway = address6 = gateway6 = ""
-            if self._networks.kind(current.driver).addressing is Addressing.CORE:
+            addressing = self._networks.kind(current.driver).addressing
+            if addressing is Addressing.CORE:
                 leases = self._networks.leases
                 if current.ipv4:
                     address, gateway = leases.give(current, container, 4, settings.address)
@@ -226,7 +266,7 @@ class Connections:
                 address6=address6,
                 gateway=gateway,
                 gateway6=gateway6,
-                mac=settings.mac or _mac_for(address),
+                mac=settings.mac or (_mac_for(address) if addressing is Addressing.CORE else ""),
                 names=names,
                 driver_options=settings.driver_options,
                 gateway_priority=settings.gateway_priority,

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from transom.errors import InvalidParameter
+from transom.networks.ports import PublishedPort
 
 __all__ = ["Endpoint", "EndpointSettings", "Network", "Pool", "Sandbox", "SandboxKind", "option_boolean"]
 
@@ -104,6 +105,8 @@ class Endpoint:
     names: tuple[str, ...] = ()
     driver_options: Mapping[str, str] = field(default_factory=dict)
     gateway_priority: int = 0
+    #: The ports that its driver publishes.
+    ports: tuple[PublishedPort, ...] = ()
 
     @property
     def bare_address(self) -> str:

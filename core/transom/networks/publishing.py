@@ -7,8 +7,8 @@ all the same. Both go on while the engine is down.
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterable
-from contextlib import ExitStack
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from pathlib import Path
 
@@ -35,32 +35,34 @@ class Publishing:
         self._published: dict[str, tuple[PublishedPort, ...]] = {}
         self._rules: dict[str, tuple[Published, ...]] = {}
 
-    def publish(
-        self, container: str, bindings: Iterable[PortBinding], endpoint: Endpoint, address: str = ""
-    ) -> tuple[PublishedPort, ...]:
-        """Publish a container's ports and return where they are; `address` is for those that name none.
+    @contextmanager
+    def reserved(self, bindings: Iterable[PortBinding], address: str = "") -> Iterator[list[Reservation]]:
+        """Take ports of the machine for the length of a `with` block; `address` is for those that name none.
 
-        Raises `Conflict` for one that is taken. Nothing is left then.
+        Raises `Conflict` for one that is taken.
         """
+        with ExitStack() as sockets:
+            reservations: list[Reservation] = []
+            for binding in bindings:
+                wanted = binding if binding.address else replace(binding, address=address)
+                found = self._reserve(wanted)
+                for item in found:
+                    if item.socket is not None:
+                        sockets.callback(item.socket.close)
+                reservations += found
+            yield reservations
+
+    def publish(self, container: str, reservations: Sequence[Reservation], endpoint: Endpoint) -> None:
+        """Have ports that were taken lead to a container. Nothing is left if this raises."""
         with ExitStack() as undo:
             undo.callback(self.withdraw, container)
-            with ExitStack() as sockets:
-                reservations: list[Reservation] = []
-                for binding in bindings:
-                    wanted = binding if binding.address else replace(binding, address=address)
-                    found = self._reserve(wanted)
-                    for item in found:
-                        if item.socket is not None:
-                            sockets.callback(item.socket.close)
-                    reservations += found
-                published = tuple(item.published for item in reservations)
-                with self._lock:
-                    self._published[container] = published
-                self._lead(container, published, endpoint)
-                for item in reservations:
-                    self._forward(container, item, endpoint)
+            published = tuple(item.published for item in reservations)
+            with self._lock:
+                self._published[container] = published
+            self._lead(container, published, endpoint)
+            for item in reservations:
+                self._forward(container, item, endpoint)
             undo.pop_all()
-        return published
 
     def restore(self, container: str, published: tuple[PublishedPort, ...], endpoint: Endpoint) -> None:
         """Take over what an earlier engine published; what was lost with its relay is reserved again."""
@@ -104,7 +106,9 @@ class Publishing:
         return ""
 
     def _lead(self, container: str, published: Iterable[PublishedPort], endpoint: Endpoint) -> None:
-        """Have the packet filter lead what it can to the container."""
+        """Have the packet filter lead what it can to the container, unless its network's driver does."""
+        if endpoint.ports:
+            return
         rules = []
         for port in published:
             target = endpoint.bare_address6 if ":" in port.address else endpoint.bare_address

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import pytest
 
 from transom.drivers.network import Network, NetworkDriver, Sandbox
-from transom.errors import Conflict, InvalidParameter
+from transom.errors import Conflict, InvalidParameter, Unavailable
 from transom.networks.netlink import Netlink
-from transom.testing.network import NetworkDriverSuite, interfaces
+from transom.networks.sandbox import Namespaces, inside
+from transom.testing.network import NetworkDriverSuite, addresses_in, interfaces, interfaces_in
 from transom_bridge.driver import BridgeDriver
+from transom_cni.driver import CniDriver
 from transom_host.driver import HostDriver
 from transom_macvlan.driver import MacvlanDriver
 from transom_none.driver import NoneDriver
@@ -106,3 +109,63 @@ class TestMacvlan(NetworkDriverSuite):
     def test_wrong_options_are_refused(self, driver: NetworkDriver, options: dict[str, str]) -> None:
         with pytest.raises(InvalidParameter):
             driver.check(replace(self.make(driver), options=options))
+
+
+class CniSuite(NetworkDriverSuite):
+    """Configurations of the plugins that Debian has."""
+
+    driver_class = CniDriver
+    plugin: ClassVar[dict[str, Any]]
+
+    @pytest.fixture(autouse=True)
+    def configuration(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        """A configuration of the plugin with addresses of its own."""
+        ranges = [[{"subnet": "10.77.1.0/24"}]]
+        ipam = {"type": "host-local", "dataDir": str(tmp_path / "ipam"), "ranges": ranges}
+        content = {"cniVersion": "1.0.0", "name": "suite", "plugins": [{**self.plugin, "ipam": ipam}]}
+        (tmp_path / "suite.conflist").write_text(json.dumps(content))
+        monkeypatch.setattr(type(self), "options", {"config": "suite", "config-dir": str(tmp_path)}, raising=False)
+
+    def test_check_finds_an_address_that_somebody_took(
+        self, driver: NetworkDriver, network: Network, sandbox: Sandbox
+    ) -> None:
+        endpoint = driver.connect(sandbox, network, self.endpoint(network))
+        assert addresses_in(sandbox) >= {endpoint.address}
+        driver.verify(sandbox, network, endpoint)
+
+        def take() -> None:
+            with Netlink() as netlink:
+                link = netlink.find_link(endpoint.interface)
+                assert link is not None
+                netlink.delete_address(link.index, endpoint.address)
+
+        inside(sandbox.path, take)
+        with pytest.raises(Unavailable, match="failed at CHECK for the network suite"):
+            driver.verify(sandbox, network, endpoint)
+        driver.disconnect(sandbox, network, endpoint)
+
+    def test_what_nobody_is_connected_by_is_given_back(
+        self, driver: NetworkDriver, network: Network, sandbox: Sandbox, tmp_path: Path
+    ) -> None:
+        before = interfaces_in(sandbox)
+        endpoint = driver.connect(sandbox, network, self.endpoint(network))
+        driver.recover(lambda known: known == endpoint.id)
+        assert interfaces_in(sandbox) != before
+        Namespaces(tmp_path / "netns").remove("container")
+        driver.recover(lambda _: False)
+        assert list(tmp_path.glob("ipam/suite/10.*")) == []
+
+
+class TestCniPointToPoint(CniSuite):
+    plugin: ClassVar[dict[str, Any]] = {"type": "ptp"}
+
+
+class TestCniBridge(CniSuite):
+    plugin: ClassVar[dict[str, Any]] = {"type": "bridge", "bridge": "cni-suite", "isGateway": True}
+
+    @pytest.fixture(autouse=True)
+    def bridge(self, private_network: None) -> Iterator[None]:
+        """The bridge, which the plugin would make and leave."""
+        subprocess.run("ip link add cni-suite type bridge".split(), check=True)
+        yield
+        subprocess.run("ip link del cni-suite".split(), check=True)
