@@ -52,10 +52,10 @@ class PublishedPort:
 
 @dataclass(frozen=True)
 class Reservation:
-    """A published port with the socket that has it, None where the machine's kernel knows no such protocol."""
+    """A published port with the socket that has it."""
 
     published: PublishedPort
-    socket: socket.socket | None
+    socket: socket.socket
 
 
 def parse_port(text: str) -> tuple[int, str]:
@@ -119,6 +119,8 @@ def reserve(binding: PortBinding, *, ipv6: bool) -> list[Reservation]:
         if binding.first == binding.last
         else (f"{addresses[0]}:{binding.first}-{binding.last}")
     )
+    if taken is not None and taken.errno in (errno.EPROTONOSUPPORT, errno.ESOCKTNOSUPPORT):
+        raise Conflict(f"Bind for {shown} failed: the kernel has no {binding.protocol.upper()}: load its module")
     if taken is not None and taken.errno != errno.EADDRINUSE:
         raise Conflict(f"Bind for {shown} failed: {taken.strerror}")
     raise Conflict(f"Bind for {shown} failed: port is already allocated")
@@ -129,24 +131,17 @@ def _reserve_all(binding: PortBinding, addresses: list[str], port: int) -> list[
     with ExitStack() as undo:
         for address in addresses:
             bound = _bind(binding.protocol, address, port)
-            if bound is not None:
-                undo.callback(bound.close)
-                port = port or bound.getsockname()[1]
+            undo.callback(bound.close)
+            port = port or bound.getsockname()[1]
             reservations.append(Reservation(PublishedPort(binding.port, binding.protocol, address, port), bound))
         undo.pop_all()
     return reservations
 
 
-def _bind(protocol: str, address: str, port: int) -> socket.socket | None:
+def _bind(protocol: str, address: str, port: int) -> socket.socket:
     kind, number = _PROTOCOLS[protocol]
     family = socket.AF_INET6 if ":" in address else socket.AF_INET
-    try:
-        bound = socket.socket(family, kind | socket.SOCK_CLOEXEC, number)
-    except OSError as error:
-        if protocol == "sctp" and error.errno in (errno.EPROTONOSUPPORT, errno.ESOCKTNOSUPPORT) and port:
-            # The kernel of the machine has no SCTP of its own; what is for containers passes all the same.
-            return None
-        raise
+    bound = socket.socket(family, kind | socket.SOCK_CLOEXEC, number)
     try:
         if family == socket.AF_INET6:
             bound.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)

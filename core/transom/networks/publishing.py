@@ -6,6 +6,8 @@ all the same. Both go on while the engine is down.
 
 from __future__ import annotations
 
+import logging
+import socket
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
@@ -13,12 +15,15 @@ from dataclasses import replace
 from pathlib import Path
 
 from transom.errors import Conflict, Unavailable
+from transom.networks.conntrack import forget_flows
 from transom.networks.firewall import Firewall, Published
 from transom.networks.model import Endpoint
 from transom.networks.ports import PortBinding, PublishedPort, Reservation, reserve
 from transom.networks.relays import Relays
 
 __all__ = ["Publishing"]
+
+log = logging.getLogger(__name__)
 
 _ALL = ("0.0.0.0", "::")
 
@@ -47,8 +52,7 @@ class Publishing:
                 wanted = binding if binding.address else replace(binding, address=address)
                 found = self._reserve(wanted)
                 for item in found:
-                    if item.socket is not None:
-                        sockets.callback(item.socket.close)
+                    sockets.callback(item.socket.close)
                 reservations += found
             yield reservations
 
@@ -74,8 +78,7 @@ class Publishing:
                 again = PortBinding(port.port, port.protocol, port.address, port.host_port, port.host_port)
                 with ExitStack() as sockets:
                     for item in self._reserve(again):
-                        if item.socket is not None:
-                            sockets.callback(item.socket.close)
+                        sockets.callback(item.socket.close)
                         self._forward(container, item, endpoint)
 
     def withdraw(self, container: str) -> None:
@@ -86,6 +89,7 @@ class Publishing:
         with ExitStack() as undo:
             if published:
                 undo.callback(self._relays.request, "unforward", container=container, start=False)
+            undo.callback(_forget, rules)
             self._firewall.withdraw(rules)
 
     def _reserve(self, binding: PortBinding) -> list[Reservation]:
@@ -123,8 +127,6 @@ class Publishing:
             raise Unavailable(f"cannot publish the ports of the container {container[:12]}: {error}") from error
 
     def _forward(self, container: str, item: Reservation, endpoint: Endpoint) -> None:
-        if item.socket is None:
-            return
         port = item.published
         target = endpoint.bare_address6 if ":" in port.address else endpoint.bare_address
         self._relays.request(
@@ -135,6 +137,15 @@ class Publishing:
             target=target or endpoint.bare_address or endpoint.bare_address6,
             port=port.port,
         )
+
+
+def _forget(rules: Iterable[Published]) -> None:
+    """Have clients that go on sending find whoever has the port next, and not whoever has the address."""
+    for address in {rule.target for rule in rules if rule.protocol == "udp"}:
+        try:
+            forget_flows(address, socket.IPPROTO_UDP)
+        except OSError as error:
+            log.warning("flows to %s are not forgotten: %s", address, error)
 
 
 def _has_ipv6() -> bool:

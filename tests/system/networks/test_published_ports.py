@@ -7,6 +7,7 @@ import socket
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import contextmanager
 
 import pytest
 
@@ -140,14 +141,85 @@ def test_ranges_ephemeral_ports_and_all_exposed_ones(daemon: Daemon) -> None:
     assert daemon.docker("port", "next", "82").stdout.splitlines()[0] == "0.0.0.0:9101"
 
 
+@contextmanager
+def inside(daemon: Daemon, container: str, program: str) -> Iterator[None]:
+    """Run a Python program in a container's network for the length of a `with` block."""
+    init = daemon.docker("inspect", "-f", "{{.State.Pid}}", container).stdout.strip()
+    with subprocess.Popen(["nsenter", "-t", init, "-n", sys.executable, "-c", program]) as server:
+        try:
+            yield
+        finally:
+            server.kill()
+
+
 def test_udp(daemon: Daemon) -> None:
     daemon.docker("run", "-d", "--name", "echo", "-p", "8053:53/udp", daemon.busybox, "sleep", "1000")
-    init = daemon.docker("inspect", "-f", "{{.State.Pid}}", "echo").stdout.strip()
-    with subprocess.Popen(["nsenter", "-t", init, "-n", sys.executable, "-c", ECHO]) as server:
+    with inside(daemon, "echo", ECHO):
         for address in ("127.0.0.1", "::1"):
             wait_for(lambda address=address: ask(address, 8053, "hello") == "hello")  # type: ignore[misc]
-        server.kill()
     assert daemon.docker("port", "echo").stdout.splitlines()[0] == "53/udp -> 0.0.0.0:8053"
+
+
+#: Sends a datagram for each line that it reads, always from the same port, and writes what comes back.
+CLIENT = """
+import socket, sys
+client = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+client.settimeout(0.2)
+client.connect(("192.0.2.1", 8053))
+for line in sys.stdin:
+    try:
+        client.send(b"?")
+        print(client.recv(100).decode(), flush=True)
+    except OSError:
+        print("nothing", flush=True)
+"""
+
+
+def test_a_client_of_udp_that_goes_on_sending_finds_a_server_that_has_moved(daemon: Daemon, outside: str) -> None:
+    def says(answer: str) -> bool:
+        print("?", file=asking.stdin, flush=True)
+        return asking.stdout is not None and asking.stdout.readline() == f"{answer}\n"
+
+    def saying(answer: str) -> str:
+        return ECHO.replace("*server.recvfrom(100)", f"b'{answer}', server.recvfrom(100)[1]")
+
+    command = ["ip", "netns", "exec", outside, sys.executable, "-c", CLIENT]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as asking:
+        daemon.docker("run", "-d", "--name", "echo", "-p", "8053:53/udp", daemon.busybox, "sleep", "1000")
+        with inside(daemon, "echo", saying("first")):
+            wait_for(lambda: says("first"))
+        daemon.docker("stop", "-t", "0", "echo")
+        daemon.docker("run", "-d", "--name", "squatter", daemon.busybox, "sleep", "1000")
+        daemon.docker("start", "echo")
+        with inside(daemon, "echo", saying("second")):
+            wait_for(lambda: says("second"))
+
+
+def test_sctp(daemon: Daemon) -> None:
+    def hear() -> bytes:
+        with socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_SCTP) as client:
+            client.settimeout(2)
+            try:
+                client.connect(("127.0.0.1", 8080))
+                return client.recv(100)
+            except OSError:
+                return b""
+
+    try:
+        socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_SCTP).close()
+    except OSError:
+        refused = daemon.docker("run", "--rm", "-p", "8080:80/sctp", daemon.busybox, "true", check=False)
+        assert "Bind for 0.0.0.0:8080 failed: the kernel has no SCTP: load its module" in refused.stderr
+        return
+    program = (
+        "import socket\n"
+        "server = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_SCTP)\n"
+        "server.bind(('0.0.0.0', 80)), server.listen()\n"
+        "while True: server.accept()[0].send(b'hello')\n"
+    )
+    daemon.docker("run", "-d", "--name", "sctp", "-p", "8080:80/sctp", daemon.busybox, "sleep", "1000")
+    with inside(daemon, "sctp", program):
+        wait_for(lambda: hear() == b"hello")
 
 
 def test_containers_reach_published_ports_their_own_too(daemon: Daemon) -> None:

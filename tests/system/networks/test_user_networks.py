@@ -7,6 +7,7 @@ import re
 import subprocess
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -199,13 +200,26 @@ def test_a_full_subnet_refuses_the_next_container(daemon: Daemon, app: str) -> N
     del app
 
 
-def test_many_containers_at_once_get_addresses_of_their_own(daemon: Daemon, app: str) -> None:
-    names = [f"many{number}" for number in range(30)]
+def test_a_hundred_containers_at_once_get_addresses_of_their_own_and_know_each_other(daemon: Daemon, app: str) -> None:
+    names = [f"many{number}" for number in range(100)]
+    # Each looks for the first one, as soon as it runs.
+    look = f"until nslookup {names[0]} 127.0.0.11 >/found; do sleep 0.1; done; exec sleep 1000"
+    options = ("-d", "--network", app)
     with ThreadPoolExecutor(8) as pool:
-        list(pool.map(lambda name: run(daemon, name, "--network", app), names))
+        started = [
+            pool.submit(daemon.docker, "run", *options, "--name", name, daemon.busybox, "sh", "-c", look)
+            for name in names
+        ]
+    assert all(future.result().returncode == 0 for future in started)
     shown = json.loads(daemon.docker("network", "inspect", app).stdout)[0]["Containers"]
-    addresses = {item["IPv4Address"] for item in shown.values()}
-    assert (len(shown), len(addresses)) == (30, 30)
+    addresses = {item["Name"]: item["IPv4Address"].partition("/")[0] for item in shown.values()}
+    assert (sorted(addresses), len(set(addresses.values()))) == (sorted(names), 100)
+    ask = f"for name in {' '.join(names)}; do nslookup $name 127.0.0.11; done"
+    told = daemon.docker("exec", names[-1], "sh", "-c", ask).stdout
+    assert re.findall(r"^Address: ([0-9.]+)$", told, re.MULTILINE) == [addresses[name] for name in names]
+    inits = daemon.docker("inspect", "-f", "{{.State.Pid}}", *names).stdout.split()
+    first = f"Address: {addresses[names[0]]}"
+    wait_for(lambda: all(first in Path(f"/proc/{init}/root/found").read_text() for init in inits))
 
 
 def test_host_none_and_shared_networks_take_no_more(daemon: Daemon, app: str) -> None:
