@@ -21,7 +21,7 @@ from transom_cli.build_options import (
     parse_outputs,
     parse_secrets,
 )
-from transom_cli.build_progress import Display, Plain, RawJson, Silent
+from transom_cli.build_progress import Display, Plain, RawJson, Silent, split_problem
 from transom_cli.build_session import Answers, Session, opened
 from transom_cli.client import Client
 from transom_cli.errors import CommandFailed
@@ -265,13 +265,17 @@ def _follow(response: Response, display: Display, result: _Result) -> None:
 
 
 def _explained(failure: CommandFailed, session: Session | None, display: Display) -> CommandFailed:
-    """Return the failure of a build with what its steps wrote, in the manner of BuildKit's client."""
+    """Return the failure of a build with what its steps wrote, in the manner of BuildKit's client.
+
+    An error in the Dockerfile comes with its lines, which stand before it here.
+    """
     if session is not None and session.failure is not None:
         return session.failure
-    lines = []
+    problem, excerpt = split_problem(failure.message)
+    lines: list[str] = []
     for vertex in display.failed():
         lines += ["------", f" > {vertex.name}:", *vertex.lines, *([vertex.rest] if vertex.rest else []), "------"]
-    return CommandFailed("\n".join([*lines, f"ERROR: failed to build: {failure.message}"]))
+    return CommandFailed("\n".join([*lines, *excerpt, f"ERROR: failed to build: {problem}"]))
 
 
 def _finish(result: _Result, flags: Mapping[str, Any], *, quiet: bool, checking: bool) -> None:

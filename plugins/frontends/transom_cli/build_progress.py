@@ -19,7 +19,7 @@ from typing import IO, Any
 
 from transom_cli.units import decimal_size
 
-__all__ = ["Display", "Part", "Plain", "RawJson", "Silent", "Vertex", "seconds"]
+__all__ = ["Display", "Part", "Plain", "RawJson", "Silent", "Vertex", "seconds", "split_problem"]
 
 _SECOND = 1_000_000_000
 #: Seconds between two looks at the clock.
@@ -73,7 +73,7 @@ class Vertex:
         self.started = int(message.get("started") or self.started)
         self.completed = int(message.get("completed") or self.completed)
         self.cached = bool(message.get("cached", self.cached))
-        self.error = str(message.get("error") or self.error)
+        self.error = split_problem(str(message.get("error") or self.error))[0]
 
     def part(self, message: Mapping[str, Any]) -> tuple[str, Part]:
         """Take over what a message says of a part of the step, and return its name and the part."""
@@ -274,6 +274,17 @@ class Plain(Display):
 
     def _print(self, line: str) -> None:
         print(line, file=self.file, flush=True)
+
+
+def split_problem(text: str) -> tuple[str, list[str]]:
+    """Return an error in one line, and the lines of the Dockerfile that it is about, as the daemon shows them.
+
+    Such an error is `PLACE: problem`, and behind that PLACE alone and the lines between two rules.
+    """
+    first, *rest = text.splitlines() or [""]
+    if len(rest) > 1 and rest[1].startswith("----") and first.startswith(f"{rest[0]}: "):
+        return first.removeprefix(f"{rest[0]}: "), rest
+    return text, []
 
 
 def seconds(duration: float) -> str:

@@ -28,6 +28,7 @@ from transom_builder.checking import check_alone, check_before
 from transom_builder.contexts import Contexts
 from transom_builder.options import BuildOptions
 from transom_builder.publishing import publish
+from transom_builder.recipe import Recipe, read_recipe
 from transom_builder.reports import Reports
 from transom_builder.steps import Steps
 from transom_builder.workshop import Workshop
@@ -47,6 +48,7 @@ def build(
     job: Job,
     *,
     dockerfile: str = "",
+    hidden: str = "",
     remote: str = "",
     tags: tuple[str, ...] = (),
     target: str = "",
@@ -83,6 +85,7 @@ def build(
     """
     options = BuildOptions(
         dockerfile=dockerfile or "Dockerfile",
+        hidden=hidden,
         remote=remote,
         tags=tuple(_parse_tag(tag) for tag in tags),
         target=target,
@@ -113,17 +116,18 @@ def build(
         stack.callback(reports.finish)
         workshop = Workshop(engine, engine.graphdriver(graphdriver), lease, crew.check)
         files = stack.enter_context(Contexts(job, options, workshop, reports))
+        recipe = read_recipe(files, options)
         found = plan(
-            parse(files.dockerfile(), options.dockerfile),
+            parse(recipe.content, recipe.name),
             target=options.target,
             build_args=options.build_args,
             platform=wanted,
             contexts=tuple(options.contexts),
         )
         if check:
-            check_alone(engine, job, found, files.main().root, options.dockerfile, everything=not options.target)
+            check_alone(engine, job, found, recipe.ignored, everything=not options.target)
             return ""
-        image = _run(engine, job, options, found, crew, workshop, files, reports)
+        image = _run(engine, job, options, found, recipe, crew, workshop, files, reports)
         result = publish(engine, options, found, image, workshop, lease, reports)
     for warning in found.warnings:
         reports.say(f"{warning}\n")
@@ -139,6 +143,7 @@ def _run(
     job: Job,
     options: BuildOptions,
     found: Plan,
+    recipe: Recipe,
     crew: Crew,
     workshop: Workshop,
     files: Contexts,
@@ -147,7 +152,7 @@ def _run(
     """Do the steps of a plan, and return what the target stage has become."""
     steps = Steps(engine, job, options, found, crew, workshop.with_epoch(found.epoch), files, reports)
     steps.add()
-    check_before(engine, job, found, files.main().root, options.dockerfile, draws=reports.draws)
+    check_before(engine, job, found, recipe.ignored, draws=reports.draws)
     try:
         crew.run()
     finally:

@@ -20,6 +20,9 @@ __all__ = ["Reports", "Step"]
 
 #: More output of one step than this, in characters, is not kept until its turn comes.
 _MOST_KEPT = 2 << 20
+#: What Docker's own builder puts around standard error.
+_RED, _PLAIN = "\x1b[91m", "\x1b[0m"
+_STANDARD_ERROR = 2
 
 
 class Reports:
@@ -79,8 +82,10 @@ class Reports:
             self._transcript.finish(number)
 
     def result(self, identity: str) -> None:
-        """Tell the image's ID."""
+        """Tell the image's ID, for clients that read lines as a line if nothing else is one."""
         self._job.tell(ID=identity)
+        if self._quiet and not self.draws:
+            self._job.say(f"{identity}\n")
 
     def tell(self, number: int | None, text: str) -> None:
         """Print text of a step in its turn. For `Step`."""
@@ -184,7 +189,7 @@ class Step:
         text = decoder.decode(data, final)
         if text:
             self._reports.draw("vertex", id=self._id, log=text, stream=stream)
-            self.say(text)
+            self.say(f"{_RED}{text}{_PLAIN}" if stream == _STANDARD_ERROR else text)
 
 
 class _Transcript:

@@ -135,6 +135,19 @@ def test_a_build_that_fails_leaves_no_older_id(built: Any, transom: Transom, pla
     assert captured.err.endswith("------\n > [2/2] RUN false:\nwhy\n------\nERROR: failed to build: process failed\n")
 
 
+def test_the_lines_of_the_dockerfile_stand_before_the_error(
+    built: Any, transom: Transom, place: Path, capfd: Capture
+) -> None:
+    excerpt = "Dockerfile:2\n--------------------\n   1 |     FROM x\n   2 | >>> RUN false\n--------------------"
+    message = f"Dockerfile:2: exit code: 1\n{excerpt}"
+    vertex = {"id": "1", "name": "RUN false", "started": 1, "completed": 1, "error": message}
+    built.messages[:] = [{"aux": {"vertex": vertex}}, {"errorDetail": {"message": message}, "error": message}]
+    assert transom("build", ".") == 1
+    assert capfd.readouterr().err == (
+        f"#1 RUN false\n#1 ERROR: exit code: 1\n\n{excerpt}\nERROR: failed to build: exit code: 1\n"
+    )
+
+
 def test_what_checks_have_found_is_told_at_the_end(built: Any, transom: Transom, place: Path, capfd: Capture) -> None:
     built.messages.append({"aux": {"warning": {"rule": "FromAsCasing", "detail": "casing differs", "line": 1}}})
     assert transom("build", ".") == 0

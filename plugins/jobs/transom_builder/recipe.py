@@ -1,0 +1,63 @@
+"""The Dockerfile of a build and what its context leaves out, as the client has sent them."""
+
+from __future__ import annotations
+
+import shutil
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+
+from transom.dockerfile.ignore import PatternError, Patterns, ignore_names
+from transom.errors import InvalidParameter
+from transom_builder.contexts import Contexts, read_file
+from transom_builder.options import BuildOptions
+
+__all__ = ["Recipe", "read_recipe"]
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """A Dockerfile's content, the name that errors call it by, and what its context leaves out, if that is known."""
+
+    content: bytes
+    name: str
+    ignored: Patterns | None = None
+
+
+def read_recipe(contexts: Contexts, options: BuildOptions) -> Recipe:
+    """Read the Dockerfile, and take away from the context what does not belong to it.
+
+    Clients leave out what is to be left out, but for the Dockerfile and the file that says so, which the builder needs:
+    both are sent in any case, in their places, or in the directory `options.hidden`. Raises `InvalidParameter`.
+    """
+    content = contexts.dockerfile()
+    root, name = contexts.main().root, options.dockerfile
+    beside, ignored = _read_ignored(root, name)
+    if options.hidden:
+        shutil.rmtree(root / _hidden(options.hidden))
+    elif ignored is not None:
+        for path in (name, beside):
+            clean = str(PurePosixPath("/", path)).lstrip("/")
+            if ignored.matches(clean) and (root / clean).is_file():
+                (root / clean).unlink()
+    return Recipe(content, PurePosixPath(name).name, ignored)
+
+
+def _hidden(name: str) -> str:
+    """Return the name of the hidden directory. Raises `InvalidParameter` for what could lead elsewhere."""
+    if "/" in name or name in (".", ".."):
+        raise InvalidParameter(f"invalid value {name!r} for hidden: it should be a name in the context")
+    return name
+
+
+def _read_ignored(root: Path, dockerfile: str) -> tuple[str, Patterns | None]:
+    """Return the file that says what is left out of a context, and what it says; None if nothing says so."""
+    for name in ignore_names(dockerfile):
+        try:
+            content = read_file(root, name)
+        except InvalidParameter:
+            continue
+        try:
+            return name, Patterns.parse(content.decode("utf-8", "surrogateescape"))
+        except PatternError as error:
+            raise InvalidParameter(f"failed to parse {name}: {error}") from error
+    return "", None

@@ -1,0 +1,62 @@
+"""What clients send beside the context: the Dockerfile, and the file that says what is left out."""
+
+from __future__ import annotations
+
+import pytest
+
+from testbed.builds import Builder
+from transom.errors import InvalidParameter
+
+DOCKERFILE = "FROM BASE\nCOPY . /all\n"
+
+
+def copied(builder: Builder, files: dict[str, str], **parameters: str) -> set[str]:
+    """What was in the context that a build has copied."""
+    text = parameters.pop("text", DOCKERFILE)
+    with builder.tree(builder.build(text, files, **parameters).image) as tree:
+        return {str(path.relative_to(tree / "all")) for path in (tree / "all").rglob("*") if path.is_file()}
+
+
+def test_the_dockerfile_and_the_ignore_file_are_in_the_context(builder: Builder) -> None:
+    assert copied(builder, {"a": "", ".dockerignore": "b"}) == {"Dockerfile", "a", ".dockerignore"}
+
+
+@pytest.mark.parametrize(
+    ("ignored", "left"),
+    [
+        ("Dockerfile", {"a", ".dockerignore"}),
+        (".dockerignore", {"a", "Dockerfile"}),
+        ("*\n!a", {"a"}),
+        ("*\n!Dockerfile", {"Dockerfile", "a"}),
+    ],
+)
+def test_they_are_not_if_they_are_to_be_left_out(builder: Builder, ignored: str, left: set[str]) -> None:
+    """Clients leave out the rest themselves, and so nothing else is."""
+    assert copied(builder, {"a": "", ".dockerignore": ignored}) == left
+
+
+def test_what_is_beside_another_dockerfile_counts_for_it(builder: Builder) -> None:
+    files = {"sub/Other": DOCKERFILE.replace("BASE", builder.busybox), "sub/Other.dockerignore": "sub", "a": ""}
+    assert copied(builder, files, text="RUN false", dockerfile="sub/Other") == {"Dockerfile", "a"}
+
+
+def test_a_hidden_directory_is_for_the_builder_alone(builder: Builder) -> None:
+    files = {".h/My": DOCKERFILE.replace("BASE", builder.busybox), ".h/My.dockerignore": "a", "a": ""}
+    assert copied(builder, files, text="RUN false", dockerfile=".h/My", hidden=".h") == {"Dockerfile", "a"}
+
+
+def test_errors_call_a_dockerfile_by_its_name(builder: Builder) -> None:
+    with pytest.raises(InvalidParameter, match=r"^My:1: unknown instruction: NONE"):
+        builder.build("RUN false", {".h/My": "NONE"}, dockerfile=".h/My", hidden=".h")
+
+
+@pytest.mark.parametrize("name", ["..", ".", "a/b", "../x"])
+def test_a_hidden_directory_is_in_the_context(builder: Builder, name: str) -> None:
+    with pytest.raises(InvalidParameter, match="invalid value"):
+        builder.build(DOCKERFILE, {"a/b": ""}, hidden=name)
+    assert builder.left() == []
+
+
+def test_a_quiet_build_prints_the_id_alone_for_clients_that_read_lines(builder: Builder) -> None:
+    built = builder.build(DOCKERFILE, progress="docker", quiet=True)
+    assert built.text == f"{built.image.id}\n"
