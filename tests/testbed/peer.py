@@ -53,4 +53,7 @@ class Peer(Clients):
             if place.startswith(f"{self.directory}/"):
                 umount2(place, MNT_DETACH)
         for cgroup in Path("/sys/fs/cgroup").glob(f"**/{_CGROUP_PARENT}"):
+            # Those of BuildKit's steps may be left in it.
+            for below in cgroup.glob("*/"):
+                below.rmdir()
             cgroup.rmdir()
