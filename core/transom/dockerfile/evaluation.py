@@ -128,7 +128,9 @@ def begin(plan: Plan, stage: Stage, base: RunConfig | StageState | None = None) 
     if "PATH" not in environment:
         environment["PATH"] = DEFAULT_PATH
         config = replace(config, env=(*config.env, f"PATH={DEFAULT_PATH}"))
-    working_dir = _joined("/", config.working_dir) if config.working_dir else ""
+    working_dir = config.working_dir
+    if working_dir and not working_dir.startswith("/"):
+        working_dir = _joined("/", working_dir)
     return StageState(
         config=replace(config, on_build=(), working_dir=working_dir),
         environment=environment,
@@ -318,9 +320,11 @@ def _arg(state: StageState, instruction: Arg, words: _Words) -> tuple[StageState
 
 def _workdir(state: StageState, instruction: Workdir, words: _Words) -> tuple[StageState, Resolved]:
     wanted = words.one(instruction.path)
-    path = _joined(state.working_dir, wanted)
+    # What is absolute stays as it is written, with all its dots and slashes.
+    path = wanted if wanted.startswith("/") else _joined(state.working_dir, wanted)
+    made = _joined("/", path)
     resolved = Resolved(
-        replace(instruction, path=path), f"WORKDIR {path}", makes_layer=path != "/", user=state.config.user
+        replace(instruction, path=made), f"WORKDIR {path}", makes_layer=made != "/", user=state.config.user
     )
     return _configured(state, resolved, working_dir=path)
 

@@ -13,6 +13,7 @@ from transom.dockerfile.heredocs import Heredoc, parse_mark
 from transom.dockerfile.instructions import Instruction
 from transom.dockerfile.lines import Line, json_strings, split_instruction
 from transom.dockerfile.mounts import parse_mount
+from transom.dockerfile.notation import quoted
 from transom.dockerfile.ports import parse_ports
 from transom.dockerfile.source import with_suggestion
 from transom.dockerfile.words import split_words
@@ -66,7 +67,7 @@ def _from(line: Line) -> Instruction:
         alias = words[2].lower()
         if not _STAGE_NAME.fullmatch(alias):
             raise InvalidParameter(
-                f'invalid name for build stage: "{words[2]}", name can\'t start with a number or contain symbols'
+                f"invalid name for build stage: {quoted(words[2])}, name can't start with a number or contain symbols"
             )
     elif len(words) != 1:
         raise InvalidParameter("FROM requires either one or three arguments")
@@ -79,10 +80,10 @@ def _run(line: Line) -> Instruction:
     command, shell = _command(line.rest)
     network = flags.text("network", "default")
     if network not in ("default", "none", "host"):
-        raise InvalidParameter(f'unsupported network mode "{network}": it should be default, none or host')
+        raise InvalidParameter(f"unsupported network mode {quoted(network)}: it should be default, none or host")
     security = flags.text("security", "sandbox")
     if security not in ("sandbox", "insecure"):
-        raise InvalidParameter(f'security "{security}" is not valid: it should be sandbox or insecure')
+        raise InvalidParameter(f"security {quoted(security)} is not valid: it should be sandbox or insecure")
     if not command:
         raise InvalidParameter("RUN requires at least one argument")
     mounts = flags.texts("mount")
@@ -252,7 +253,7 @@ def _healthcheck(line: Line) -> Instruction:
         return made.Healthcheck(**_common(line), check=Healthcheck(test=("NONE",)))
     flags = Flags(line.flags, _HEALTHCHECK_FLAGS)
     if kind.upper() != "CMD":
-        raise InvalidParameter(f'Unknown type "{kind.upper()}" in HEALTHCHECK (try CMD)')
+        raise InvalidParameter(f"Unknown type {quoted(kind.upper())} in HEALTHCHECK (try CMD)")
     command, _ = _command(rest)
     if not command:
         raise InvalidParameter("Missing command after HEALTHCHECK CMD")
@@ -334,7 +335,9 @@ def _pairs(line: Line) -> tuple[tuple[tuple[str, str], ...], bool]:
         for word in words:
             name, equals, value = word.partition("=")
             if not equals:
-                raise InvalidParameter(f'Syntax error - can\'t find = in "{word}". Must be of the form: name=value')
+                raise InvalidParameter(
+                    f"Syntax error - can't find = in {quoted(word)}. Must be of the form: name=value"
+                )
             if not name:
                 raise InvalidParameter(f"{line.name} names can not be blank")
             pairs.append((name, value))

@@ -28,5 +28,5 @@ def parse_ports(text: str) -> tuple[str, ...]:
     first = int(match["first"])
     last = int(match["last"] or first)
     if not first <= last < 2**16:
-        raise InvalidParameter(f"invalid range specified for port: {port}")
+        raise InvalidParameter(f"invalid containerPort: {port}")
     return tuple(f"{number}/{protocol}" for number in range(first, last + 1))

@@ -16,6 +16,7 @@ from itertools import chain
 
 from transom.dockerfile.arguments import chosen_epoch, expanded, global_args, global_instructions, is_for_the_builder
 from transom.dockerfile.instructions import Add, Arg, Copy, From, Instruction, Onbuild, Run, Workdir
+from transom.dockerfile.notation import quoted
 from transom.dockerfile.parse import Dockerfile, parse_trigger
 from transom.dockerfile.source import with_suggestion
 from transom.dockerfile.words import Lexer
@@ -222,7 +223,7 @@ class _Names:
         try:
             reference = Reference.parse(name).tagged()
         except InvalidParameter as error:
-            raise InvalidParameter(f'failed to parse stage name "{name}": {error}') from None
+            raise InvalidParameter(f"failed to parse stage name {quoted(name)}: {error}") from None
         return self.context(reference.familiar) or ImageName(name, reference)
 
     @cached_property
@@ -368,7 +369,7 @@ def _target(dockerfile: Dockerfile, names: _Names, target: str) -> int:
         return len(names.origins) - 1
     found = names.stage(target.lower())
     if found is None:
-        problem = with_suggestion(f'target stage "{target}" could not be found', target, names.aliases())
+        problem = with_suggestion(f"target stage {quoted(target)} could not be found", target, names.aliases())
         there = ", ".join(origin.alias for origin in names.origins if origin.alias)
         raise dockerfile.error(f"{problem}; the stages are {there}" if there else problem)
     return found.index

@@ -8,13 +8,13 @@ the directive `escape` chooses.
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache, cached_property
 from typing import Final
 
+from transom.dockerfile.notation import quoted
 from transom.errors import InvalidParameter
 
 __all__ = ["ESCAPE", "Expansion", "Lexer", "expand", "split_words"]
@@ -319,7 +319,7 @@ class _Reading:
 
     def _error(self, problem: str) -> InvalidParameter:
         shown = self._text if len(self._text) <= _SHOWN else f"{self._text[:_SHOWN]}…"
-        return InvalidParameter(f"failed to process {json.dumps(shown, ensure_ascii=False)}: {problem}")
+        return InvalidParameter(f"failed to process {quoted(shown)}: {problem}")
 
 
 #: A part of a pattern without a star: its characters, None for any.

@@ -1,10 +1,10 @@
-"""What Go writes, for the history of images."""
+"""How Go writes texts, characters and durations."""
 
 from __future__ import annotations
 
 import pytest
 
-from transom.dockerfile.history import duration, quoted, quoted_character
+from transom.dockerfile.notation import duration, quoted, quoted_character
 from transom.times import parse_duration
 
 
