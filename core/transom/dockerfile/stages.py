@@ -297,7 +297,7 @@ def _stage(
     if origin.alias and (context := names.context(origin.alias)):
         return Stage(index, origin.alias, context, platform, (), origin)
     try:
-        base: Source = names.stage(image, before=index) or names.image(image)
+        base: Source = names.stage(image.lower(), before=index) or names.image(image)
     except InvalidParameter as error:
         raise dockerfile.error(str(error), origin) from error
     triggers: tuple[str, ...] = ()

@@ -185,6 +185,7 @@ def test_a_rule_is_not_kept(text: str, rule: str, line: int, detail: str) -> Non
         "FROM --platform=$BUILDPLATFORM x",
         "FROM --platform=linux/amd64 x AS my_amd64_stage",
         "FROM scratch AS a\nWORKDIR /app\nFROM a\nWORKDIR sub",
+        "FROM scratch AS a\nFROM A",
         "FROM x\nARG foo\nCOPY a${foo} .",
         "FROM x AS a\nARG foo=1\nFROM a\nCOPY $foo .",
         "FROM x\nENV A=$JAVA_HOME",

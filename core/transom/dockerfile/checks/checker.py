@@ -112,6 +112,8 @@ class _Checker:
                 )
 
     def _check_from(self, origin: From, names: set[str], defaults: Mapping[str, str] | None) -> None:
+        if defaults is not None:
+            self._check_default(origin, defaults, names)
         written = origin.text.split()
         if origin.alias:
             keyword, name = written[-2:]
@@ -129,8 +131,6 @@ class _Checker:
         self._check_from_variables(origin, self._expanded(origin, origin.image))
         if origin.platform:
             self._check_platform(origin)
-        if defaults is not None:
-            self._check_default(origin, defaults)
 
     def _check_description(self, instruction: From | Arg, names: tuple[str, ...]) -> None:
         if instruction.comments and instruction.comments[-1].split(" ")[0] not in names:
@@ -163,9 +163,11 @@ class _Checker:
         except InvalidParameter:
             return None
 
-    def _check_default(self, origin: From, defaults: Mapping[str, str]) -> None:
+    def _check_default(self, origin: From, defaults: Mapping[str, str], names: set[str]) -> None:
         try:
-            Reference.parse(Lexer(origin.escape).expand(origin.image, defaults).text)
+            name = Lexer(origin.escape).expand(origin.image, defaults).text
+            if name.lower() not in names:
+                Reference.parse(name)
         except InvalidParameter:
             self._report("InvalidDefaultArgInFrom", origin.location, origin.image)
 
