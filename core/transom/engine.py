@@ -74,6 +74,7 @@ class Engine:
         self.catalog = Catalog(config.data_root, plugins, self)
         self.catalog.manager.register(_Core(), name="transom.engine")
         self._handlers = self._gather_handlers()
+        last = self._close.enter_context(ExitStack())
         self.pool = ThreadPoolExecutor(config.threads, thread_name_prefix="transom")
         self._close.callback(self.pool.shutdown, wait=True, cancel_futures=True)
         self.events = Events(self._announce)
@@ -81,6 +82,9 @@ class Engine:
         self._close.callback(self.db.close)
         self.content = ContentStore(config.data_root / "content")
         self.layers = LayerStore(self.db, self.content, self.catalog.graph, config.exec_root / "mounts")
+        self.layers.on_loss = self._note_lost_mount
+        # When no job is left that may need a driver.
+        last.callback(self.layers.close)
         self.images = ImageStore(self.db, self.content, self.layers)
         self.build_cache = BuildCache(self.db, config.data_root / "build")
         self.volumes = VolumeStore(self.db, self.catalog.volume)
@@ -106,6 +110,13 @@ class Engine:
         self._close.callback(self.supervisor.close)
         self._check_log()
         self._recover()
+
+    def _note_lost_mount(self, driver: str, layer: str) -> None:
+        """Record that a container sees its files no more, until it is started again."""
+        log.error("the mount of the layer %s of the graph driver %s has died", layer, driver)
+        if self.db.get("container", layer) is not None:
+            name = self.containers.get(layer).name
+            self.events.record("container", "mount_lost", layer, {"name": name, "driver": driver})
 
     def _own(self, root: Path) -> None:
         """Make a root directory and lock it for as long as the engine is open."""

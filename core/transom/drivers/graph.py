@@ -17,7 +17,7 @@ from __future__ import annotations
 
 import enum
 from abc import abstractmethod
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -76,6 +76,9 @@ class GraphDriver(Driver):
     def __init__(self, root: Path, mounts: Path) -> None:
         self.root = root
         self.mounts = mounts
+        #: Called, from any thread, with the name of a layer whose mount has died, as one that a process serves can.
+        #: It stays so until `unmount`.
+        self.on_loss: Callable[[str], object] = lambda _: None
 
     @abstractmethod
     def create(self, layer: str, parent: str | None) -> None:
@@ -160,6 +163,9 @@ class GraphDriver(Driver):
 
     def recover(self, known: Collection[str]) -> None:
         """Called once at the engine's start, before anything else: remove every layer that is not in `known`."""
+
+    def close(self) -> None:
+        """Called once, last, when the engine closes. What is mounted stays so."""
 
     @contextmanager
     def mounted(self, layer: str, *, read_only: bool = False) -> Iterator[Path]:

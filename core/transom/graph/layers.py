@@ -66,6 +66,8 @@ class LayerStore:
         self._unpacked: dict[str, int] = {}
         self._snapshots = Snapshots(db, self._unpacked)
         self._mounts: dict[str, _Mount] = {}
+        #: Called with a driver's name and a layer's when what shows its files has died.
+        self.on_loss: Callable[[str, str], object] = lambda _driver, _layer: None
 
     def driver(self, name: str) -> GraphDriver:
         """Return the driver of a name. Raises `NotFound` or `DriverUnavailable`."""
@@ -76,7 +78,15 @@ class LayerStore:
                 mounts = self._mount_root / name
                 mounts.mkdir(mode=0o711, parents=True, exist_ok=True)
                 driver = self._drivers[name] = kind(self._shelf.root(name), mounts)
+                driver.on_loss = lambda layer: self.on_loss(name, layer)
         return driver
+
+    def close(self) -> None:
+        """Let all drivers go. What is mounted stays so."""
+        with self._guard:
+            for driver in self._drivers.values():
+                driver.close()
+            self._drivers.clear()
 
     # An image's layers
 

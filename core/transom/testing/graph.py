@@ -50,6 +50,7 @@ class GraphDriverSuite:
     """
 
     driver_class: ClassVar[type[GraphDriver]]
+    open: list[GraphDriver]
 
     @pytest.fixture
     def storage(self, tmp_path: Path) -> Path:
@@ -65,9 +66,18 @@ class GraphDriverSuite:
         self.driver_class.probe(root)
         assert list(root.iterdir()) == []
         driver = self.driver_class(root, mounts)
+        self.open = [driver]
         yield driver
         driver.recover(())
+        for each in self.open:
+            each.close()
         assert mounts_below(storage) == []
+
+    def reopened(self, driver: GraphDriver) -> GraphDriver:
+        """Return a driver as another engine with the same directories would have it."""
+        again = type(driver)(driver.root, driver.mounts)
+        self.open.append(again)
+        return again
 
     def make(self, driver: GraphDriver, layer: str, parent: str | None, *members: Member) -> None:
         """Make a layer from an archive."""
@@ -137,7 +147,7 @@ class GraphDriverSuite:
         path = driver.mount("one")
         with open(path / "file", "w") as file_in_use:
             assert driver.mount("one") == path
-            assert type(driver)(driver.root, driver.mounts).mount("one") == path
+            assert self.reopened(driver).mount("one") == path
             file_in_use.write("content")
         assert (path / "file").read_text() == "content"
         driver.unmount("one")
@@ -176,7 +186,7 @@ class GraphDriverSuite:
     def test_a_layer_remembers_its_parent(self, driver: GraphDriver) -> None:
         driver.create("parent", None)
         driver.create("child", "parent")
-        again = type(driver)(driver.root, driver.mounts)
+        again = self.reopened(driver)
         assert again.parent("child") == "parent"
         assert again.parent("parent") is None
 
@@ -535,7 +545,7 @@ class GraphDriverSuite:
         before = set(driver.root.rglob("*"))
         self.make(driver, "child", "parent", file("own"))
         driver.mount("child")
-        again = type(driver)(driver.root, driver.mounts)
+        again = self.reopened(driver)
         again.recover({"parent"})
         assert set(driver.root.rglob("*")) == before
         assert self.names(again, "parent") == {b"file"}
@@ -545,7 +555,7 @@ class GraphDriverSuite:
     def test_recovery_leaves_the_mount_of_a_known_layer(self, driver: GraphDriver) -> None:
         self.make(driver, "one", None, file("file"))
         path = driver.mount("one")
-        again = type(driver)(driver.root, driver.mounts)
+        again = self.reopened(driver)
         again.recover({"one"})
         assert (path / "file").exists()
         assert again.mount("one") == path
@@ -558,7 +568,7 @@ class GraphDriverSuite:
         before = set(driver.root.rglob("*"))
         for recovers in (True, False):
             kill_while_applying(driver, "half", "parent")
-            again = type(driver)(driver.root, driver.mounts)
+            again = self.reopened(driver)
             if recovers:
                 again.recover({"parent"})
             else:

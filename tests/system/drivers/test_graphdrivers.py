@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 from transom.testing.graph_endurance import GraphEnduranceSuite
+from transom_fuse.driver import FuseDriver
 from transom_overlay.driver import OverlayDriver
 from transom_vfs.driver import VfsDriver
 
 
 class TestOverlay(GraphEnduranceSuite):
     driver_class = OverlayDriver
+
+
+class TestFuse(GraphEnduranceSuite):
+    driver_class = FuseDriver
 
 
 class TestVfs(GraphEnduranceSuite):

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from transom_fuse.union.handles import Handle
 from transom_fuse.union.nodes import Directory, Node
-from transom_fuse.union.union import Union
+from transom_fuse.union.tree import Tree
+from transom_fuse.union.union import Owner, Union
 
-__all__ = ["Directory", "Handle", "Node", "Union"]
+__all__ = ["Directory", "Handle", "Node", "Owner", "Tree", "Union"]

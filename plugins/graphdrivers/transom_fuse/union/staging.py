@@ -26,9 +26,13 @@ class Staging:
     """A working directory. `descriptor` is owned by this object."""
 
     def __init__(self, descriptor: int) -> None:
-        clear_directory(descriptor)
         self.descriptor = descriptor
-        self.opaque = opaque_attribute(descriptor)
+        try:
+            clear_directory(descriptor)
+            self.opaque = opaque_attribute(descriptor)
+        except BaseException:
+            self.close()
+            raise
         self._numbers = itertools.count()
 
     @contextmanager

@@ -1,0 +1,111 @@
+"""Layers for a union file system in Python, kept as `transom.graph.stacked_layers` says, and
+
+<mounts>/.servers        pipes and complaints of the processes that serve mounts
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+from collections.abc import Collection, Iterator, Sequence
+from pathlib import Path
+from typing import ClassVar
+
+from transom.drivers.graph import Change, Usage
+from transom.errors import Unavailable
+from transom.graph.file_systems import file_system_name
+from transom.graph.stacked_layers import StackedLayers
+from transom.runtime.syscalls.files import syncfs
+from transom.runtime.syscalls.mounts import MNT_DETACH, is_mount_point, umount2
+from transom_fuse.probe import DEVICE, mount_device, probe_fuse
+from transom_fuse.servers import Servers
+
+__all__ = ["FuseDriver"]
+
+_SERVERS = ".servers"
+
+
+class FuseDriver(StackedLayers):
+    """The graph driver `fuse`."""
+
+    name: ClassVar[str] = "fuse"
+    rank: ClassVar[int] = 30
+    merit: ClassVar[str] = "shared layers are put together in a process for each mount, and a file is copied when changed"
+    limits: ClassVar[tuple[str, ...]] = (
+        "A file with several names in a layer below is several files once one of them is changed, as with overlay.",
+        "Names of one file share no memory that is mapped and no locks.",
+        "Files without a name (O_TMPFILE) cannot be opened.",
+        "Renaming a directory of a layer below copies all that is in it.",
+    )
+
+    @classmethod
+    def probe(cls, root: Path) -> None:
+        probe_fuse(root)
+
+    def __init__(self, root: Path, mounts: Path) -> None:
+        super().__init__(root, mounts)
+        directory = mounts / _SERVERS
+        directory.mkdir(mode=0o700, exist_ok=True)
+        self._servers = Servers(directory, lambda layer: self.on_loss(layer))
+
+    def attach(self, target: Path, layers: Sequence[Path], work: Path | None) -> None:
+        try:
+            device = os.open(DEVICE, os.O_RDWR | os.O_CLOEXEC)
+        except OSError as error:
+            raise Unavailable(f"cannot mount the layer {target.name}: {DEVICE}: {error.strerror}") from error
+        try:
+            mount_device(device, target, read_only=work is None)
+            try:
+                self._servers.start(target.name, device, self.root, layers, work)
+            except BaseException:
+                umount2(target, MNT_DETACH)
+                raise
+        finally:
+            os.close(device)
+
+    def detach(self, target: Path) -> None:
+        self._servers.forget(target.name)
+        super().detach(target)
+
+    def diff(self, layer: str, placeholders: Collection[bytes] = ()) -> Iterator[bytes]:
+        self._flush(layer)
+        yield from super().diff(layer, placeholders)
+
+    def changes(self, layer: str, placeholders: Collection[bytes] = ()) -> list[Change]:
+        self._flush(layer)
+        return super().changes(layer, placeholders)
+
+    def usage(self, layer: str) -> Usage:
+        self._flush(layer)
+        return super().usage(layer)
+
+    def status(self) -> list[tuple[str, str]]:
+        return [("Backing Filesystem", file_system_name(self.root))]
+
+    def recover(self, known: Collection[str]) -> None:
+        """Besides layers nobody knows, remove mounts that nobody serves any more."""
+        super().recover({*known, _SERVERS})
+        for layer in known:
+            target = self.mounts / layer
+            if is_mount_point(target) and not self._servers.find(layer):
+                self.detach(target)
+
+    def close(self) -> None:
+        self._servers.close()
+
+    def _flush(self, layer: str) -> None:
+        """Bring what is written by mapped memory to the layer's directory, from where it is read."""
+        target = self.mounts / layer
+        if not is_mount_point(target):
+            return
+        descriptor = -1
+        try:
+            descriptor = os.open(target, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+            syncfs(descriptor)
+        except OSError as error:
+            # Nobody serves it any more, so nothing is on its way.
+            if error.errno not in (errno.ENOTCONN, errno.ECONNABORTED):
+                raise
+        finally:
+            if descriptor >= 0:
+                os.close(descriptor)
