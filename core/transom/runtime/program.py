@@ -176,7 +176,13 @@ def _find(name: str, path: str) -> str:
             continue
         if os.access(candidate, os.X_OK, effective_ids=True):
             return candidate
-        if os.path.exists(candidate):
+        try:
+            os.stat(candidate)
+        except OSError as error:
+            # Anything else, such as a file system whose server is gone, is not that there is none.
+            if error.errno not in (errno.ENOENT, errno.ENOTDIR, errno.EACCES, errno.ELOOP, errno.ENAMETOOLONG):
+                raise _refusal(name, error) from error
+        else:
             refused = PermissionError(errno.EACCES, os.strerror(errno.EACCES))
     if refused is not None:
         raise _refusal(name, refused)

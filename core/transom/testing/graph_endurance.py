@@ -214,7 +214,7 @@ class GraphEnduranceSuite(GraphDriverSuite):
         for number, layer in enumerate(layers):
             self.make(driver, layer, layers[number - 1] if number else None, file(layer))
         driver.mount(layers[-1])
-        again = type(driver)(driver.root, driver.mounts)
+        again = self.reopened(driver)
         again.recover(layers[:10])
         assert len(self.names(again, layers[9])) == 10
         again.recover(())
@@ -291,7 +291,7 @@ class GraphEnduranceSuite(GraphDriverSuite):
                     again.remove("half")
 
         def fresh() -> GraphDriver:
-            return type(driver)(driver.root, driver.mounts)
+            return self.reopened(driver)
 
         prepare(fresh())
         steps = count_steps(lambda: act(fresh()))
