@@ -5,17 +5,14 @@
 
 from __future__ import annotations
 
-import errno
 import os
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import ClassVar
 
-from transom.drivers.graph import Change, Usage
 from transom.errors import Unavailable
 from transom.graph.file_systems import file_system_name
 from transom.graph.stacked_layers import StackedLayers
-from transom.runtime.syscalls.files import syncfs
 from transom.runtime.syscalls.mounts import MNT_DETACH, is_mount_point, umount2
 from transom_fuse.probe import DEVICE, mount_device, probe_fuse
 from transom_fuse.servers import Servers
@@ -34,6 +31,7 @@ class FuseDriver(StackedLayers):
     limits: ClassVar[tuple[str, ...]] = (
         "A file with several names in a layer below is several files once one of them is changed, as with overlay.",
         "Names of one file share no memory that is mapped and no locks.",
+        "What was written to mapped memory is in a commit once it is flushed (msync, close).",
         "Files without a name (O_TMPFILE) cannot be opened.",
         "Renaming a directory of a layer below copies all that is in it.",
     )
@@ -67,18 +65,6 @@ class FuseDriver(StackedLayers):
         self._servers.forget(target.name)
         super().detach(target)
 
-    def diff(self, layer: str, placeholders: Collection[bytes] = ()) -> Iterator[bytes]:
-        self._flush(layer)
-        yield from super().diff(layer, placeholders)
-
-    def changes(self, layer: str, placeholders: Collection[bytes] = ()) -> list[Change]:
-        self._flush(layer)
-        return super().changes(layer, placeholders)
-
-    def usage(self, layer: str) -> Usage:
-        self._flush(layer)
-        return super().usage(layer)
-
     def status(self) -> list[tuple[str, str]]:
         return [("Backing Filesystem", file_system_name(self.root))]
 
@@ -92,20 +78,3 @@ class FuseDriver(StackedLayers):
 
     def close(self) -> None:
         self._servers.close()
-
-    def _flush(self, layer: str) -> None:
-        """Bring what is written by mapped memory to the layer's directory, from where it is read."""
-        target = self.mounts / layer
-        if not is_mount_point(target):
-            return
-        descriptor = -1
-        try:
-            descriptor = os.open(target, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-            syncfs(descriptor)
-        except OSError as error:
-            # Nobody serves it any more, so nothing is on its way.
-            if error.errno not in (errno.ENOTCONN, errno.ECONNABORTED):
-                raise
-        finally:
-            if descriptor >= 0:
-                os.close(descriptor)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-import mmap
 import os
 import queue
 import select
@@ -153,16 +152,6 @@ def test_a_server_that_cannot_start_leaves_no_mount(driver: GraphDriver) -> None
     assert mounts_below(driver.mounts) == []
     assert [path.name for path in driver.mounts.iterdir()] == [".servers"]
     assert [path.name for path in (driver.mounts / ".servers").iterdir()] == ["log"]
-
-
-def test_what_is_mapped_is_in_the_diff(driver: GraphDriver) -> None:
-    driver.create("layer", None)
-    path = driver.mount("layer")
-    with open(path / "file", "w+b") as mapped:
-        mapped.truncate(4096)
-        with mmap.mmap(mapped.fileno(), 4096) as memory:
-            memory[:7] = b"written"
-            assert b"written" in b"".join(driver.diff("layer"))
 
 
 def test_a_full_disk_reaches_the_writer(tmp_path: Path, opened: Opener) -> None:
