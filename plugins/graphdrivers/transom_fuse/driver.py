@@ -27,7 +27,9 @@ class FuseDriver(StackedLayers):
 
     name: ClassVar[str] = "fuse"
     rank: ClassVar[int] = 30
-    merit: ClassVar[str] = "shared layers are put together in a process for each mount, and a file is copied when changed"
+    merit: ClassVar[str] = (
+        "shared layers are put together in a process for each mount, and a file is copied when changed"
+    )
     limits: ClassVar[tuple[str, ...]] = (
         "A file with several names in a layer below is several files once one of them is changed, as with overlay.",
         "Names of one file share no memory that is mapped and no locks.",
