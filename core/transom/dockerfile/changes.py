@@ -15,7 +15,7 @@ from typing import Final
 from transom.dockerfile.evaluation import StageState, advance
 from transom.dockerfile.grammar import interpret
 from transom.dockerfile.lines import read_lines
-from transom.dockerfile.source import DockerfileError
+from transom.dockerfile.source import DockerfileError, check_characters
 from transom.errors import InvalidParameter
 from transom.graph.model import RunConfig
 
@@ -40,6 +40,7 @@ def apply_changes(config: RunConfig, changes: Sequence[str]) -> RunConfig:
     for line in read.lines:
         if line.name not in _ALLOWED:
             raise InvalidParameter(f"{line.keyword} is not a valid change command")
+        check_characters(line.text)
     variables = (entry.partition("=") for entry in config.env)
     state = StageState(config, {name: value for name, equals, value in variables if equals})
     for line in read.lines:

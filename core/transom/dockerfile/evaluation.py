@@ -18,8 +18,9 @@ from typing import Any, Final
 from transom.containers.signals import parse_signal
 from transom.dockerfile import history
 from transom.dockerfile.arguments import PROXIES
+from transom.dockerfile.globs import Glob, PatternError, has_wildcards
 from transom.dockerfile.grammar import check_mode
-from transom.dockerfile.heredocs import Heredoc, parse_mark
+from transom.dockerfile.heredocs import Heredoc, check_file_name, parse_mark
 from transom.dockerfile.instructions import (
     Add,
     Arg,
@@ -421,9 +422,20 @@ def _with_documents(instruction: Run) -> tuple[Sequence[str] | str, Heredoc | No
     first = instruction.heredocs[0]
     if parse_mark(command) is not None:
         if first.text.startswith("#!"):
+            check_file_name(first.name)
             return f"{_SCRIPTS}/{first.name}", first
         return first.text, None
     return command + "".join(f"\n{heredoc.content}{heredoc.name}" for heredoc in instruction.heredocs), None
+
+
+def _check_pattern(source: str) -> None:
+    """Refuse a source that is a pattern, and means nothing."""
+    if "://" in source or not has_wildcards(source):
+        return
+    try:
+        Glob(source).matches("")
+    except PatternError as error:
+        raise InvalidParameter(str(error)) from error
 
 
 def _mount(state: StageState, mount: RunMount) -> RunMount:
@@ -454,6 +466,8 @@ def _copy(state: StageState, instruction: Copy | Add, words: _Words) -> tuple[St
         heredocs=tuple(words.document(heredoc) for heredoc in instruction.heredocs),
     )
     check_mode(expanded.chmod)
+    for source in expanded.sources:
+        _check_pattern(source)
     if isinstance(expanded, Add):
         expanded = replace(expanded, checksum=words.one(expanded.checksum))
     resolved = Resolved(

@@ -9,7 +9,8 @@ from typing import Any, Final
 from transom.containers.signals import parse_signal
 from transom.dockerfile import instructions as made
 from transom.dockerfile.flags import Flags, Kind
-from transom.dockerfile.heredocs import Heredoc, parse_mark
+from transom.dockerfile.heredocs import Heredoc, check_file_name, parse_mark
+from transom.dockerfile.ignore import PatternError, Patterns
 from transom.dockerfile.instructions import Instruction
 from transom.dockerfile.lines import Line, json_strings, split_instruction
 from transom.dockerfile.mounts import parse_mount
@@ -26,7 +27,7 @@ __all__ = ["KEYWORDS", "interpret"]
 #: The shortest time of a health check, in nanoseconds.
 _SHORTEST: Final = 10**6
 _STAGE_NAME: Final = re.compile(r"[a-z][a-z0-9_.-]*")
-_MODE: Final = re.compile(r"[0-7]{1,4}|[ugoa]*[-+=][rwxXstugo]*(?:[-+=][rwxXstugo]*)*(?:,[ugoa]*[-+=][rwxXstugo]*)*")
+_MODE: Final = re.compile(r"0*[0-7]{1,4}|[ugoa]*[-+=][rwxXstugo]*(?:[-+=][rwxXstugo]*)*(?:,[ugoa]*[-+=][rwxXstugo]*)*")
 _COPY_FLAGS: Final[Mapping[str, Kind]] = {
     "from": "text", "chown": "text", "chmod": "text", "link": "switch", "parents": "switch", "exclude": "list",
 }  # fmt: skip
@@ -135,12 +136,17 @@ def _transfer(line: Line, flags: Flags) -> dict[str, Any]:
     for source in sources:
         mark = parse_mark(source) if line.heredocs else None
         if mark is not None and mark.name in contents:
+            check_file_name(mark.name)
             heredocs.append(contents[mark.name])
         else:
             paths.append(source)
-    chmod = flags.text("chmod")
+    chmod, excludes = flags.text("chmod"), flags.texts("exclude")
     if "$" not in chmod:
         check_mode(chmod)
+    try:
+        Patterns.of(excludes)
+    except PatternError as error:
+        raise InvalidParameter(f"--exclude: {error}") from error
     return {
         **_common(line),
         "sources": tuple(paths),
@@ -149,7 +155,7 @@ def _transfer(line: Line, flags: Flags) -> dict[str, Any]:
         "chown": flags.text("chown"),
         "chmod": chmod,
         "link": bool(flags.switch("link")),
-        "excludes": flags.texts("exclude"),
+        "excludes": excludes,
     }
 
 
@@ -244,8 +250,8 @@ def _stopsignal(line: Line) -> Instruction:
 
 
 def _healthcheck(line: Line) -> Instruction:
-    kind, _, rest = _needed(line).replace("\t", " ", 1).partition(" ")
-    rest = rest.strip()
+    kind, *arguments = _needed(line).split(maxsplit=1)
+    rest = "".join(arguments)
     if kind.upper() == "NONE":
         Flags(line.flags, {})
         if rest:

@@ -9,10 +9,11 @@ import re
 from dataclasses import dataclass
 from typing import Final
 
+from transom.dockerfile.notation import quoted
 from transom.dockerfile.words import Lexer
 from transom.errors import InvalidParameter
 
-__all__ = ["Heredoc", "marks_in", "parse_mark"]
+__all__ = ["Heredoc", "check_file_name", "marks_in", "parse_mark"]
 
 _FORM: Final = re.compile(r"(\d*)<<(-?)\s*([^<]*)")
 _READ: Final = Lexer(keep_unset=True)
@@ -59,6 +60,12 @@ def parse_mark(word: str) -> Heredoc | None:
         return None
     expand = all(names[0].count(quote) == quoted[0].count(quote) for quote in "'\"")
     return Heredoc(names[0], expand=expand, tabs=bool(match[2]), descriptor=int(match[1][:9] or 0))
+
+
+def check_file_name(name: str) -> None:
+    """Refuse the mark of a document that becomes a file where it is no name of one. Raises `InvalidParameter`."""
+    if "/" in name or name in (".", ".."):
+        raise InvalidParameter(f"a here-document that becomes a file cannot be called {quoted(name)}")
 
 
 def marks_in(line: str) -> tuple[Heredoc, ...]:

@@ -12,7 +12,7 @@ from typing import Final
 
 from transom.dockerfile.flags import split_flags
 from transom.dockerfile.heredocs import Heredoc, marks_in
-from transom.dockerfile.source import DockerfileError, Location
+from transom.dockerfile.source import DockerfileError, Location, check_characters
 from transom.dockerfile.words import ESCAPE
 from transom.errors import InvalidParameter
 
@@ -77,6 +77,8 @@ def json_strings(text: str) -> tuple[str, ...] | None:
         return None
     if not all(isinstance(value, str) for value in values):
         raise InvalidParameter("when using JSON array syntax, arrays must be comprised of strings only")
+    for value in values:
+        check_characters(value)
     return tuple(values)
 
 

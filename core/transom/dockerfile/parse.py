@@ -13,7 +13,7 @@ from typing import Final
 from transom.dockerfile.grammar import interpret
 from transom.dockerfile.instructions import Instruction
 from transom.dockerfile.lines import LONGEST_LINE, Line, read_lines
-from transom.dockerfile.source import DockerfileError, Location
+from transom.dockerfile.source import DockerfileError, Location, check_characters
 from transom.errors import InvalidParameter
 
 __all__ = ["Dockerfile", "DockerfileError", "Notice", "parse", "parse_trigger"]
@@ -105,7 +105,7 @@ def _decoded(content: bytes | str, name: str) -> str:
 def _interpreted(line: Line, name: str, lines: tuple[str, ...]) -> Instruction:
     try:
         for part in (line.text, *(heredoc.content for heredoc in line.heredocs)):
-            _check_characters(part)
+            check_characters(part)
         return interpret(line)
     except DockerfileError:
         raise
@@ -113,13 +113,3 @@ def _interpreted(line: Line, name: str, lines: tuple[str, ...]) -> Instruction:
         raise DockerfileError(
             str(error), name=name, location=line.location, instruction=line.name, lines=lines
         ) from error
-
-
-def _check_characters(text: str) -> None:
-    """Refuse what no argument, variable and label can hold."""
-    if "\0" in text:
-        raise InvalidParameter("there is a NUL byte in the instruction")
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        raise InvalidParameter("the instruction is not written in UTF-8") from None

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from transom.errors import InvalidParameter
 
-__all__ = ["DockerfileError", "Location", "nearest", "snippet", "with_suggestion"]
+__all__ = ["DockerfileError", "Location", "check_characters", "nearest", "snippet", "with_suggestion"]
 
 _RULE = "-" * 20
 #: More of a line than this is not shown.
@@ -52,6 +52,16 @@ class DockerfileError(InvalidParameter):
     def line(self) -> int:
         """The first line that is meant, 0 where none is."""
         return self.location.first if self.location is not None else 0
+
+
+def check_characters(text: str, what: str = "the instruction") -> None:
+    """Refuse what no argument, variable and label can hold. Raises `InvalidParameter`."""
+    if "\0" in text:
+        raise InvalidParameter(f"there is a NUL byte in {what}")
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        raise InvalidParameter(f"{what} is not written in UTF-8") from None
 
 
 def snippet(name: str, lines: Sequence[str], location: Location) -> str:

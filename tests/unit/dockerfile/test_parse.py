@@ -57,3 +57,36 @@ def test_an_error_shows_where_it_is() -> None:
         "--------------------",
     ]
     assert (caught.value.line, caught.value.instruction) == (2, "RUNN")
+
+
+def test_the_ends_of_lines_and_the_mark_of_their_order_mean_nothing() -> None:
+    unix = "# escape=`\nFROM x\nRUN a `\n  b\nCOPY <<E /\none\nE\n"
+    windows = b"\xef\xbb\xbf" + unix.replace("\n", "\r\n").encode()
+    *others, copy = parse(windows).instructions
+    assert others == list(parse(unix).instructions[:-1])
+    assert isinstance(copy, Copy)
+    assert copy.heredocs[0].content == "one\r\n"
+
+
+def test_comments_may_be_in_any_encoding_and_instructions_in_one() -> None:
+    assert len(parse(b"# Jos\xe9\nFROM x\n").instructions) == 1
+    with pytest.raises(DockerfileError, match="Dockerfile:2: the instruction is not written in UTF-8"):
+        parse(b"FROM x\nRUN Jos\xe9\n")
+
+
+@pytest.mark.parametrize("text", ["RUN a\0b", r'CMD ["a\u0000"]', r'COPY ["\ud800", "/"]'])
+def test_what_no_process_can_be_given_is_refused(text: str) -> None:
+    with pytest.raises(DockerfileError, match=r"NUL byte|not written in UTF-8"):
+        parse(f"FROM x\n{text}\n")
+
+
+def test_comments_belong_to_the_instruction_below_them() -> None:
+    first, second = parse("# syntax=x\n# one\n# two\nFROM x\n# three\n\nRUN a\n").instructions
+    assert (first.comments, second.comments) == (("one", "two"), ())
+
+
+def test_lines_that_are_too_long_and_files_that_are_too_large_are_refused() -> None:
+    with pytest.raises(DockerfileError, match="Dockerfile:2: dockerfile line greater than max allowed size of 65535"):
+        parse("FROM x\n# " + "x" * 65534)
+    with pytest.raises(DockerfileError, match="Dockerfile exceeds maximum allowed size"):
+        parse(b"#\n" * 2**23 + b"F")
