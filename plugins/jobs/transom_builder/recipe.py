@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import os
 import shutil
+import stat
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from transom.dockerfile.ignore import PatternError, Patterns, ignore_names
 from transom.errors import InvalidParameter
+from transom.runtime.syscalls.files import openat2
 from transom_builder.contexts import Contexts, read_file
 from transom_builder.options import BuildOptions
 
@@ -37,9 +40,26 @@ def read_recipe(contexts: Contexts, options: BuildOptions) -> Recipe:
     elif ignored is not None:
         for path in (name, beside):
             clean = str(PurePosixPath("/", path)).lstrip("/")
-            if ignored.matches(clean) and (root / clean).is_file():
-                (root / clean).unlink()
+            if ignored.matches(clean):
+                _remove(root, clean)
     return Recipe(content, PurePosixPath(name).name, ignored)
+
+
+def _remove(root: Path, path: str) -> None:
+    """Remove a file beneath a root, wherever the links on the way to it lead; what is no file stays."""
+    above, _, name = path.rpartition("/")
+    top = os.open(root, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        directory = openat2(top, f"/{above}", os.O_PATH | os.O_DIRECTORY)
+        try:
+            if stat.S_ISREG(os.stat(name, dir_fd=directory, follow_symlinks=False).st_mode):
+                os.unlink(name, dir_fd=directory)
+        finally:
+            os.close(directory)
+    except (FileNotFoundError, NotADirectoryError):
+        pass
+    finally:
+        os.close(top)
 
 
 def _hidden(name: str) -> str:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import tarfile
+from pathlib import Path
+
 import pytest
 
 from testbed.builds import Builder
@@ -48,6 +51,17 @@ def test_a_hidden_directory_is_for_the_builder_alone(builder: Builder) -> None:
 def test_errors_call_a_dockerfile_by_its_name(builder: Builder) -> None:
     with pytest.raises(InvalidParameter, match=r"^My:1: unknown instruction: NONE"):
         builder.build("RUN false", {".h/My": "NONE"}, dockerfile=".h/My", hidden=".h")
+
+
+def test_nothing_outside_of_the_context_is_taken_away_with_them(builder: Builder, tmp_path: Path) -> None:
+    """The context's link leads to a directory of the machine for who does not resolve it beneath the context."""
+    (tmp_path / "Dockerfile").write_text("not the context's")
+    link = tarfile.TarInfo()
+    link.type, link.linkname = tarfile.SYMTYPE, str(tmp_path)
+    text = DOCKERFILE.replace("BASE", builder.busybox)
+    files = {"sub": link, f"{tmp_path}/Dockerfile".lstrip("/"): text, ".dockerignore": "sub"}
+    assert builder.build("RUN false", files, dockerfile="sub/Dockerfile")
+    assert (tmp_path / "Dockerfile").read_text() == "not the context's"
 
 
 @pytest.mark.parametrize("name", ["..", ".", "a/b", "../x"])
