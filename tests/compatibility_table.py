@@ -23,7 +23,7 @@ from transom_api.builds import LIMITS
 from transom_api.routes import REFUSED as REFUSED_ROUTES
 from transom_api.routes import ROUTES
 from transom_api.sessions import post_session
-from transom_api.unsupported import CONTAINER_FIELDS, ENDPOINT_FIELDS, HOST_FIELDS, NETWORK_FIELDS, UPDATE_FIELDS
+from transom_api.unsupported import CONTAINER_FIELDS, HOST_FIELDS, NETWORK_FIELDS, UPDATE_FIELDS
 from transom_cli.commands import COMMANDS, GROUPS
 from transom_cli.flags import Flag
 from transom_cli.main import LazyGroup, root
@@ -60,7 +60,7 @@ ABSENT = {
 }
 #: What an endpoint's body may not ask for.
 UNSUPPORTED_FIELDS: Mapping[tuple[str, str], tuple[str, ...]] = {
-    ("POST", "/containers/create"): (*CONTAINER_FIELDS, *HOST_FIELDS, *ENDPOINT_FIELDS),
+    ("POST", "/containers/create"): (*CONTAINER_FIELDS, *HOST_FIELDS),
     ("POST", "/build"): (*LIMITS, "squash"),
     ("POST", "/containers/{id}/update"): tuple(UPDATE_FIELDS),
     ("POST", "/networks/create"): tuple(NETWORK_FIELDS),

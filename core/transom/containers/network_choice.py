@@ -42,6 +42,7 @@ def choose_networks(
         return _share(engine, config, mode), {}
     first = engine.networks.get(mode)
     wanted: dict[str, EndpointSettings] = {first.name: EndpointSettings(first.id)}
+    check_settings(first, wanted[first.name])
     for name, settings in asked.items():
         network = first if name in (host.network, *_DEFAULTS) else engine.networks.get(name)
         wanted[network.name] = replace(settings, network=network.id)

@@ -20,10 +20,11 @@ from typing import TYPE_CHECKING
 
 from transom import records
 from transom.drivers.network import Addressing, NetworkDriver
-from transom.errors import Conflict, NotFound, TransomError
+from transom.errors import Conflict, InvalidParameter, NotFound, TransomError
 from transom.events import Events
 from transom.networks.model import Endpoint, EndpointSettings, Network, Sandbox, SandboxKind
 from transom.networks.netlink import Netlink
+from transom.networks.options import interface_name, interface_sysctls
 from transom.networks.ports import PublishedPort
 from transom.networks.sandbox import Namespaces, inside
 from transom.networks.store import NetworkStore
@@ -97,8 +98,8 @@ class Connections:
             return "", {}
         with ExitStack() as undo:
             undo.callback(self.close, container, quiet=True)
-            for index, (network, settings) in enumerate(networks):
-                planned = self._plan(container, network, settings, names.get(network.name, ()), index)
+            for network, settings in networks:
+                planned = self._plan(container, network, settings, names.get(network.name, ()))
                 self._set(container, replace(planned, ports=ports.get(network.name, ())))
             self._record(container)
             path, netlink = self._namespaces.create(container)
@@ -130,10 +131,8 @@ class Connections:
     def connect(self, container: str, network: Network, settings: EndpointSettings, names: tuple[str, ...]) -> Endpoint:
         """Connect a running container to one more network, and return its endpoint. Nothing is left if this raises."""
         path = self._require_path(container)
-        taken = {endpoint.interface for endpoint in self.of(container).values()}
-        index = next(number for number in range(len(taken) + 1) if f"eth{number}" not in taken)
         with ExitStack() as undo:
-            endpoint = self._plan(container, network, settings, names, index)
+            endpoint = self._plan(container, network, settings, names)
             undo.callback(self._record, container)
             undo.callback(self._disconnect, Sandbox(container, path), endpoint, quiet=True)
             self._record(container)
@@ -240,9 +239,7 @@ class Connections:
 
     # One endpoint
 
-    def _plan(
-        self, container: str, network: Network, settings: EndpointSettings, names: tuple[str, ...], index: int
-    ) -> Endpoint:
+    def _plan(self, container: str, network: Network, settings: EndpointSettings, names: tuple[str, ...]) -> Endpoint:
         """Choose what an endpoint is to be; from here on the network is in use, and the addresses are taken."""
         self._networks.ensure(network)
         with self._networks.locked(network) as current:
@@ -261,7 +258,8 @@ class Connections:
                 secrets.token_hex(32),
                 current.id,
                 current.name,
-                interface=f"eth{index}",
+                interface=self._interface(container, current, settings),
+                link_local=tuple(f"{address}/{64 if ':' in address else 16}" for address in settings.link_local),
                 address=address,
                 address6=address6,
                 gateway=gateway,
@@ -274,17 +272,31 @@ class Connections:
             self._set(container, endpoint)
         return endpoint
 
+    def _interface(self, container: str, network: Network, settings: EndpointSettings) -> str:
+        """Return the name of an endpoint's interface: what was asked for, or the next one that is free."""
+        taken = {endpoint.interface: endpoint.network_name for endpoint in self.of(container).values()}
+        wanted = interface_name(settings)
+        if wanted in taken:
+            raise Conflict(
+                f"cannot name the interface on the network {network.name} {wanted}: that on the network"
+                f" {taken[wanted]} has this name"
+            )
+        return wanted or next(name for number in range(len(taken) + 1) if (name := f"eth{number}") not in taken)
+
     def _connect(self, container: str, name: str, path: str, netlink: Netlink) -> None:
         """Bring an endpoint's interface into a namespace, where `netlink` is, and set its addresses."""
         endpoint = self.of(container)[name]
         network = self._networks.get(endpoint.network)
         driver = self._networks.driver(network.driver)
         made = driver.connect(Sandbox(container, path), network, endpoint)
+        variables = interface_sysctls(endpoint.driver_options)
+        if variables:
+            inside(path, lambda: _set_variables(made.interface, variables))
         if driver.addressing is Addressing.CORE:
             link = netlink.find_link(made.interface)
             if link is None:
                 raise TransomError(f"the network driver {network.driver} brought no interface {made.interface}")
-            addresses = [address for address in (made.address, made.address6) if address]
+            addresses = [address for address in (made.address, made.address6, *made.link_local) if address]
             try:
                 netlink.configure(link.index, addresses, link_local=bool(made.address6))
             except OSError as error:
@@ -351,6 +363,16 @@ class Connections:
         except FileNotFoundError:
             return {}
         return {item["network_name"]: records.load(Endpoint, item) for item in content}
+
+
+def _set_variables(interface: str, variables: Mapping[str, str]) -> None:
+    """Set variables of sysctl(8) of an interface of the current network namespace, as paths below /proc/sys/net."""
+    for path, value in variables.items():
+        file = Path("/proc/sys/net", path.format(interface))
+        try:
+            file.write_text(value)
+        except OSError as error:
+            raise InvalidParameter(f"cannot set {file} to {value!r}: {error.strerror}") from error
 
 
 def order_of(endpoints: Mapping[str, Endpoint]) -> list[Endpoint]:

@@ -65,14 +65,19 @@ class Network:
     ipv6: bool = False
     builtin: bool = False
     ready: bool = False
+    #: It is only a configuration that others are made of, by name; it carries no container.
+    config_only: bool = False
+    #: The configuration that it was made of.
+    config_from: str = ""
 
 
 @dataclass(frozen=True)
 class EndpointSettings:
     """What a container asks for on one network; empty where it takes what it gets.
 
-    `network` is the network's ID, by which it is known when another one has got its name. `links` are
-    `container:alias`. Of several networks the one with the highest `gateway_priority` gives the default route.
+    `network` is the network's ID, by which it is known when another one has got its name. `link_local` are more
+    addresses, that mean something on the network alone. `links` are `container:alias`. Of several networks the one with
+    the highest `gateway_priority` gives the default route.
     """
 
     network: str = ""
@@ -80,6 +85,7 @@ class EndpointSettings:
     address: str = ""
     address6: str = ""
     mac: str = ""
+    link_local: tuple[str, ...] = ()
     links: tuple[str, ...] = ()
     driver_options: Mapping[str, str] = field(default_factory=dict)
     gateway_priority: int = 0
@@ -105,6 +111,8 @@ class Endpoint:
     names: tuple[str, ...] = ()
     driver_options: Mapping[str, str] = field(default_factory=dict)
     gateway_priority: int = 0
+    #: More addresses, with prefix lengths, that mean something on the network alone.
+    link_local: tuple[str, ...] = ()
     #: The ports that its driver publishes.
     ports: tuple[PublishedPort, ...] = ()
 

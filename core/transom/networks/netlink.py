@@ -51,6 +51,8 @@ class Link:
     mac: str
     mtu: int
     up: bool
+    #: A text that stays with it: whose it is.
+    alias: str = ""
 
 
 @dataclass(frozen=True)
@@ -132,6 +134,19 @@ class Netlink:
         if mtu:
             attributes.append(("IFLA_MTU", mtu))
         self._send((_RTM_NEWLINK, _CREATE | _EXCL, _link(attributes)))
+
+    def add_dummy(self, name: str) -> None:
+        """Make an interface that leads nowhere, and set it up."""
+        self._send((_RTM_NEWLINK, _CREATE | _EXCL, _link([("IFLA_IFNAME", name), _kind("dummy")], up=True)))
+
+    def add_vlan(self, name: str, *, parent: int, number: int, alias: str) -> None:
+        """Make the interface of a VLAN on top of another, and set it up. Its alias says whose it is."""
+        made = [("IFLA_IFNAME", name), ("IFLA_LINK", parent), _kind("vlan", [("IFLA_VLAN_ID", number)])]
+        # An alias is for interfaces that are there; both messages are one system call, so nobody comes between them.
+        self._send(
+            (_RTM_NEWLINK, _CREATE | _EXCL, _link(made, up=True)),
+            (_RTM_NEWLINK, 0, _link([("IFLA_IFNAME", name), ("IFLA_IFALIAS", alias)])),
+        )
 
     def isolate_port(self, index: int) -> None:
         """Let a bridge's port reach no other port that is isolated."""
@@ -384,4 +399,5 @@ def _as_link(message: Any) -> Link:
         message.get_attr("IFLA_ADDRESS") or "",
         message.get_attr("IFLA_MTU") or 0,
         bool(message["flags"] & _IFF_UP),
+        message.get_attr("IFLA_IFALIAS") or "",
     )

@@ -39,6 +39,8 @@ log = logging.getLogger(__name__)
 _KIND = "network"
 #: The networks that are always there, where their drivers are.
 PREDEFINED = ("bridge", "host", "none")
+#: The driver of networks that are only configurations.
+_CARRIES_NOTHING = "none"
 _NAME = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9_.-]*\Z")
 _LONGEST_NAME = 240
 
@@ -133,6 +135,9 @@ class NetworkStore:
         _check_name(asked.name)
         if asked.name in PREDEFINED:
             raise Forbidden(f"operation is not permitted on predefined {asked.name} network")
+        asked = self._configured(asked)
+        if asked.config_only:
+            return self._create_configuration(asked)
         kind = self.kind(asked.driver)
         if kind.single:
             raise Forbidden(f'only one instance of "{asked.driver}" network is allowed')
@@ -151,6 +156,43 @@ class NetworkStore:
             self._forget(network)
             raise
         return self._publish(network)
+
+    def _create_configuration(self, asked: Network) -> Network:
+        """Record a network that is only a configuration."""
+        if asked.internal or asked.attachable:
+            raise Forbidden(
+                "configuration network can only contain network specific fields. Network operator fields like"
+                " [ ingress | internal | attachable | scope ] are not supported."
+            )
+        for pool in asked.pools:
+            check_pool(pool)
+        network = replace(asked, id=secrets.token_hex(32), created=time.time_ns(), driver=_CARRIES_NOTHING)
+        with self._choosing:
+            self._check_free(asked.name)
+            return self._publish(network)
+
+    def _configured(self, asked: Network) -> Network:
+        """Return a network complete with the configuration that it is to be made of."""
+        if not asked.config_from:
+            return asked
+        if asked.config_only:
+            raise Forbidden("a configuration network cannot depend on another configuration network")
+        if asked.pools or asked.options or asked.ipv6:
+            raise Forbidden(
+                "user specified configurations are not supported if the network depends on a configuration network"
+            )
+        source = next(
+            (network for network in self.list() if network.config_only and network.name == asked.config_from), None
+        )
+        if source is None:
+            raise NotFound(f'configuration network "{asked.config_from}" does not exist')
+        return replace(
+            asked,
+            pools=source.pools,
+            options=source.options,
+            labels={**source.labels, **asked.labels},
+            ipv6=source.ipv6,
+        )
 
     def _check_free(self, name: str) -> None:
         with self._guard:
@@ -183,7 +225,12 @@ class NetworkStore:
 
     def _subnets(self) -> builtins.list[tuple[Subnet, str]]:
         with self._guard:
-            return [(subnet_of(pool), other.name) for other in self._networks.values() for pool in other.pools]
+            return [
+                (subnet_of(pool), other.name)
+                for other in self._networks.values()
+                if not other.config_only
+                for pool in other.pools
+            ]
 
     def remove(self, name: str, in_use: Callable[[Network], str]) -> Network:
         """Delete a network and return what it was. `in_use` says who is on it, empty for nobody.
@@ -194,6 +241,8 @@ class NetworkStore:
         if found.builtin:
             raise Forbidden(f"{found.name} is a pre-defined network and cannot be removed")
         with self.locked(found) as network, self._db.freeing():
+            if any(other.config_from == network.name for other in self.list() if network.config_only):
+                raise Forbidden(f'configuration network "{network.name}" is in use')
             users = in_use(network)
             if users:
                 raise Forbidden(f"error while removing network: network {network.name} has active endpoints ({users})")

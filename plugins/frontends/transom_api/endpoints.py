@@ -7,7 +7,7 @@ from transom.networks.model import EndpointSettings, Network, Pool
 from transom.networks.ports import PortBinding, check_address, parse_host_port, parse_port
 from transom.networks.settings import parse_mac
 from transom_api.fields import Fields
-from transom_api.unsupported import ENDPOINT_FIELDS, NETWORK_FIELDS, refuse_unsupported
+from transom_api.unsupported import NETWORK_FIELDS, refuse_unsupported
 
 __all__ = ["parse_bindings", "parse_endpoint", "parse_endpoints", "parse_extra_hosts", "parse_network"]
 
@@ -35,18 +35,17 @@ def parse_endpoints(body: Fields) -> dict[str, EndpointSettings]:
 
 
 def parse_endpoint(endpoint: Fields) -> EndpointSettings:
-    """Return an object `EndpointSettings`. Raises `InvalidParameter` and `Unsupported`."""
-    refuse_unsupported(endpoint, ENDPOINT_FIELDS)
+    """Return an object `EndpointSettings`. Raises `InvalidParameter`."""
     addresses = endpoint.object("IPAMConfig")
-    if addresses.strings("LinkLocalIPs"):
-        raise Unsupported(f"the option {addresses.path('LinkLocalIPs')} is not supported by this engine: leave it out")
     mac = endpoint.string("MacAddress")
     return EndpointSettings(
         aliases=endpoint.strings("Aliases"),
         address=addresses.string("IPv4Address"),
         address6=addresses.string("IPv6Address"),
         mac=parse_mac(mac) if mac else "",
+        link_local=addresses.strings("LinkLocalIPs"),
         links=endpoint.strings("Links"),
+        driver_options=endpoint.mapping("DriverOpts"),
         gateway_priority=endpoint.integer("GwPriority"),
     )
 
@@ -102,6 +101,8 @@ def parse_network(body: Fields) -> Network:
         attachable=body.boolean("Attachable"),
         ipv4=body.boolean("EnableIPv4", True),
         ipv6=body.boolean("EnableIPv6"),
+        config_only=body.boolean("ConfigOnly"),
+        config_from=body.object("ConfigFrom").string("Network"),
     )
 
 

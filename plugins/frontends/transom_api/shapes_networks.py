@@ -42,8 +42,8 @@ def network_details(info: NetworkInfo, *, with_containers: bool) -> Json:
         "Internal": network.internal,
         "Attachable": network.attachable,
         "Ingress": False,
-        "ConfigFrom": {"Network": ""},
-        "ConfigOnly": False,
+        "ConfigFrom": {"Network": network.config_from},
+        "ConfigOnly": network.config_only,
         "Containers": {
             container.id: {
                 "Name": container.name,
@@ -166,6 +166,8 @@ def _endpoint(settings: EndpointSettings, endpoint: Endpoint) -> Json:
         asked["IPv4Address"] = settings.address
     if settings.address6:
         asked["IPv6Address"] = settings.address6
+    if settings.link_local:
+        asked["LinkLocalIPs"] = settings.link_local
     return {
         "IPAMConfig": asked or None,
         "Links": settings.links or None,

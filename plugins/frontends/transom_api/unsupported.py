@@ -16,7 +16,6 @@ if TYPE_CHECKING:
 
 __all__ = [
     "CONTAINER_FIELDS",
-    "ENDPOINT_FIELDS",
     "HOST_FIELDS",
     "IMAGE_FIELDS",
     "NETWORK_FIELDS",
@@ -116,13 +115,7 @@ UPDATE_FIELDS: Accepted = {
 #: Lists that replace a default: an empty one asks for no masked path at all, and only null for the default.
 _REPLACING = ("MaskedPaths", "ReadonlyPaths")
 
-ENDPOINT_FIELDS: Accepted = {
-    "DriverOpts": (),
-}
-
 NETWORK_FIELDS: Accepted = {
-    "ConfigFrom": (),
-    "ConfigOnly": (),
     "Ingress": (),
     "Scope": ("local",),
 }

@@ -90,7 +90,7 @@ ABSENT_FLAGS = (
     *"--cpu-percent --cpu-period --cpu-quota --cpu-rt-period --cpu-rt-runtime --cpu-shares -c --cpus".split(),
     *"--cpuset-cpus --cpuset-mems --device-cgroup-rule --device-read-bps --device-read-iops".split(),
     *"--device-write-bps --device-write-iops --dns --dns-option --dns-search --gpus".split(),
-    *"--io-maxbandwidth --io-maxiops --ip --ip6 --isolation --kernel-memory --link --link-local-ip".split(),
+    *"--io-maxbandwidth --io-maxiops --ip --ip6 --isolation --kernel-memory --link".split(),
     *"--mac-address --memory -m --memory-reservation --memory-swap --memory-swappiness --network-alias".split(),
     *"--oom-kill-disable --pids-limit --privileged --publish -p --publish-all -P --security-opt".split(),
     *"--use-api-socket --userns".split(),

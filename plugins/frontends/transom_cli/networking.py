@@ -55,6 +55,7 @@ NETWORK_FLAGS = [
     Flag(["--ip"], about="IPv4 address (e.g., 172.30.100.104)"),
     Flag(["--ip6"], about="IPv6 address (e.g., 2001:db8::33)"),
     Flag(["--link"], LIST, about="Add link to another container"),
+    Flag(["--link-local-ip"], LIST, about="Container IPv4/IPv6 link-local addresses"),
     Flag(["--mac-address"], about="Container MAC address (e.g., 92:d0:c6:0a:29:33)"),
     Flag(["--network", "--net"], Kind("network", network, multiple=True), about="Connect a container to a network"),
     Flag(["--network-alias", "--net-alias"], LIST, about="Add network-scoped alias for the container"),
@@ -114,6 +115,12 @@ def _add_flags(first: dict[str, Any], flags: Mapping[str, Any]) -> None:
             if first.get(key):
                 raise ValueError(f"conflicting options: cannot specify both --{name} and per-network {words}")
             first[key] = flags[name]
+    if flags["link_local_ip"]:
+        if first.get("link-local-ip"):
+            raise ValueError(
+                "conflicting options: cannot specify both --link-local-ip and per-network link-local IP addresses"
+            )
+        first["link-local-ip"] = list(flags["link_local_ip"])
     if flags["link"] and first["name"] not in _MODES:
         first["links"] = list(flags["link"])
     if flags["mac_address"]:

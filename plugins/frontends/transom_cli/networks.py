@@ -39,6 +39,8 @@ _STRINGS = Kind("strings", str, multiple=True)
 @api_command("create", "NETWORK", about="Create a network", least=1, most=1)
 @flag("--attachable", kind=BOOL, about="Enable manual container attachment")
 @flag("--aux-address", kind=_MAP, about="Auxiliary IPv4 or IPv6 addresses used by Network driver")
+@flag("--config-from", about="The network from which to copy the configuration")
+@flag("--config-only", kind=BOOL, about="Create a configuration only network")
 @flag("--driver", "-d", default="bridge", about="Driver to manage the Network")
 @flag("--gateway", kind=_STRINGS, about="IPv4 or IPv6 Gateway for the master subnet")
 @flag("--internal", kind=BOOL, about="Restrict external access to the network")
@@ -74,6 +76,8 @@ def create(client: Client, arguments: list[str], **flags: Any) -> None:
         },
         "Internal": flags["internal"],
         "Attachable": flags["attachable"],
+        "ConfigOnly": flags["config_only"],
+        "ConfigFrom": {"Network": flags["config_from"]} if flags["config_from"] else None,
         "Options": values.key_values(flags["opt"]),
         "Labels": values.key_values(flags["label"]),
     }

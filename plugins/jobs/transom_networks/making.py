@@ -41,7 +41,13 @@ def network_prune(engine: Engine, job: Job, *, filters: Filters | None = None) -
     removed = []
     for network in engine.networks.list():
         used = engine.connections.on(network)
-        if network.builtin or used or network.created >= oldest or not labels.accept(network.labels):
+        if (
+            network.builtin
+            or network.config_only
+            or used
+            or network.created >= oldest
+            or not labels.accept(network.labels)
+        ):
             continue
         try:
             network_remove(engine, job, name=network.id)

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 
 from transom.drivers.network import Network
 from transom.errors import InvalidParameter
 from transom.networks.model import option_boolean
+from transom.networks.options import check_interface_name
 
 __all__ = ["Options"]
 
@@ -24,8 +24,6 @@ _ENGINES = (
     "com.docker.network.enable_ipv4",
     "com.docker.network.enable_ipv6",
 )
-#: The kernel's limit for the name of an interface is 15 bytes (IFNAMSIZ), and these have a meaning in paths.
-_INTERFACE = re.compile(r"[^/\s:]{1,15}\Z")
 _LARGEST_MTU = 65535
 
 
@@ -46,8 +44,7 @@ class Options:
             if name not in (_NAME, _ICC, _MASQUERADE, _MTU, *_ENGINES):
                 raise InvalidParameter(f"the network driver bridge has no option {name!r}")
         bridge = options.get(_NAME, "") or f"br-{network.id[:12]}"
-        if not _INTERFACE.match(bridge) or bridge in (".", ".."):
-            raise InvalidParameter(f"invalid interface name {bridge!r}: it has 1 to 15 bytes without white space and /")
+        check_interface_name(bridge)
         return cls(
             bridge,
             option_boolean(options, _ICC, True),

@@ -17,17 +17,17 @@ from transom.networks.sandbox import inside
 __all__ = ["MacvlanDriver"]
 
 _PARENT, _MODE, _MTU = "parent", "macvlan_mode", "com.docker.network.driver.mtu"
+#: How the aliases of interfaces begin that were made for a network.
+_OWN = "transom:"
+_LAST_VLAN = 4094
 _MODES = ("bridge", "vepa", "private", "passthru")
 
 
 class MacvlanDriver(NetworkDriver):
-    """The network driver `macvlan`. A network is an interface of the machine, its parent; nothing is made for it."""
+    """The network driver `macvlan`. A network is an interface, its parent: one of the machine, a VLAN, or its own."""
 
     name: ClassVar[str] = "macvlan"
-    limits: ClassVar[tuple[str, ...]] = (
-        "Containers and the machine itself do not reach each other.",
-        "The parent must be there: it makes neither VLANs nor dummy interfaces.",
-    )
+    limits: ClassVar[tuple[str, ...]] = ("Containers and the machine itself do not reach each other.",)
     sandbox = SandboxKind.PRIVATE
     addressing = Addressing.CORE
     resolves_names = True
@@ -36,6 +36,8 @@ class MacvlanDriver(NetworkDriver):
         super().__init__(root, firewall)
         self._lock = threading.Lock()
         self._opened: Netlink | None = None
+        #: The parents of the networks that there are, by network.
+        self._parents: dict[str, str] = {}
 
     @classmethod
     def probe(cls, root: Path) -> None:
@@ -55,13 +57,61 @@ class MacvlanDriver(NetworkDriver):
         mtu = network.options.get(_MTU, "0")
         if not mtu.isdecimal():
             raise InvalidParameter(f"invalid value {mtu!r} for the option {_MTU}: it should be a number")
-        self._parent(network)
+        parent = network.options.get(_PARENT, "")
+        if parent and self._netlink.find_link(parent) is None:
+            base, _ = _split(parent)
+            if self._netlink.find_link(base) is None:
+                raise InvalidParameter(
+                    f"the parent {base} of the network {network.name} is no interface of the machine"
+                )
 
     def create(self, network: Network) -> None:
-        """There is nothing to make: the parent is the machine's."""
+        """Make the parent if it is a VLAN that is not there, or none was named: then it leads nowhere."""
+        name = _parent_name(network)
+        if self._netlink.find_link(name) is None:
+            self._make_parent(network, name)
+        with self._lock:
+            self._parents[network.id] = name
+
+    def _make_parent(self, network: Network, name: str) -> None:
+        try:
+            if _PARENT in network.options:
+                base, number = _split(name)
+                below = self._netlink.find_link(base)
+                if below is None:
+                    raise Unavailable(f"the parent {base} of the network {network.name} is gone")
+                self._netlink.add_vlan(name, parent=below.index, number=number, alias=_alias(network))
+            else:
+                self._make_dummy(network, name)
+        except OSError as error:
+            known = {errno.EOPNOTSUPP: "the kernel has no VLANs (CONFIG_VLAN_8021Q)"}
+            raise Unavailable(
+                f"cannot make the parent {name} of the network {network.name}:"
+                f" {known.get(error.errno or 0, error.strerror)}"
+            ) from error
+
+    def _make_dummy(self, network: Network, name: str) -> None:
+        try:
+            self._netlink.add_dummy(name)
+        except OSError as error:
+            if error.errno != errno.EOPNOTSUPP:
+                raise
+            # A bridge without ports leads nowhere too, and more kernels have it.
+            mac = ":".join(["02", "42", *(network.id[index : index + 2] for index in range(0, 8, 2))])
+            self._netlink.add_bridge(name, mac=mac, mtu=0)
+            made = self._netlink.find_link(name)
+            if made is not None:
+                self._netlink.set_up(made.index, link_local=False)
 
     def remove(self, network: Network) -> None:
-        """There is nothing to take away."""
+        """Take the parent away if it was made for the network, unless others are on it by now."""
+        name = _parent_name(network)
+        with self._lock:
+            self._parents.pop(network.id, None)
+            shared = name in self._parents.values()
+        found = self._netlink.find_link(name)
+        if found is not None and not shared and (_PARENT not in network.options or found.alias.startswith(_OWN)):
+            self._netlink.delete_link(name)
 
     def connect(self, sandbox: Sandbox, network: Network, endpoint: Endpoint) -> Endpoint:
         """Make an interface on the parent, in the sandbox."""
@@ -97,15 +147,13 @@ class MacvlanDriver(NetworkDriver):
 
     def interface_of(self, network: Network) -> str:
         """Return the parent."""
-        return network.options.get(_PARENT, "")
+        return _parent_name(network)
 
     def _parent(self, network: Network) -> Link:
-        name = network.options.get(_PARENT, "")
-        if not name:
-            raise InvalidParameter(f"a macvlan network needs an interface of the machine: give -o {_PARENT}=NAME")
+        name = _parent_name(network)
         found = self._netlink.find_link(name)
         if found is None:
-            raise InvalidParameter(f"the parent {name} of the network {network.name} is no interface of the machine")
+            raise Unavailable(f"the parent {name} of the network {network.name} is gone: restart the daemon")
         return found
 
     @property
@@ -114,6 +162,25 @@ class MacvlanDriver(NetworkDriver):
             if self._opened is None:
                 self._opened = Netlink()
             return self._opened
+
+
+def _parent_name(network: Network) -> str:
+    """Return the interface that a network's are on top of: the one that it names, or one of its own."""
+    return network.options.get(_PARENT, "") or f"dm-{network.id[:12]}"
+
+
+def _alias(network: Network) -> str:
+    return f"{_OWN}{network.id}"
+
+
+def _split(name: str) -> tuple[str, int]:
+    """Return the interface and the VLAN of `eth0.50`. Raises `InvalidParameter`."""
+    base, dot, number = name.rpartition(".")
+    if not dot:
+        raise InvalidParameter(f"the parent {name} is no interface of the machine, nor a VLAN of one as eth0.10 is")
+    if not number.isascii() or not number.isdecimal() or not 1 <= int(number) <= _LAST_VLAN:
+        raise InvalidParameter(f"invalid VLAN {number!r} of the parent {name}: it should be from 1 to {_LAST_VLAN}")
+    return base, int(number)
 
 
 def _delete(endpoint: Endpoint) -> None:

@@ -104,11 +104,51 @@ class TestMacvlan(NetworkDriverSuite):
         subprocess.run("ip link del mac0".split(), check=True)
 
     @pytest.mark.parametrize(
-        "options", [{}, {"parent": "nosuch"}, {"parent": "mac0", "macvlan_mode": "x"}, {"parent": "mac0", "a": "b"}]
+        "options",
+        [
+            {"parent": "nosuch"},
+            {"parent": "nosuch.5"},
+            {"parent": "mac0.5000"},
+            {"parent": "mac0.x"},
+            {"parent": "mac0", "macvlan_mode": "x"},
+            {"parent": "mac0", "a": "b"},
+        ],
     )
     def test_wrong_options_are_refused(self, driver: NetworkDriver, options: dict[str, str]) -> None:
         with pytest.raises(InvalidParameter):
             driver.check(replace(self.make(driver), options=options))
+
+    def test_the_parent_is_a_vlan_where_the_kernel_has_them_and_goes_with_the_last_network(
+        self, driver: NetworkDriver, sandbox: Sandbox
+    ) -> None:
+        before = interfaces()
+        one, two = (replace(self.make(driver, octet), options={"parent": "mac0.50"}) for octet in (1, 2))
+        driver.check(one)
+        if subprocess.run("ip link add link mac0 name probe type vlan id 7".split(), capture_output=True).returncode:
+            with pytest.raises(Unavailable, match="the kernel has no VLANs"):
+                driver.create(one)
+            assert interfaces() == before
+            return
+        subprocess.run("ip link del probe".split(), check=True)
+        for network in (one, two):
+            driver.create(network)
+        endpoint = driver.connect(sandbox, one, self.endpoint(one))
+        driver.disconnect(sandbox, one, endpoint)
+        driver.remove(one)
+        assert interfaces() - before == {"mac0.50"}
+        driver.remove(two)
+        assert interfaces() == before
+
+    def test_an_interface_that_was_there_stays(self, driver: NetworkDriver) -> None:
+        before = interfaces()
+        network = self.make(driver)
+        driver.create(network)
+        driver.remove(network)
+        assert interfaces() == before
+
+
+class TestMacvlanWithoutParent(NetworkDriverSuite):
+    driver_class = MacvlanDriver
 
 
 class CniSuite(NetworkDriverSuite):

@@ -131,6 +131,49 @@ def test_a_container_asks_for_addresses(daemon: Daemon, app: str) -> None:
     del app
 
 
+def test_an_interface_has_the_name_the_variables_and_more_addresses_that_were_asked_for(
+    daemon: Daemon, app: str
+) -> None:
+    prefix = "com.docker.network.endpoint"
+    options = (f"{prefix}.ifname=lan0", f"{prefix}.sysctls=net.ipv4.conf.IFNAME.log_martians=1")
+    long = f"name={app},driver-opt={options[0]},link-local-ip=169.254.5.5"
+    run(daemon, "one", "--network", long)
+    assert re.search(r"lan0 +inet 169\.254\.5\.5/16", daemon.docker("exec", "one", "ip", "-o", "addr").stdout)
+    assert place(daemon, "one", app)["IPAMConfig"] == {"LinkLocalIPs": ["169.254.5.5"]}
+    daemon.transom(
+        "run", "-d", "--name", "two", "--network", app, "--link-local-ip", "fe80::77", daemon.busybox, "sleep", "1000"
+    )
+    assert "fe80::77/64" in daemon.docker("exec", "two", "ip", "-o", "addr", "show", "eth0").stdout
+    daemon.docker("network", "create", "other")
+    daemon.docker("network", "connect", "--driver-opt", options[0], "--driver-opt", options[1], "other", "two")
+    assert daemon.docker("exec", "two", "cat", "/proc/sys/net/ipv4/conf/lan0/log_martians").stdout == "1\n"
+    assert set(place(daemon, "two", "other")["DriverOpts"]) == {f"{prefix}.ifname", f"{prefix}.sysctls"}
+    before = links()
+    taken = daemon.docker("network", "connect", "--driver-opt", options[0], "other", "one", check=False)
+    assert f"cannot name the interface on the network other lan0: that on the network {app} has" in taken.stderr
+    wrong = f"{prefix}.sysctls=net.ipv4.conf.IFNAME.nosuch=1"
+    refused = daemon.docker("network", "connect", "--driver-opt", wrong, "other", "one", check=False)
+    assert "cannot set /proc/sys/net/ipv4/conf/eth0/nosuch to '1': No such file" in refused.stderr
+    wait_for(lambda: links() == before)
+    daemon.docker("network", "connect", "other", "one")
+
+
+def test_networks_are_made_of_a_configuration_and_found_by_the_beginning_of_their_id(daemon: Daemon, app: str) -> None:
+    daemon.transom("network", "create", "--config-only", "--subnet", "10.9.0.0/24", "base")
+    assert daemon.docker("network", "inspect", "-f", "{{.Driver}} {{.ConfigOnly}}", "base").stdout == "null true\n"
+    identity = daemon.docker("network", "create", "--config-from", "base", "made").stdout.strip()
+    shown = daemon.docker("network", "inspect", "-v", "-f", "{{.Name}} {{.ConfigFrom.Network}}", identity[:5]).stdout
+    assert shown == "made base\n"
+    run(daemon, "one", "--network", "made")
+    assert place(daemon, "one", "made")["IPAddress"] == "10.9.0.2"
+    refused = daemon.docker("run", "--rm", "--network", "base", daemon.busybox, "true", check=False)
+    assert "cannot create endpoint on configuration-only network" in refused.stderr
+    assert 'configuration network "base" is in use' in daemon.docker("network", "rm", "base", check=False).stderr
+    daemon.docker("rm", "-f", "one")
+    daemon.docker("network", "rm", "made", "base")
+    del app
+
+
 def test_ipv6(daemon: Daemon, app: str) -> None:
     daemon.docker("network", "create", "--ipv6", "--subnet", "fd00:9::/64", "six")
     run(daemon, "one", "--network", "six")

@@ -76,10 +76,14 @@ def test_a_mac_address_of_the_whole_container_is_for_its_first_network():
         parse_endpoints(Fields(body))
 
 
-@pytest.mark.parametrize("field", [{"DriverOpts": {"a": "b"}}, {"IPAMConfig": {"LinkLocalIPs": ["169.254.1.1"]}}])
-def test_what_is_not_done_on_networks_is_refused(field):
-    with pytest.raises(Unsupported, match="is not supported"):
-        parse_endpoint(Fields(field))
+def test_more_addresses_and_options_of_an_endpoint_are_read():
+    body = {"DriverOpts": {"a": "b"}, "IPAMConfig": {"LinkLocalIPs": ["169.254.1.1"]}}
+    assert parse_endpoint(Fields(body)) == EndpointSettings(link_local=("169.254.1.1",), driver_options={"a": "b"})
+
+
+def test_a_configuration_is_read_from_a_request():
+    assert parse_network(Fields({"Name": "app", "ConfigOnly": True})).config_only
+    assert parse_network(Fields({"Name": "app", "ConfigFrom": {"Network": "base"}})).config_from == "base"
 
 
 def test_a_network_is_read_from_a_request():
@@ -120,7 +124,6 @@ def test_a_network_is_read_from_a_request():
     ("body", "error", "message"),
     [
         ({"Scope": "swarm"}, Unsupported, "the option Scope"),
-        ({"ConfigOnly": True}, Unsupported, "the option ConfigOnly"),
         ({"Ingress": True}, Unsupported, "the option Ingress"),
         ({"IPAM": {"Driver": "other"}}, Unsupported, "IPAM driver 'other'"),
         ({"IPAM": {"Config": [{"Gateway": "10.9.0.1"}]}}, InvalidParameter, r"missing IPAM.Config\[0\].Subnet"),

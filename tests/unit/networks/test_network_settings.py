@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import pytest
 
-from transom.errors import InvalidParameter
+from transom.errors import Forbidden, InvalidParameter
 from transom.networks.connections import default_routes
 from transom.networks.files import Resolution, hosts_file
 from transom.networks.model import Endpoint, EndpointSettings, Network, Pool, option_boolean
+from transom.networks.options import interface_sysctls
 from transom.networks.settings import check_settings, parse_mac
 
 GIVEN = Network("a", "app", "bridge", pools=(Pool("10.9.0.0/24"), Pool("fd00::/64")))
 CHOSEN = Network("b", "chosen", "bridge", pools=(Pool("172.17.0.0/16", chosen=True),))
 DEFAULT = Network("c", "bridge", "bridge", pools=(Pool("172.18.0.0/16"),), builtin=True)
+NONE = Network("d", "none", "none", builtin=True)
+NAME, SYSCTLS = "com.docker.network.endpoint.ifname", "com.docker.network.endpoint.sysctls"
 
 
 @pytest.mark.parametrize(
@@ -24,6 +27,15 @@ DEFAULT = Network("c", "bridge", "bridge", pools=(Pool("172.18.0.0/16"),), built
         (CHOSEN, EndpointSettings(address="172.17.0.9"), "only when connecting to networks with user configured"),
         (DEFAULT, EndpointSettings(address="172.18.0.9"), "supported on user defined networks only"),
         (DEFAULT, EndpointSettings(aliases=("web",)), "aliases are only supported for user-defined networks"),
+        (GIVEN, EndpointSettings(link_local=("here",)), "invalid link-local IP address: here"),
+        (NONE, EndpointSettings(link_local=("169.254.1.1",)), "supported on networks with an interface only"),
+        (NONE, EndpointSettings(driver_options={NAME: "x"}), "supported on networks with an interface only"),
+        (GIVEN, EndpointSettings(driver_options={"other": "x"}), "there is no option 'other' of endpoints"),
+        (GIVEN, EndpointSettings(driver_options={NAME: "sixteen-bytes-xx"}), "invalid interface name"),
+        (GIVEN, EndpointSettings(driver_options={NAME: "lo"}), "it is the loopback interface's"),
+        (GIVEN, EndpointSettings(driver_options={SYSCTLS: "net.ipv4.conf.eth0.rp_filter=1"}), "unrecognised network"),
+        (GIVEN, EndpointSettings(driver_options={SYSCTLS: "net.ipv4.conf.IFNAME.../../x=1"}), "unrecognised network"),
+        (GIVEN, EndpointSettings(driver_options={SYSCTLS: "kernel.conf.IFNAME.x=1"}), "unrecognised network"),
     ],
 )
 def test_what_a_network_cannot_give_is_refused(network, settings, message):
@@ -33,6 +45,17 @@ def test_what_a_network_cannot_give_is_refused(network, settings, message):
 
 def test_what_a_network_can_give_is_accepted():
     check_settings(GIVEN, EndpointSettings(aliases=("web",), address="10.9.0.9", address6="fd00::9"))
+
+
+def test_variables_of_an_interface_are_paths():
+    text = "net.ipv4.conf.IFNAME.log_martians=1,net.ipv6.conf.ifname.accept_ra=2"
+    assert interface_sysctls({SYSCTLS: text}) == {"ipv4/conf/{}/log_martians": "1", "ipv6/conf/{}/accept_ra": "2"}
+    assert interface_sysctls({}) == {}
+
+
+def test_nobody_is_on_a_network_that_is_only_a_configuration():
+    with pytest.raises(Forbidden, match="cannot create endpoint on configuration-only network"):
+        check_settings(Network("e", "base", "none", config_only=True), EndpointSettings())
 
 
 def test_mac_addresses_are_written_with_colons():

@@ -193,3 +193,36 @@ def test_the_default_bridge_is_as_configured_and_its_subnet_is_chosen_when_it_is
     assert open_store().get("bridge").pools[0].subnet == "172.17.0.0/16"
     moved = open_store(pools=(Pool("10.1.0.0/24", gateway="10.1.0.254"),)).get("bridge")
     assert moved.pools == (Pool("10.1.0.0/24", gateway="10.1.0.254"),)
+
+
+def test_a_network_is_made_of_a_configuration(store):
+    pool = Pool("10.9.0.0/24")
+    base = store.create(Network("", "base", "bridge", pools=(pool,), options={"a": "b"}, config_only=True))
+    assert (base.driver, base.pools, Recorder.made) == ("none", (pool,), {})
+    made = store.create(Network("", "app", "bridge", config_from="base"))
+    assert (made.driver, made.pools[0].subnet, made.options) == ("bridge", "10.9.0.0/24", {"a": "b"})
+    with pytest.raises(Forbidden, match='configuration network "base" is in use'):
+        store.remove("base", lambda _: "")
+    store.remove("app", lambda _: "")
+    store.remove("base", lambda _: "")
+    assert "base" not in {network.name for network in store.list()}
+
+
+@pytest.mark.parametrize(
+    ("fields", "error", "message"),
+    [
+        ({"config_from": "nobody"}, NotFound, 'configuration network "nobody" does not exist'),
+        ({"config_from": "plain"}, NotFound, 'configuration network "plain" does not exist'),
+        ({"config_from": "base", "pools": (Pool("10.8.0.0/24"),)}, Forbidden, "user specified configurations"),
+        ({"config_from": "base", "config_only": True}, Forbidden, "cannot depend on another"),
+        ({"config_only": True, "internal": True}, Forbidden, "can only contain network specific fields"),
+        ({"config_only": True, "pools": (Pool("nonsense"),)}, InvalidParameter, "invalid subnet nonsense"),
+    ],
+)
+def test_what_cannot_be_made_of_a_configuration_is_refused(store, fields, error, message):
+    store.create(Network("", "plain", "bridge"))
+    store.create(Network("", "base", "bridge", config_only=True))
+    before = store.list()
+    with pytest.raises(error, match=message):
+        store.create(Network("", "app", "bridge", **fields))
+    assert store.list() == before
