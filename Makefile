@@ -6,6 +6,8 @@ SOURCES := core plugins tests bench
 # The source roots are put on the path as they are: the import hook of an editable install with several roots makes every
 # start of the command 40 ms slower.
 ROOTS := core $(wildcard plugins/*)
+# Files of tests are played side by side, each worker on a private host of its own.
+PYTEST := $(BIN)/pytest --numprocesses auto --maxprocesses 4 --dist loadfile
 
 .PHONY: demo test test-exhaustive unit system lint format compatibility bench clean packages environment
 
@@ -25,17 +27,17 @@ demo: environment
 	@$(BIN)/python tests/demo.py
 
 test: environment
-	@$(BIN)/pytest tests
+	@$(PYTEST) tests
 
 # What takes long and tells little more than `test`.
 test-exhaustive: environment
-	@$(BIN)/pytest tests -m exhaustive
+	@$(PYTEST) tests -m exhaustive
 
 unit: environment
-	@$(BIN)/pytest tests/unit
+	@$(PYTEST) tests/unit
 
 system: environment
-	@$(BIN)/pytest tests/system
+	@$(PYTEST) tests/system
 
 lint: environment
 	@$(BIN)/ruff check $(SOURCES)
