@@ -11,6 +11,7 @@ of the image by then.
 from __future__ import annotations
 
 import posixpath
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Final
@@ -56,6 +57,9 @@ DEFAULT_PATH: Final = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/
 _SHELL: Final = ("/bin/sh", "-c")
 #: The variables and labels of a stage may have as many characters. A process can be given less.
 _LARGEST: Final = 8 * 2**20
+#: What is not in a context, but elsewhere, and what of that is a repository.
+_REMOTE: Final = re.compile(r"(?:https?|git|ssh)://|[\w.-]+@[\w.-]+:")
+_REPOSITORY: Final = re.compile(r"\.git(?:[?#]|$)")
 #: Where a here-document that is a script stands while it runs.
 _SCRIPTS: Final = "/dev/pipes"
 
@@ -470,6 +474,11 @@ def _copy(state: StageState, instruction: Copy | Add, words: _Words) -> tuple[St
         _check_pattern(source)
     if isinstance(expanded, Add):
         expanded = replace(expanded, checksum=words.one(expanded.checksum))
+        if expanded.checksum and len(expanded.sources) + len(expanded.heredocs) != 1:
+            raise InvalidParameter("checksum can't be specified for multiple sources")
+    elif remote := next(filter(_REMOTE.match, expanded.sources), None):
+        kind = "URL" if remote.startswith("http") and not _REPOSITORY.search(remote) else "git ref"
+        raise InvalidParameter(f"source can't be a {kind} for COPY")
     resolved = Resolved(
         replace(expanded, destination=_destination(state, expanded.destination)),
         history.transfer(expanded),
