@@ -12,7 +12,7 @@ from transom.dockerfile.flags import Flags, Kind
 from transom.dockerfile.heredocs import Heredoc, check_file_name, parse_mark
 from transom.dockerfile.ignore import PatternError, Patterns
 from transom.dockerfile.instructions import Instruction
-from transom.dockerfile.lines import Line, json_strings, split_instruction
+from transom.dockerfile.lines import Line, json_strings, split_arguments, split_instruction
 from transom.dockerfile.mounts import parse_mount
 from transom.dockerfile.notation import quoted
 from transom.dockerfile.ports import parse_ports
@@ -62,7 +62,7 @@ def _common(line: Line) -> dict[str, Any]:
 
 
 def _from(line: Line) -> Instruction:
-    words = line.rest.split()
+    words = split_arguments(line.rest)
     alias = ""
     if len(words) == 3 and words[1].lower() == "as":
         alias = words[2].lower()
@@ -188,11 +188,11 @@ def _maintainer(line: Line) -> Instruction:
 
 def _expose(line: Line) -> Instruction:
     Flags(line.flags, {})
-    words = _needed(line).split()
+    words = split_arguments(_needed(line))
     for word in words:
         if not _is_expanded(line, word):
             parse_ports(word)
-    return made.Expose(**_common(line), ports=tuple(words))
+    return made.Expose(**_common(line), ports=words)
 
 
 def _env(line: Line) -> Instruction:
@@ -329,7 +329,7 @@ def _command(rest: str) -> tuple[tuple[str, ...] | str, bool]:
 
 def _strings_or_words(rest: str) -> tuple[str, ...]:
     words = json_strings(rest)
-    return tuple(rest.split()) if words is None else words
+    return split_arguments(rest) if words is None else words
 
 
 def _pairs(line: Line) -> tuple[tuple[tuple[str, str], ...], bool]:

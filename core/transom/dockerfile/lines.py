@@ -16,13 +16,14 @@ from transom.dockerfile.source import DockerfileError, Location, check_character
 from transom.dockerfile.words import ESCAPE
 from transom.errors import InvalidParameter
 
-__all__ = ["LONGEST_LINE", "Line", "Text", "json_strings", "read_lines", "split_instruction"]
+__all__ = ["LONGEST_LINE", "Line", "Text", "json_strings", "read_lines", "split_arguments", "split_instruction"]
 
 #: As BuildKit has it, in bytes.
 LONGEST_LINE: Final = 65535
 
 _DIRECTIVES: Final = ("syntax", "escape", "check")
 _DIRECTIVE: Final = re.compile(r"#\s*([a-zA-Z][a-zA-Z0-9]*)\s*=\s*(\S(?:.*\S)?)\s*", re.ASCII)
+_SPACES: Final = re.compile(r"[\t\v\f\r ]+")
 _WITH_HEREDOCS: Final = ("RUN", "COPY", "ADD")
 
 
@@ -180,9 +181,14 @@ class _Reader:
 
 def split_instruction(text: str) -> tuple[str, tuple[str, ...], str]:
     """Return the keyword, the flags and the arguments of an instruction."""
-    keyword, *arguments = text.split(maxsplit=1)
+    keyword, *arguments = _SPACES.split(text, maxsplit=1)
     flags, rest = split_flags("".join(arguments))
     return keyword, flags, rest
+
+
+def split_arguments(rest: str) -> tuple[str, ...]:
+    """Return the arguments of instructions whose arguments have no quotes. Only ASCII's spaces are between them."""
+    return tuple(_SPACES.split(rest)) if rest else ()
 
 
 def _may_have_heredocs(text: str) -> bool:
