@@ -16,7 +16,7 @@ import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
-from itertools import pairwise
+from itertools import groupby, pairwise
 from typing import Final
 
 from transom.dockerfile.globs import PatternError, Star, Token, has_wildcards, read_token, regex_of
@@ -61,9 +61,9 @@ class Patterns:
     def matches(self, path: str) -> bool:
         """Return whether a path, relative to the root and without a slash at its end, is left out."""
         matched = False
-        for rule in self.rules:
-            if rule.is_exception == matched and rule.matches(path):
-                matched = not rule.is_exception
+        for run in self._runs:
+            if run.is_exception == matched and run.matches(path):
+                matched = not matched
         return matched
 
     def may_hold_exceptions(self, directory: str) -> bool:
@@ -76,6 +76,31 @@ class Patterns:
                 return False
         return False
 
+    @cached_property
+    def _runs(self) -> tuple[_Run, ...]:
+        runs = groupby(self.rules, lambda rule: rule.is_exception)
+        return tuple(_Run(is_exception, tuple(rules)) for is_exception, rules in runs)
+
+
+@dataclass(frozen=True)
+class _Run:
+    """Rules that follow each other and are all of a kind. They are matched at once, as there may be many."""
+
+    is_exception: bool
+    rules: tuple[Rule, ...]
+
+    def matches(self, path: str) -> bool:
+        return self._regex.match(path) is not None or any(rule.matches(path) for rule in self._others)
+
+    @cached_property
+    def _regex(self) -> re.Pattern[str]:
+        alternatives = [f"(?:{rule.regex.pattern})" for rule in self.rules if rule.is_regular]
+        return re.compile("|".join(alternatives) or "(?!)", re.DOTALL)
+
+    @cached_property
+    def _others(self) -> tuple[Rule, ...]:
+        return tuple(rule for rule in self.rules if not rule.is_regular)
+
 
 @dataclass(frozen=True)
 class Rule:
@@ -86,8 +111,8 @@ class Rule:
 
     def matches(self, path: str) -> bool:
         """Return whether it is about a path or a directory above it."""
-        if self._is_regular:
-            return self._regex.match(path) is not None
+        if self.is_regular:
+            return self.regex.match(path) is not None
         return any(path[end : end + 1] in ("", "/") for end in _ends(self._tokens, path))
 
     def may_match_below(self, directory: str) -> bool:
@@ -103,13 +128,14 @@ class Rule:
         return tuple(_tokens(self.pattern))
 
     @cached_property
-    def _is_regular(self) -> bool:
+    def is_regular(self) -> bool:
         """Whether no star of directories stands within a name, as in `a**b`."""
         pairs = pairwise((None, *self._tokens))
         return all(before in (None, "/") for before, token in pairs if token is Star.PATH)
 
     @cached_property
-    def _regex(self) -> re.Pattern[str]:
+    def regex(self) -> re.Pattern[str]:
+        """What matches a path that it is about, at the beginning; for regular ones."""
         end = "" if self._tokens[-1:] == (Star.ALL,) else _END
         return re.compile(regex_of(self._tokens, end), re.DOTALL)
 
