@@ -4,7 +4,7 @@ It holds the sockets of published ports, which reserves them, and forwards what 
 of containers (`transom.networks.resolver`). It is started when the first container needs it, goes on while the daemon
 is down, and ends when no daemon is connected and nothing is left to do. It is single-threaded and never waits.
 
-A request on the channel `<exec-root>/relay/control.sock` has `op` and `number`; its answer the number, and `error`:
+What can be asked on the channel `<exec-root>/relay/control.sock` (`runtime.service`), by `op`:
 
     forward    container, protocol, target, port   one descriptor, the bound socket
     unforward  container
@@ -18,8 +18,6 @@ A request on the channel `<exec-root>/relay/control.sock` has `op` and `number`;
 
 from __future__ import annotations
 
-import os
-import select
 import signal
 import socket
 import sys
@@ -27,7 +25,8 @@ from pathlib import Path
 
 from transom.networks.forwarding import DatagramForward, StreamForward
 from transom.networks.resolver import Names, Resolver
-from transom.runtime.channel import Channel, Message, listen
+from transom.runtime.channel import Channel, Message
+from transom.runtime.service import Service
 from transom.runtime.streams import Loop
 from transom.runtime.syscalls.processes import set_name
 
@@ -45,7 +44,7 @@ def main(descriptor: int, directory: str) -> None:
 
 
 class Relay:
-    """The state of the process: what each container has in it, and the channels of daemons."""
+    """The state of the process: what each container has in it."""
 
     def __init__(self, directory: Path, channel: Channel) -> None:
         self._directory = directory
@@ -53,50 +52,21 @@ class Relay:
         self._forwards: dict[str, list[StreamForward | DatagramForward]] = {}
         self._resolvers: dict[str, Resolver] = {}
         self._names = Names()
-        self._channels: dict[int, Channel] = {}
-        self._listener = listen(directory, CONTROL)
-        self._loop.add(self._listener.fileno(), select.EPOLLIN, self._accept)
-        self._connect(channel)
+        self._service = Service(self._loop, directory, CONTROL, self._handle)
+        self._service.connect(channel)
 
     def run(self) -> None:
         """Serve until no daemon is connected and no container has anything here."""
-        while self._channels or self._forwards or self._resolvers:
+        while self._service.connected or self._forwards or self._resolvers:
             pending = [moment for resolver in self._resolvers.values() if (moment := resolver.deadline()) is not None]
             self._loop.turn(min(pending, default=None))
             for resolver in self._resolvers.values():
                 resolver.expire()
         (self._directory / CONTROL).unlink(missing_ok=True)
 
-    def _accept(self, _events: int) -> None:
-        connection, _ = self._listener.accept()
-        self._connect(Channel(connection))
-
-    def _connect(self, channel: Channel) -> None:
-        self._channels[channel.fileno()] = channel
-        self._loop.add(channel.fileno(), select.EPOLLIN, lambda _: self._receive(channel))
-
-    def _receive(self, channel: Channel) -> None:
-        received = channel.receive()
-        if received is None:
-            self._disconnect(channel)
-            return
-        message, descriptors = received
-        answer: Message = {"number": message["number"]}
-        try:
-            answer.update(getattr(self, f"_do_{message['op']}")(message, descriptors) or {})
-        except (OSError, ValueError, KeyError) as error:
-            answer["error"] = str(error)
-        for descriptor in descriptors:
-            os.close(descriptor)
-        try:
-            channel.send(answer)
-        except OSError:
-            self._disconnect(channel)
-
-    def _disconnect(self, channel: Channel) -> None:
-        self._channels.pop(channel.fileno())
-        self._loop.remove(channel.fileno())
-        channel.close()
+    def _handle(self, message: Message, descriptors: list[int]) -> Message | None:
+        answer: Message | None = getattr(self, f"_do_{message['op']}")(message, descriptors)
+        return answer
 
     def _do_forward(self, message: Message, descriptors: list[int]) -> None:
         bound = socket.socket(fileno=descriptors.pop())

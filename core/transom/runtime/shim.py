@@ -16,7 +16,7 @@ container runs), `paused` (empty, while the container is paused), `exit` (the ex
 the whole log are on disk), `execs/<id>` and `execs/<id>.exit`, `driver/` (the exec driver's notes). All are written by
 rename.
 
-A request on a channel has `op` and `number`; its answer has the same number, and `error` with `exit_code` if it failed:
+What can be asked on a channel (`runtime.service`), by `op`:
 
     start                               → {"pid": …}
     attach   streams, framed, detach, leftover  the client's connection as a descriptor
@@ -48,12 +48,13 @@ from dataclasses import asdict
 from pathlib import Path
 
 from transom.drivers.exec import ExecDriver
-from transom.errors import Conflict, NotFound, TransomError, Unsupported
+from transom.errors import Conflict, NotFound, Unsupported
 from transom.runtime.accounting import interfaces
-from transom.runtime.channel import Channel, Message, listen
+from transom.runtime.channel import Channel, Message
 from transom.runtime.classes import find_class
 from transom.runtime.container_log import ContainerLog
 from transom.runtime.program import exit_code_of
+from transom.runtime.service import Service
 from transom.runtime.session import Session
 from transom.runtime.streams import Beginning, Loop
 from transom.runtime.syscalls.processes import set_child_subreaper, set_name, set_undumpable
@@ -86,9 +87,7 @@ class Shim:
         self._directory = Path(message["directory"])
         self._become_independent()
         self._loop = Loop()
-        self._channels: dict[int, Channel] = {}
-        self._listener = listen(self._directory, "control.sock")
-        self._loop.add(self._listener.fileno(), select.EPOLLIN, self._accept)
+        self._service = Service(self._loop, self._directory, "control.sock", self._handle)
         self._watch_children()
         driver: type[ExecDriver] = find_class(message["exec"])
         self._driver = driver(message["container"], self._directory, self._directory / "driver")
@@ -100,7 +99,7 @@ class Shim:
             stdin_once=message["stdin_once"],
             log=self._log,
             on_drained=self._finish,
-            on_detach=lambda: self._announce({"event": "detach", "exec": ""}),
+            on_detach=lambda: self._service.announce({"event": "detach", "exec": ""}),
         )
         self._terminal: bool = message["terminal"]
         self._pid = 0
@@ -112,13 +111,13 @@ class Shim:
         self._execs: dict[str, Session] = {}
         self._exec_pids: dict[int, str] = {}
         self._beginnings: dict[str, Beginning] = {}
-        self._connect(channel)
+        self._service.connect(channel)
 
     def run(self) -> None:
         """Serve until the container has ended and every client has got its output; or until nobody can start it."""
         while not (self._over and self._init.idle and all(session.idle for session in self._execs.values())):
             self._loop.turn()
-            if not self._pid and not self._channels and not self._over:
+            if not self._pid and not self._service.connected and not self._over:
                 # The daemon ended before it started the container.
                 return
 
@@ -147,49 +146,11 @@ class Shim:
 
         self._loop.add(reader, select.EPOLLIN, wake)
 
-    # Channels
-
-    def _accept(self, _: int) -> None:
-        connection, _address = self._listener.accept()
-        self._connect(Channel(connection))
-
-    def _connect(self, channel: Channel) -> None:
-        self._channels[channel.fileno()] = channel
-        self._loop.add(channel.fileno(), select.EPOLLIN, lambda _: self._receive(channel))
-
-    def _disconnect(self, channel: Channel) -> None:
-        if self._channels.pop(channel.fileno(), None) is not None:
-            self._loop.remove(channel.fileno())
-            channel.close()
-
-    def _receive(self, channel: Channel) -> None:
-        received = channel.receive()
-        if received is None:
-            self._disconnect(channel)
-            return
-        message, descriptors = received
-        answer: Message = {"number": message["number"]}
-        try:
-            answer.update(getattr(self, f"_do_{message['op']}")(message, descriptors) or {})
-        except (TransomError, OSError, ValueError) as error:
-            for descriptor in descriptors:
-                os.close(descriptor)
-            answer["error"] = str(error)
-            answer["exit_code"] = getattr(error, "exit_code", 0)
-            answer["status"] = getattr(error, "status", 500)
-        self._send(channel, answer)
-
-    def _send(self, channel: Channel, message: Message) -> None:
-        try:
-            channel.send(message)
-        except OSError:
-            self._disconnect(channel)
-
-    def _announce(self, message: Message) -> None:
-        for channel in tuple(self._channels.values()):
-            self._send(channel, message)
-
     # Requests
+
+    def _handle(self, message: Message, descriptors: list[int]) -> Message | None:
+        answer: Message | None = getattr(self, f"_do_{message['op']}")(message, descriptors)
+        return answer
 
     def _do_start(self, _message: Message, _descriptors: list[int]) -> Message:
         if self._pid:
@@ -235,7 +196,7 @@ class Shim:
             stdin=message["stdin"],
             stdin_once=True,
             log=beginning,
-            on_detach=lambda: self._announce({"event": "detach", "exec": name}),
+            on_detach=lambda: self._service.announce({"event": "detach", "exec": name}),
         )
         try:
             if descriptors:
@@ -354,7 +315,7 @@ class Shim:
         self._over = True
         status = {"exit_code": self._status, "finished": self._finished, "oom_killed": self._ran_out_of_memory}
         publish(self._directory / "exit", json.dumps(status))
-        self._announce({"event": "exit", "status": status})
+        self._service.announce({"event": "exit", "status": status})
         self._init.end()
         for session in self._execs.values():
             session.end()
@@ -365,6 +326,6 @@ class Shim:
         session.drain_now()
         publish(self._directory / "execs" / f"{name}.exit", str(code))
         output = self._beginnings.pop(name).text()
-        self._announce({"event": "exec", "exec": name, "exit_code": code, "output": output})
+        self._service.announce({"event": "exec", "exec": name, "exit_code": code, "output": output})
         # Processes that it left behind may hold its streams; their output is still read, for nobody.
         session.release_clients()

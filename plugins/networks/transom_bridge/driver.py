@@ -7,15 +7,15 @@ from __future__ import annotations
 
 import errno
 import os
-import threading
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import ClassVar
 
-from transom.drivers.network import Addressing, Endpoint, Network, NetworkDriver, Sandbox, SandboxKind
-from transom.errors import Conflict, DriverUnavailable, Unavailable
+from transom.drivers.network import Addressing, Endpoint, Network, Sandbox, SandboxKind
+from transom.errors import Conflict, Unavailable
 from transom.networks.firewall import Firewall, Routed
-from transom.networks.netlink import Link, Netlink
+from transom.networks.link_driver import LinkDriver, mac_of
+from transom.networks.netlink import Link
 from transom.networks.pools import subnet_of
 from transom_bridge.options import Options
 
@@ -24,7 +24,7 @@ __all__ = ["BridgeDriver"]
 _SYSCTL = Path("/proc/sys/net")
 
 
-class BridgeDriver(NetworkDriver):
+class BridgeDriver(LinkDriver):
     """The network driver `bridge`."""
 
     name: ClassVar[str] = "bridge"
@@ -40,28 +40,19 @@ class BridgeDriver(NetworkDriver):
 
     def __init__(self, root: Path, firewall: Firewall) -> None:
         super().__init__(root, firewall)
-        self._lock = threading.Lock()
-        self._opened: Netlink | None = None
         self._reaper = ThreadPoolExecutor(1, thread_name_prefix="transom-bridge")
-
-    @classmethod
-    def probe(cls, root: Path) -> None:
-        """Return if the kernel speaks rtnetlink to this process, which may make links."""
-        del root
-        if not os.access("/proc/sys/net/ipv4/ip_forward", os.W_OK):
-            raise DriverUnavailable("the network cannot be configured", "run the daemon as root with CAP_NET_ADMIN")
 
     def check(self, network: Network) -> None:
         """Raise `InvalidParameter` for a wrong option, `Conflict` for a name that another interface has."""
         options = Options.of(network)
-        found = self._netlink.find_link(options.bridge)
+        found = self.netlink.find_link(options.bridge)
         if found is not None and found.kind != "bridge":
             raise Conflict(f"cannot make the bridge {options.bridge}: an interface of that name is there already")
 
     def create(self, network: Network) -> None:
         """Make the bridge with the gateways' addresses, and the rules for it."""
         options = Options.of(network)
-        found = self._netlink.find_link(options.bridge)
+        found = self.netlink.find_link(options.bridge)
         if found is None:
             self._make(network, options)
         else:
@@ -70,29 +61,29 @@ class BridgeDriver(NetworkDriver):
             self._route(network, options)
         except BaseException:
             if found is None:
-                self._netlink.delete_link(options.bridge)
+                self.netlink.delete_link(options.bridge)
             raise
 
     def _make(self, network: Network, options: Options) -> None:
         try:
-            self._netlink.add_bridge(options.bridge, mac=_mac_of(network.id), mtu=options.mtu)
+            self.netlink.add_bridge(options.bridge, mac=mac_of(network), mtu=options.mtu)
         except OSError as error:
             remedy = "the kernel has no bridges (CONFIG_BRIDGE)" if error.errno == errno.EOPNOTSUPP else error.strerror
             raise Unavailable(f"cannot make the bridge {options.bridge}: {remedy}") from error
         try:
-            made = self._netlink.find_link(options.bridge)
+            made = self.netlink.find_link(options.bridge)
             if made is None:
                 raise Unavailable(f"cannot make the bridge {options.bridge}: it was taken away meanwhile")
             self._set_addresses(network, made)
         except BaseException:
-            self._netlink.delete_link(options.bridge)
+            self.netlink.delete_link(options.bridge)
             raise
 
     def _set_addresses(self, network: Network, bridge: Link) -> None:
         wanted = [f"{pool.gateway}/{subnet_of(pool).prefixlen}" for pool in network.pools]
-        missing = [address for address in wanted if address not in self._netlink.addresses(bridge.index)]
+        missing = [address for address in wanted if address not in self.netlink.addresses(bridge.index)]
         if missing or not bridge.up:
-            self._netlink.configure(bridge.index, missing, link_local=False)
+            self.netlink.configure(bridge.index, missing, link_local=False)
 
     def _route(self, network: Network, options: Options) -> None:
         if self.firewall.missing:
@@ -115,18 +106,18 @@ class BridgeDriver(NetworkDriver):
         """Take the bridge and its rules away."""
         options = Options.of(network)
         self.firewall.remove_network(options.bridge)
-        self._netlink.delete_link(options.bridge)
+        self.netlink.delete_link(options.bridge)
 
     def connect(self, sandbox: Sandbox, network: Network, endpoint: Endpoint) -> Endpoint:
         """Make a pair of interfaces between the bridge and the sandbox."""
         options = Options.of(network)
-        bridge = self._netlink.find_link(options.bridge)
+        bridge = self.netlink.find_link(options.bridge)
         if bridge is None:
             raise Unavailable(f"the bridge {options.bridge} of the network {network.name} is gone: restart the daemon")
         namespace = os.open(sandbox.path, os.O_RDONLY | os.O_CLOEXEC)
         name = _pair_name(endpoint)
         try:
-            self._netlink.add_pair(
+            self.netlink.add_pair(
                 name,
                 master=bridge.index,
                 namespace=namespace,
@@ -135,11 +126,11 @@ class BridgeDriver(NetworkDriver):
                 mtu=options.mtu,
             )
             if not options.between_containers:
-                made = self._netlink.find_link(name)
+                made = self.netlink.find_link(name)
                 if made is not None:
-                    self._netlink.isolate_port(made.index)
+                    self.netlink.isolate_port(made.index)
         except OSError as error:
-            self._netlink.delete_link(name)
+            self.netlink.delete_link(name)
             raise Unavailable(
                 f"cannot connect the container to the network {network.name}: {error.strerror}"
             ) from error
@@ -151,10 +142,10 @@ class BridgeDriver(NetworkDriver):
         """Delete the pair. A namespace that is gone takes its end with it, and so the other."""
         del network
         if sandbox.path:
-            self._netlink.delete_link(_pair_name(endpoint))
+            self.netlink.delete_link(_pair_name(endpoint))
         else:
             # The kernel does it by itself, unless somebody holds the namespace; it takes its time for either.
-            self._reaper.submit(self._netlink.delete_link, _pair_name(endpoint))
+            self._reaper.submit(self.netlink.delete_link, _pair_name(endpoint))
 
     def close(self) -> None:
         """Wait for what is being deleted."""
@@ -164,21 +155,9 @@ class BridgeDriver(NetworkDriver):
         """Return the bridge."""
         return Options.of(network).bridge
 
-    @property
-    def _netlink(self) -> Netlink:
-        with self._lock:
-            if self._opened is None:
-                self._opened = Netlink()
-            return self._opened
-
 
 def _pair_name(endpoint: Endpoint) -> str:
     return f"veth{endpoint.id[:7]}"
-
-
-def _mac_of(identity: str) -> str:
-    """Return an address for a bridge, which would have the lowest of its ports' otherwise and so change."""
-    return ":".join(["02", "42", *(identity[index : index + 2] for index in range(0, 8, 2))])
 
 
 def _write(path: Path, value: str) -> None:

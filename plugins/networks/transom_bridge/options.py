@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from transom.drivers.network import Network
 from transom.errors import InvalidParameter
+from transom.networks.link_driver import MTU, mtu_of
 from transom.networks.model import option_boolean
 from transom.networks.options import check_interface_name
 
@@ -15,7 +16,6 @@ _PREFIX = "com.docker.network.bridge."
 _NAME = f"{_PREFIX}name"
 _ICC = f"{_PREFIX}enable_icc"
 _MASQUERADE = f"{_PREFIX}enable_ip_masquerade"
-_MTU = "com.docker.network.driver.mtu"
 #: Taken by the engine itself.
 _ENGINES = (
     f"{_PREFIX}default_bridge",
@@ -24,7 +24,6 @@ _ENGINES = (
     "com.docker.network.enable_ipv4",
     "com.docker.network.enable_ipv6",
 )
-_LARGEST_MTU = 65535
 
 
 @dataclass(frozen=True)
@@ -41,7 +40,7 @@ class Options:
         """Return a network's options. Raises `InvalidParameter` for one that there is not, or a wrong value."""
         options = network.options
         for name in options:
-            if name not in (_NAME, _ICC, _MASQUERADE, _MTU, *_ENGINES):
+            if name not in (_NAME, _ICC, _MASQUERADE, MTU, *_ENGINES):
                 raise InvalidParameter(f"the network driver bridge has no option {name!r}")
         bridge = options.get(_NAME, "") or f"br-{network.id[:12]}"
         check_interface_name(bridge)
@@ -49,13 +48,5 @@ class Options:
             bridge,
             option_boolean(options, _ICC, True),
             option_boolean(options, _MASQUERADE, True),
-            _mtu(options.get(_MTU, "")),
+            mtu_of(network),
         )
-
-
-def _mtu(text: str) -> int:
-    if not text:
-        return 0
-    if not text.isascii() or not text.isdecimal() or not 68 <= int(text) <= _LARGEST_MTU:
-        raise InvalidParameter(f"invalid value {text!r} for the option {_MTU}: it should be a number from 68 to 65535")
-    return int(text)

@@ -7,14 +7,14 @@ recorded before it (`attachments`), so that it is undone with the same configura
 from __future__ import annotations
 
 import logging
-import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, ClassVar
 
 from transom.drivers.network import Addressing, Endpoint, Network, NetworkDriver, Sandbox, SandboxKind
-from transom.errors import DriverUnavailable, InvalidParameter, TransomError
+from transom.errors import InvalidParameter, TransomError
 from transom.networks.firewall import Firewall
+from transom.networks.link_driver import require_network_administration
 from transom_cni.attachments import Attached, Attachments
 from transom_cni.configuration import NetworkConfiguration, find_configuration
 from transom_cni.options import Options
@@ -52,8 +52,7 @@ class CniDriver(NetworkDriver):
     def probe(cls, root: Path) -> None:
         """Return if this process may configure the network."""
         del root
-        if not os.access("/proc/sys/net/ipv4/ip_forward", os.W_OK):
-            raise DriverUnavailable("the network cannot be configured", "run the daemon as root with CAP_NET_ADMIN")
+        require_network_administration()
 
     def check(self, network: Network) -> None:
         """Raise `InvalidParameter` for a wrong option, and a configuration or a plugin that is not there."""

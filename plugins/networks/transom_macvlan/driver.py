@@ -4,26 +4,26 @@ from __future__ import annotations
 
 import errno
 import os
-import threading
 from pathlib import Path
 from typing import ClassVar
 
-from transom.drivers.network import Addressing, Endpoint, Network, NetworkDriver, Sandbox, SandboxKind
-from transom.errors import DriverUnavailable, InvalidParameter, Unavailable
+from transom.drivers.network import Addressing, Endpoint, Network, Sandbox, SandboxKind
+from transom.errors import InvalidParameter, Unavailable
 from transom.networks.firewall import Firewall
+from transom.networks.link_driver import MTU, LinkDriver, mac_of, mtu_of
 from transom.networks.netlink import Link, Netlink
 from transom.networks.sandbox import inside
 
 __all__ = ["MacvlanDriver"]
 
-_PARENT, _MODE, _MTU = "parent", "macvlan_mode", "com.docker.network.driver.mtu"
+_PARENT, _MODE = "parent", "macvlan_mode"
 #: How the aliases of interfaces begin that were made for a network.
 _OWN = "transom:"
 _LAST_VLAN = 4094
 _MODES = ("bridge", "vepa", "private", "passthru")
 
 
-class MacvlanDriver(NetworkDriver):
+class MacvlanDriver(LinkDriver):
     """The network driver `macvlan`. A network is an interface, its parent: one of the machine, a VLAN, or its own."""
 
     name: ClassVar[str] = "macvlan"
@@ -34,33 +34,22 @@ class MacvlanDriver(NetworkDriver):
 
     def __init__(self, root: Path, firewall: Firewall) -> None:
         super().__init__(root, firewall)
-        self._lock = threading.Lock()
-        self._opened: Netlink | None = None
         #: The parents of the networks that there are, by network.
         self._parents: dict[str, str] = {}
-
-    @classmethod
-    def probe(cls, root: Path) -> None:
-        """Return if this process may make links."""
-        del root
-        if not os.access("/proc/sys/net/ipv4/ip_forward", os.W_OK):
-            raise DriverUnavailable("the network cannot be configured", "run the daemon as root with CAP_NET_ADMIN")
 
     def check(self, network: Network) -> None:
         """Raise `InvalidParameter` for a wrong option, or a parent that is not there."""
         for name in network.options:
-            if name not in (_PARENT, _MODE, _MTU):
+            if name not in (_PARENT, _MODE, MTU):
                 raise InvalidParameter(f"the network driver macvlan has no option {name!r}")
         mode = network.options.get(_MODE, _MODES[0])
         if mode not in _MODES:
             raise InvalidParameter(f"invalid macvlan mode {mode!r}: it should be one of {', '.join(_MODES)}")
-        mtu = network.options.get(_MTU, "0")
-        if not mtu.isdecimal():
-            raise InvalidParameter(f"invalid value {mtu!r} for the option {_MTU}: it should be a number")
+        mtu_of(network)
         parent = network.options.get(_PARENT, "")
-        if parent and self._netlink.find_link(parent) is None:
+        if parent and self.netlink.find_link(parent) is None:
             base, _ = _split(parent)
-            if self._netlink.find_link(base) is None:
+            if self.netlink.find_link(base) is None:
                 raise InvalidParameter(
                     f"the parent {base} of the network {network.name} is no interface of the machine"
                 )
@@ -68,7 +57,7 @@ class MacvlanDriver(NetworkDriver):
     def create(self, network: Network) -> None:
         """Make the parent if it is a VLAN that is not there, or none was named: then it leads nowhere."""
         name = _parent_name(network)
-        if self._netlink.find_link(name) is None:
+        if self.netlink.find_link(name) is None:
             self._make_parent(network, name)
         with self._lock:
             self._parents[network.id] = name
@@ -77,10 +66,10 @@ class MacvlanDriver(NetworkDriver):
         try:
             if _PARENT in network.options:
                 base, number = _split(name)
-                below = self._netlink.find_link(base)
+                below = self.netlink.find_link(base)
                 if below is None:
                     raise Unavailable(f"the parent {base} of the network {network.name} is gone")
-                self._netlink.add_vlan(name, parent=below.index, number=number, alias=_alias(network))
+                self.netlink.add_vlan(name, parent=below.index, number=number, alias=_alias(network))
             else:
                 self._make_dummy(network, name)
         except OSError as error:
@@ -92,16 +81,15 @@ class MacvlanDriver(NetworkDriver):
 
     def _make_dummy(self, network: Network, name: str) -> None:
         try:
-            self._netlink.add_dummy(name)
+            self.netlink.add_dummy(name)
         except OSError as error:
             if error.errno != errno.EOPNOTSUPP:
                 raise
             # A bridge without ports leads nowhere too, and more kernels have it.
-            mac = ":".join(["02", "42", *(network.id[index : index + 2] for index in range(0, 8, 2))])
-            self._netlink.add_bridge(name, mac=mac, mtu=0)
-            made = self._netlink.find_link(name)
+            self.netlink.add_bridge(name, mac=mac_of(network), mtu=0)
+            made = self.netlink.find_link(name)
             if made is not None:
-                self._netlink.set_up(made.index, link_local=False)
+                self.netlink.set_up(made.index, link_local=False)
 
     def remove(self, network: Network) -> None:
         """Take the parent away if it was made for the network, unless others are on it by now."""
@@ -109,22 +97,22 @@ class MacvlanDriver(NetworkDriver):
         with self._lock:
             self._parents.pop(network.id, None)
             shared = name in self._parents.values()
-        found = self._netlink.find_link(name)
+        found = self.netlink.find_link(name)
         if found is not None and not shared and (_PARENT not in network.options or found.alias.startswith(_OWN)):
-            self._netlink.delete_link(name)
+            self.netlink.delete_link(name)
 
     def connect(self, sandbox: Sandbox, network: Network, endpoint: Endpoint) -> Endpoint:
         """Make an interface on the parent, in the sandbox."""
         parent = self._parent(network)
         namespace = os.open(sandbox.path, os.O_RDONLY | os.O_CLOEXEC)
         try:
-            self._netlink.add_macvlan(
+            self.netlink.add_macvlan(
                 endpoint.interface,
                 parent=parent.index,
                 mode=network.options.get(_MODE, _MODES[0]),
                 namespace=namespace,
                 mac=endpoint.mac,
-                mtu=int(network.options.get(_MTU, "0")),
+                mtu=mtu_of(network),
             )
         except OSError as error:
             known = {
@@ -151,17 +139,10 @@ class MacvlanDriver(NetworkDriver):
 
     def _parent(self, network: Network) -> Link:
         name = _parent_name(network)
-        found = self._netlink.find_link(name)
+        found = self.netlink.find_link(name)
         if found is None:
             raise Unavailable(f"the parent {name} of the network {network.name} is gone: restart the daemon")
         return found
-
-    @property
-    def _netlink(self) -> Netlink:
-        with self._lock:
-            if self._opened is None:
-                self._opened = Netlink()
-            return self._opened
 
 
 def _parent_name(network: Network) -> str:
