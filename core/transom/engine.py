@@ -16,6 +16,7 @@ from typing import IO, Any, TypeVar
 
 from transom.catalog import Catalog, DriverInfo
 from transom.config import Config
+from transom.containers.rooms import Rooms
 from transom.containers.store import ContainerStore
 from transom.containers.supervisor import Supervisor
 from transom.errors import Conflict, InvalidParameter, NotFound, TransomError, Unavailable
@@ -86,6 +87,8 @@ class Engine:
         # When no job is left that may need a driver.
         last.callback(self.layers.close)
         self.images = ImageStore(self.db, self.content, self.layers)
+        #: For what containers are given and no disk may see.
+        self.rooms = Rooms(config.exec_root / "rooms")
         self.build_cache = BuildCache(self.db, config.data_root / "build")
         self.volumes = VolumeStore(self.db, self.catalog.volume)
         self.firewall = Firewall(firewall_name(config))
@@ -165,6 +168,7 @@ class Engine:
         self.layers.recover()
         self.images.recover()
         self.build_cache.recover()
+        self.rooms.recover()
         self.volumes.recover()
         self.networks.recover()
         self.supervisor.recover()

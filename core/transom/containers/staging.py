@@ -40,7 +40,7 @@ def stage_shared_memory(directory: Path, size: int) -> Path:
     return place
 
 
-def stage_part(directory: Path, root: Path, subpath: str) -> Path:
+def stage_part(directory: Path, root: Path, subpath: str, *, resolve: int = RESOLVE_BENEATH) -> Path:
     """Make a file or directory below a volume's or image's root visible by itself, and return where it is.
 
     It is opened once, beneath the root, so that no link, and nobody who changes it meanwhile, leads anywhere else.
@@ -48,7 +48,7 @@ def stage_part(directory: Path, root: Path, subpath: str) -> Path:
     """
     top = os.open(root, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
-        found = openat2(top, subpath, os.O_PATH, resolve=RESOLVE_BENEATH)
+        found = openat2(top, subpath, os.O_PATH, resolve=resolve)
     except OSError as error:
         reason = "it leads out of it" if error.errno == errno.EXDEV else os.strerror(error.errno or 0).lower()
         raise InvalidParameter(f"cannot access path {root / subpath}: {reason}") from error

@@ -50,6 +50,7 @@ class Contexts:
         self._reports = reports
         self._stack = ExitStack()
         self._main: Context | None = None
+        self._named: dict[str, Context] = {}
 
     def __enter__(self) -> Contexts:
         return self
@@ -63,6 +64,14 @@ class Contexts:
             with self._reports.step("[internal] load build context") as step:
                 self._main = self._load(step)
         return self._main
+
+    def has(self, name: str) -> bool:
+        """Return whether a name is that of a context of files."""
+        return name.lower() in self._named
+
+    def named(self, name: str) -> Context:
+        """Return the files of a context that has a name."""
+        return self._named[name.lower()]
 
     def dockerfile(self) -> bytes:
         """Return the Dockerfile's content. Raises `InvalidParameter` if it is not there."""

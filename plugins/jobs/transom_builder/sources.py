@@ -71,14 +71,15 @@ def _whole(entries: Iterable[Entry]) -> Iterator[Entry]:
     yield from entries
 
 
-def find(root: int, source: str) -> list[Found]:
+def find(root: int, source: str, *, literally: bool = False) -> list[Found]:
     """Return what a source of COPY names: a path, or all that match one with wildcards, in the order of their names.
 
-    The last part of a name may be a symbolic link, and stands for what it leads to. A pattern may match nothing. Raises
-    `InvalidParameter` if there is nothing by the name.
+    The last part of a name may be a symbolic link, and stands for what it leads to. A pattern may match nothing; taken
+    `literally` there are no patterns. Raises `InvalidParameter` if there is nothing by the name.
     """
     parts = [part for part in os.path.normpath("/" + source).split("/") if part]
-    plain = next((number for number, part in enumerate(parts) if has_wildcards(part)), len(parts))
+    wild = () if literally else (number for number, part in enumerate(parts) if has_wildcards(part))
+    plain = next(iter(wild), len(parts))
     if plain == len(parts):
         return [_found(root, "/".join(parts), source)]
     names = _matching(root, "/".join(parts[:plain]), parts[plain:])

@@ -13,10 +13,11 @@ from transom.dockerfile.evaluation import Resolved
 from transom.dockerfile.instructions import Add, Copy, Run, Workdir
 from transom.dockerfile.parse import Dockerfile
 from transom.dockerfile.source import DockerfileError
-from transom.errors import Cancelled, InvalidParameter, StartFailed, TransomError, Unsupported
+from transom.errors import Cancelled, InvalidParameter, StartFailed, TransomError
 from transom.graph.making import NewLayer
 from transom_builder.contexts import Contexts
 from transom_builder.keys import key_of
+from transom_builder.mounts import Mounts
 from transom_builder.options import BuildOptions
 from transom_builder.processes import Process, remove_process, run_process
 from transom_builder.reports import Step
@@ -75,7 +76,7 @@ class Worker:
         instruction = resolved.instruction
         with ExitStack() as held:
             if isinstance(instruction, Run):
-                yield self._run(stack, resolved, instruction, step)
+                yield self._run(held, stack, resolved, instruction, step)
             elif isinstance(instruction, Copy | Add):
                 transfer = Transfer(self._engine, self._options, self._workshop, self._contexts, self._files, step)
                 yield Work(*transfer.prepare(held, stack, instruction))
@@ -131,11 +132,12 @@ class Worker:
 
     # RUN
 
-    def _run(self, stack: Stack, resolved: Resolved, run: Run, step: Step) -> Work:
+    def _run(self, held: ExitStack, stack: Stack, resolved: Resolved, run: Run, step: Step) -> Work:
         if run.security != "sandbox":
             raise InvalidParameter("security.insecure is not allowed: this engine has no such entitlement")
-        if run.mounts or resolved.script:
-            raise Unsupported("mounts of RUN are not supported yet")
+        mounts = Mounts(
+            self._engine, self._options, self._workshop, self._contexts, self._files, run.mounts, resolved.script
+        )
         environment = tuple(f"{name}={value}" for name, value in resolved.environment.items())
         key = key_of(
             "run",
@@ -146,13 +148,15 @@ class Worker:
             working_dir=resolved.working_dir,
             network=run.network,
             hosts=self._options.add_hosts,
+            mounts=mounts.key(held),
         )
         proxies = tuple(f"{name}={value}" for name, value in resolved.proxies.items())
 
         def do() -> NewLayer:
+            opened = mounts.open(held)
             process = Process(
                 resolved.arguments,
-                (*environment, *proxies),
+                (*environment, *proxies, *opened.environment),
                 user=resolved.user,
                 working_dir=resolved.working_dir,
                 image=stack.chain_id[7:19],
@@ -160,9 +164,10 @@ class Worker:
                 extra_hosts=self._options.add_hosts,
                 shm_size=self._options.shm_size,
                 ulimits=self._options.ulimits,
+                mounts=tuple(opened.mounts),
                 execdriver=self._options.execdriver,
             )
-            return self._in_container(stack, process, (), step)
+            return self._in_container(stack, process, tuple(opened.targets), step)
 
         return Work(key, do)
 

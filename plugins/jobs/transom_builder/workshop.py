@@ -93,8 +93,14 @@ class Workshop:
     @contextmanager
     def writable(self, stack: Stack) -> Iterator[str]:
         """Give a writable layer on top of others, which goes with the `with` block unless `finish` has used it."""
+        with self.writable_on(self.top(stack)) as name:
+            yield name
+
+    @contextmanager
+    def writable_on(self, parent: str | None) -> Iterator[str]:
+        """Give a writable layer on top of one that is named, as `writable` does."""
         name = make_id()
-        self._engine.layers.prepare(name, self.driver, self.top(stack))
+        self._engine.layers.prepare(name, self.driver, parent)
         try:
             yield name
         finally:
