@@ -48,6 +48,12 @@ class Preparation:
         self._engine = engine
         self._shims = shims
         self._networking = networking
+        #: Variables that are in no container's record, by the container's ID, for its next start.
+        self._confidential: dict[str, tuple[str, ...]] = {}
+
+    def confide(self, container: str, variables: tuple[str, ...]) -> None:
+        """Keep variables for a container's next start: they are in memory and the exec root alone."""
+        self._confidential[container] = variables
 
     def make(self, container: Container) -> Container:
         """Make everything up to the shim, which waits for `start`; return the container with its mounts' places.
@@ -83,6 +89,7 @@ class Preparation:
                 private_network=network.private,
                 namespaces={**choose_namespaces(container.host, self._engine.containers.get), **network.namespaces},
                 shared_memory=self._share_memory(container),
+                confidential=self._confidential.pop(container.id, ()),
                 variables=network.variables,
             )
             publish(directory / "config.json", json.dumps(build_spec(prepared, around)))

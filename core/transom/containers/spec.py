@@ -69,6 +69,8 @@ class Surroundings:
     shared_memory: Path | None = None
     #: What links put into its environment.
     variables: tuple[str, ...] = ()
+    #: What its process gets besides, and no record of it has.
+    confidential: tuple[str, ...] = ()
 
 
 def build_spec(container: Container, around: Surroundings) -> dict[str, Any]:
@@ -81,7 +83,7 @@ def build_spec(container: Container, around: Surroundings) -> dict[str, Any]:
     process = _process(
         user,
         args=container.command,
-        env=merge_environment((*_environment(container), *around.variables), run.env),
+        env=merge_environment((*_environment(container), *around.variables), (*run.env, *around.confidential)),
         cwd=run.working_dir or "/",
         terminal=container.config.tty,
         size=container.host.console_size,

@@ -93,6 +93,10 @@ class Supervisor:
             self._restarts.forget(container.id)
             self._start(container.with_state(restarts=0))
 
+    def confide(self, container: str, variables: tuple[str, ...]) -> None:
+        """Give a container's process variables at its next start that no record has and no `inspect` shows."""
+        self._preparation.confide(container, variables)
+
     def kill(self, name: str, signal: int) -> None:
         """Send a signal to a container's init, and give it time to end if that is KILL.
 

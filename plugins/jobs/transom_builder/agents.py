@@ -24,7 +24,12 @@ class Agent:
     def __init__(self, path: Path, connect: Callable[[], socket.socket], owner: tuple[int, int], mode: int) -> None:
         self._connect = connect
         self._listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_CLOEXEC)
-        self._listener.bind(str(path))
+        # The path that it has may be longer than an address can be.
+        directory = os.open(path.parent, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            self._listener.bind(f"/proc/self/fd/{directory}/{path.name}")
+        finally:
+            os.close(directory)
         os.chown(path, *owner)
         path.chmod(mode)
         self._listener.listen()
@@ -47,7 +52,8 @@ class Agent:
             while True:
                 readable = [one for one in self._peers if one not in self._ended and len(self._for(one)) < _FULL]
                 writable = [one for one, data in self._waiting.items() if data]
-                ready, room, _ = select.select([self._wake_reader, self._listener, *readable], writable, [])
+                waiting: list[socket.socket | int] = [self._wake_reader, self._listener, *readable]
+                ready, room, _ = select.select(waiting, writable, [])
                 if self._wake_reader in ready:
                     return
                 for one in room:

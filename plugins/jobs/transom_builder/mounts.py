@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 __all__ = ["Mounts", "Opened"]
 
 _SCRIPTS = "/dev/pipes"
+_NO_AGENT = "no SSH key {!r} forwarded from the client: give it with --ssh"
 _AGENTS = "/run/buildkit/ssh_agent."
 
 
@@ -207,15 +208,13 @@ class Mounts:
         session = self._options.session
         if session is None:
             if mount.required:
-                raise InvalidParameter(f"no SSH key {mount.id!r} forwarded from the client: give it with --ssh")
+                raise InvalidParameter(_NO_AGENT.format(mount.id))
             return
         try:
             session.open_ssh(mount.id).close()
         except NotFound as error:
             if mount.required:
-                raise InvalidParameter(
-                    f"no SSH key {mount.id!r} forwarded from the client: give it with --ssh"
-                ) from error
+                raise InvalidParameter(_NO_AGENT.format(mount.id)) from error
             return
         target = mount.target or f"{_AGENTS}{sum(item.startswith('SSH_AUTH_SOCK=') for item in opened.environment)}"
         owner = (mount.uid or 0, mount.gid or 0)

@@ -35,6 +35,8 @@ class Process:
 
     arguments: tuple[str, ...]
     environment: tuple[str, ...]
+    #: Variables that nothing is to keep.
+    confidential: tuple[str, ...] = ()
     user: str = ""
     working_dir: str = "/"
     image: str = ""
@@ -68,6 +70,8 @@ def run_process(
     with ours:
         engine.supervisor.attachments.wait(container.id, Attachment(theirs.detach(), ("stdout", "stderr"), framed=True))
         ended = engine.supervisor.wait(container.id, "next-exit")
+        if process.confidential:
+            engine.supervisor.confide(container.id, process.confidential)
         engine.supervisor.start(container.id)
         started(container.id)
         _read(ours, output, check)

@@ -156,7 +156,8 @@ class Worker:
             opened = mounts.open(held)
             process = Process(
                 resolved.arguments,
-                (*environment, *proxies, *opened.environment),
+                environment,
+                (*proxies, *opened.environment),
                 user=resolved.user,
                 working_dir=resolved.working_dir,
                 image=stack.chain_id[7:19],

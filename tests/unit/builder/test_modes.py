@@ -1,0 +1,47 @@
+"""Modes as chmod takes them, compared with chmod itself."""
+
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from transom.errors import InvalidParameter
+from transom_builder.modes import parse_mode
+
+WORDS = [
+    "0",
+    "755",
+    "4711",
+    "u=rwx,g=rx,o=",
+    "+x",
+    "a-w",
+    "u+s",
+    "g=u",
+    "o=g",
+    "go=",
+    "=r",
+    "u=rwX,go=rX",
+    "+t",
+    "ug+rw-x",
+    "a+X",
+]
+
+
+@pytest.mark.parametrize("word", WORDS)
+@pytest.mark.parametrize("before", [0o644, 0o750, 0o600])
+@pytest.mark.parametrize("directory", [True, False])
+def test_a_mode_is_what_chmod_makes_of_it(tmp_path: Path, word: str, before: int, directory: bool) -> None:
+    target = tmp_path / "target"
+    if directory:
+        target.mkdir()
+    else:
+        target.touch()
+    target.chmod(before)
+    subprocess.run(["chmod", "--", word, target], check=True, umask=0)
+    assert oct(parse_mode(word)(before, directory)) == oct(target.stat().st_mode & 0o7777)
+
+
+@pytest.mark.parametrize("word", ["", "8", "99999", "u", "z+x", "u+q", "u=rw,", "rwx"])
+def test_what_is_no_mode_is_refused(word: str) -> None:
+    with pytest.raises(InvalidParameter, match="invalid chmod parameter"):
+        parse_mode(word)
