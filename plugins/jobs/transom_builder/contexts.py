@@ -6,6 +6,7 @@ a stage is, on any graph driver, and goes as an unfinished one does, whatever be
 
 from __future__ import annotations
 
+import errno
 import io
 import os
 from collections.abc import Callable
@@ -14,10 +15,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, cast
 
+from transom.containers.paths import resolve
+from transom.dockerfile.ignore import Patterns, ignore_names
 from transom.errors import CorruptContent, InvalidParameter
 from transom.graph.compression import decompress
 from transom.graph.extract import extract_below
+from transom.graph.header import BLOCK, decode_header
 from transom.runtime.syscalls.files import openat2
+from transom_builder.download import is_url, open_url
+from transom_builder.git import Repository, fetch, is_repository, parse_repository
 from transom_builder.options import BuildOptions
 from transom_builder.reports import Reports, Step
 from transom_builder.workshop import Stack, Workshop
@@ -25,7 +31,9 @@ from transom_builder.workshop import Stack, Workshop
 if TYPE_CHECKING:
     from transom.job import Job
 
-__all__ = ["Context", "Contexts"]
+__all__ = ["Context", "Contexts", "is_archive_start", "is_session"]
+
+_SESSION = "session://"
 
 _CHUNK = 1 << 20
 #: More of a Dockerfile is not read; what reads it refuses less than that.
@@ -34,10 +42,11 @@ _LARGEST = 32 << 20
 
 @dataclass(frozen=True)
 class Context:
-    """Files that are mounted at `root` for as long as the build lasts; they are the layer `layer`."""
+    """Files that are mounted at `root`; they are the layer `layer`, or what it has in the directory `base`."""
 
     layer: str
     root: Path
+    base: str = ""
 
 
 class Contexts:
@@ -50,7 +59,10 @@ class Contexts:
         self._reports = reports
         self._stack = ExitStack()
         self._main: Context | None = None
+        self._dockerfile: bytes | None = None
         self._named: dict[str, Context] = {}
+        #: What raises where the build is not to go on.
+        self.check = workshop.check
 
     def __enter__(self) -> Contexts:
         return self
@@ -65,48 +77,162 @@ class Contexts:
                 self._main = self._load(step)
         return self._main
 
+    def dockerfile(self) -> bytes:
+        """Return the Dockerfile's content. Raises `InvalidParameter` if it is not there."""
+        context = self.main()
+        return self._dockerfile or read_file(context.root, self._options.dockerfile)
+
     def has(self, name: str) -> bool:
-        """Return whether a name is that of a context of files."""
+        """Return whether a name is that of a context of files, which `add` has made."""
         return name.lower() in self._named
 
     def named(self, name: str) -> Context:
         """Return the files of a context that has a name."""
         return self._named[name.lower()]
 
-    def dockerfile(self) -> bytes:
-        """Return the Dockerfile's content. Raises `InvalidParameter` if it is not there."""
-        return read_file(self.main().root, self._options.dockerfile)
+    def add(self, name: str, place: str) -> None:
+        """Fetch a named context of files, in the thread that begins the build.
 
-    def _load(self, step: Step) -> Context:
-        if self._options.remote:
-            raise InvalidParameter(f"unable to prepare context: unsupported remote {self._options.remote}")
-        if self._job.input is None:
-            raise InvalidParameter("there is nothing to build: send a context as a tar archive")
-        return self.fill(lambda root: self._unpack(root, cast("IO[bytes]", self._job.input), step))
+        `place` is `session://NAME`, or the URL of a repository or an archive.
+        """
+        if self.has(name):
+            return
+        with self._reports.step(
+            f"[context {name}] load from client" if is_session(place) else f"[context {name}] {place}"
+        ) as step:
+            if is_session(place):
+                session = self._options.session
+                if session is None:
+                    raise InvalidParameter(f"the context {name} is the client's, which has opened no session")
+                stream = session.context(place.removeprefix(_SESSION))
+                with stream:
+                    context = self.fill(self._stack, lambda _, root: self._unpack(root, stream, step))
+            else:
+                context = self._remote(place, step)
+            self._named[name.lower()] = context
 
-    def fill(self, fill: Callable[[int], None]) -> Context:
-        """Make a context; `fill` gets the descriptor of its root."""
-        layer = self._stack.enter_context(self._workshop.writable(Stack()))
-        root = self._stack.enter_context(self._workshop.mounted(layer))
+    def fill(self, held: ExitStack, fill: Callable[[Path, int], object]) -> Context:
+        """Make a context that lasts as long as a stack is open; `fill` gets its root, and a descriptor of that."""
+        layer = held.enter_context(self._workshop.writable(Stack()))
+        root = held.enter_context(self._workshop.mounted(layer))
         top = os.open(root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         try:
-            fill(top)
+            fill(root, top)
         finally:
             os.close(top)
         return Context(layer, root)
+
+    def _load(self, step: Step) -> Context:
+        source = self._job.input
+        if self._options.remote:
+            if source is not None:
+                self._dockerfile = source.read(_LARGEST)
+            return self._remote(self._options.remote, step)
+        if source is None:
+            raise InvalidParameter("there is nothing to build: send a context as a tar archive")
+        return self.fill(self._stack, lambda _, root: self._unpack(root, source, step))
+
+    def _remote(self, place: str, step: Step) -> Context:
+        """Fetch files from elsewhere, without what their .dockerignore leaves out."""
+        if is_repository(place):
+            repository = parse_repository(place)
+            step.status(f"fetching {repository.url}")
+            context = self.fill(self._stack, lambda tree, _: fetch(repository, tree, self.check))
+            context = self._below(context, repository)
+        elif is_url(place):
+            context = self.fill(self._stack, lambda _, root: self._download(root, place, step))
+        else:
+            raise InvalidParameter(
+                f"unable to prepare context: {place} is neither a Git repository nor a URL with http:// or https://"
+            )
+        self._leave_out(context)
+        return context
+
+    def _below(self, context: Context, repository: Repository) -> Context:
+        top = os.open(context.root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            base = os.fsdecode(resolve(top, os.fsencode("/" + repository.directory))).strip("/")
+        finally:
+            os.close(top)
+        if not (context.root / base).is_dir():
+            raise InvalidParameter(
+                f"unable to prepare context: {repository.url} has no directory {repository.directory}"
+            )
+        return Context(context.layer, context.root / base, base)
+
+    def _download(self, root: int, url: str, step: Step) -> None:
+        """Unpack the archive at a URL; anything else is the Dockerfile."""
+        with open_url(url) as (stream, _):
+            archive = decompress(cast("io.RawIOBase", stream))
+            if is_archive_start(archive.peek(BLOCK)[:BLOCK]):
+                self._unpack(root, cast("IO[bytes]", archive), step)
+                return
+            content = archive.read(_LARGEST)
+            name = os.path.normpath("/" + self._options.dockerfile).lstrip("/")
+            if "/" in name:
+                raise InvalidParameter(f"failed to read dockerfile: open {name}: {url} is a single file")
+            descriptor = os.open(name, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o644, dir_fd=root)
+            with open(descriptor, "wb") as file:
+                file.write(content)
+
+    def _leave_out(self, context: Context) -> None:
+        """Remove what the .dockerignore of a context leaves out."""
+        for name in ignore_names(self._options.dockerfile):
+            if (context.root / name).is_file():
+                text = read_file(context.root, name).decode(errors="replace")
+                try:
+                    patterns = Patterns.parse(text)
+                except ValueError as error:
+                    raise InvalidParameter(f"error checking context: {name}: {error}") from error
+                remove_matching(context.root, patterns, keep=(self._options.dockerfile, name))
+                return
 
     def _unpack(self, root: int, stream: IO[bytes], step: Step) -> None:
         """Unpack an archive, compressed or not, whose files all become root's."""
         counting = _Counting(stream, lambda size: step.status("transferring context", size))
         try:
             archive = decompress(counting)
-            extract_below(archive, root, b"", owner=(0, 0), check=self._workshop.check)
+            extract_below(archive, root, b"", owner=(0, 0), check=self.check)
             # What follows the archive is nobody's, and still has to be read before the answer.
             while archive.read(_CHUNK):
-                self._workshop.check()
+                self.check()
         except CorruptContent as error:
             raise InvalidParameter(f"cannot read the build context: {error}") from error
         step.status("transferring context", counting.size, done=True)
+
+
+def is_session(place: str) -> bool:
+    """Return whether a context is a directory of the client's."""
+    return place.startswith(_SESSION)
+
+
+def is_archive_start(block: bytes) -> bool:
+    """Return whether an uncompressed stream that begins with this is a tar archive."""
+    if len(block) < BLOCK or block.count(0) == BLOCK:
+        return False
+    try:
+        decode_header(block)
+    except CorruptContent:
+        return False
+    return True
+
+
+def remove_matching(root: Path, patterns: Patterns, keep: tuple[str, ...]) -> None:
+    """Remove the files of a tree that patterns match, and directories that are empty then, but for some names."""
+    for above, directories, files in os.walk(root, topdown=False):
+        for name in (*files, *directories):
+            path = os.path.relpath(os.path.join(above, name), root)
+            if path in keep or not patterns.matches(path):
+                continue
+            whole = root / path
+            if whole.is_dir() and not whole.is_symlink():
+                try:
+                    whole.rmdir()
+                except OSError as error:
+                    if error.errno != errno.ENOTEMPTY:
+                        raise
+            else:
+                whole.unlink()
 
 
 class _Counting(io.RawIOBase):

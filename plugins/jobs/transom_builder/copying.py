@@ -7,7 +7,7 @@ import os
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from transom.containers.paths import resolve
 from transom.containers.rootfs import make_directory
@@ -39,6 +39,14 @@ class Copied(Protocol):
         """Yield what is copied."""
 
 
+@runtime_checkable
+class Archive(Protocol):
+    """Something whose content is unpacked into a directory."""
+
+    def unpack(self, top: int, target: bytes, owner: tuple[int, int] | None, check: Callable[[], None]) -> None:
+        """Unpack it into a directory below an open root."""
+
+
 @dataclass(frozen=True)
 class Manner:
     """How files are copied: their owner and group and their mode, where those are not what they were, and what is
@@ -62,6 +70,10 @@ def copy_into(tree: Path, found: Iterable[Copied], destination: str, manner: Man
             _make(tree, resolve(top, os.fsencode(destination)), manner)
         for item in found:
             target = _target(top, item, destination)
+            if isinstance(item, Archive):
+                _make(tree, target, manner)
+                item.unpack(top, target, manner.owner, check)
+                continue
             _make(tree, target if item.is_directory else target.rpartition(b"/")[0], manner)
             entries = _renamed(item.entries(manner.excludes), target.strip(b"/"))
             place(top, (_changed(entry, manner) for entry in entries), check)

@@ -14,8 +14,8 @@ __all__ = ["Mode", "parse_mode"]
 Mode = Callable[[int, bool], int]
 
 _OCTAL: Final = re.compile(r"[0-7]{1,5}")
-_CLAUSE: Final = re.compile(r"([ugoa]*)((?:[-+=](?:[rwxXst]*|[ugo]))+)")
-_ACTION: Final = re.compile(r"([-+=])([rwxXst]*|[ugo])")
+_CLAUSE: Final = re.compile(r"([ugoa]*)((?:[-+=](?:[ugo]|[rwxXst]*))+)")
+_ACTION: Final = re.compile(r"([-+=])([ugo]|[rwxXst]*)")
 _SHIFTS: Final = {"u": 6, "g": 3, "o": 0}
 _SPECIAL: Final = {"u": 0o4000, "g": 0o2000}
 

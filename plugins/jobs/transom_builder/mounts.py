@@ -133,6 +133,7 @@ class Mounts:
             if not writable:
                 return context.root
             layer = held.enter_context(self._workshop.writable_on(context.layer))
+            return held.enter_context(self._workshop.mounted(layer)) / context.base
         return held.enter_context(self._workshop.mounted(layer))
 
     def _found(self, held: ExitStack, mount: RunMount) -> Found:

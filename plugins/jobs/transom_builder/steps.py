@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -11,17 +12,20 @@ from transom.crew import Crew, Task
 from transom.dockerfile.evaluation import Resolved, StageState, advance, begin, title
 from transom.dockerfile.instructions import Add, Copy, From, Instruction, Run, Workdir
 from transom.dockerfile.stages import ContextName, ImageName, Plan, Scratch, Source, Stage, StageRef
-from transom.errors import TransomError, Unsupported
+from transom.errors import TransomError
 from transom.graph.build_cache import CachedStep
 from transom.graph.digest import Digest
 from transom.graph.image_config import write_config
 from transom.graph.making import NewLayer, derive
-from transom.graph.model import History, Image, Platform
+from transom.graph.model import History, Image, Platform, RunConfig
+from transom.graph.reference import Reference
 from transom.times import format_moment
-from transom_builder.contexts import Contexts
+from transom_builder.contexts import Context, Contexts
+from transom_builder.copying import Manner, copy_into
 from transom_builder.images import find_image
 from transom_builder.options import BuildOptions
 from transom_builder.reports import Reports, Step
+from transom_builder.sources import find
 from transom_builder.work import Work, Worker
 from transom_builder.workshop import Stack, Workshop
 
@@ -31,6 +35,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Steps"]
 
+#: A named context that is an image.
+_IMAGE = "docker-image://"
 _COMMENT = "buildkit.dockerfile.v0"
 _SECOND = 10**9
 
@@ -66,7 +72,7 @@ class Steps:
         self._workshop = workshop
         self._contexts = contexts
         self._reports = reports
-        self._images: dict[tuple[str, Platform], Image] = {}
+        self._images: dict[tuple[Source, Platform], Image] = {}
         self._made: dict[tuple[int, int], _Made] = {}
 
     def add(self) -> None:
@@ -95,20 +101,33 @@ class Steps:
             for stage in missing:
                 done.add(stage.index)
                 for need in stage.needs:
-                    if isinstance(need, ImageName):
-                        self._find(need, stage.platform)
-                if isinstance(stage.base, ImageName):
-                    image = self._images[str(stage.base.reference), stage.platform]
+                    self._find(need, stage.platform)
+                image = self._image(stage.base, stage.platform)
+                if image is not None:
                     self._plan = self._plan.with_triggers(stage, image.config.on_build)
 
-    def _find(self, need: ImageName, platform: Platform) -> None:
-        key = (str(need.reference), platform)
-        if key in self._images:
+    def _find(self, need: Source, platform: Platform) -> None:
+        """Find an image, or the files of a named context."""
+        if isinstance(need, ContextName):
+            place = self._options.contexts[need.name]
+            if not place.startswith(_IMAGE):
+                self._contexts.add(need.name, place)
+                return
+            name = place.removeprefix(_IMAGE)
+            reference = Reference.parse(name).tagged()
+        elif isinstance(need, ImageName):
+            name, reference = need.name, need.reference
+        else:
             return
-        with self._reports.step(f"[internal] load metadata for {need.reference}") as step:
-            image = find_image(self._job, self._options, need.name, need.reference, platform, step)
-            self._workshop.keep_image(image)
-            self._images[key] = image
+        if (need, platform) not in self._images:
+            with self._reports.step(f"[internal] load metadata for {reference}") as step:
+                image = find_image(self._job, self._options, name, reference, platform, step)
+                self._workshop.keep_image(image)
+                self._images[need, platform] = image
+
+    def _image(self, source: Source, platform: Platform) -> Image | None:
+        """Return the image that a source is, None if it is something else."""
+        return self._images.get((source, platform))
 
     # Steps
 
@@ -124,12 +143,12 @@ class Steps:
                 made = replace(made, state=begin(self._plan, stage, made.state))
             elif isinstance(stage.base, Scratch):
                 made = _Made(begin(self._plan, stage, base), Image(Digest(""), stage.platform))
-            elif isinstance(stage.base, ImageName):
-                image = self._images[str(stage.base.reference), stage.platform]
+            elif (image := self._image(stage.base, stage.platform)) is not None:
                 made = _Made(begin(self._plan, stage, image.config), replace(image, id=Digest(""), comment=""))
                 self._workshop.top(Stack.of(image))
             else:
-                raise Unsupported(f"a named context as a stage is not supported yet: {stage.base.name}")
+                assert isinstance(stage.base, ContextName)
+                made = self._from_files(stage, self._contexts.named(stage.base.name))
             self._made[stage.index, 0] = made
             step.say(f" ---> {self._shown(made)}\n")
 
@@ -194,11 +213,22 @@ class Steps:
         if isinstance(source, StageRef):
             other = self._plan.everything[source.index]
             return Stack.of(self._made[other.index, len(other.instructions)].image)
-        if isinstance(source, ImageName):
-            return Stack.of(self._images[str(source.reference), stage.platform])
-        if isinstance(source, ContextName):
-            raise Unsupported(f"named contexts are not supported yet: {source.name}")
-        return Stack()
+        image = self._image(source, stage.platform)
+        return Stack() if image is None else Stack.of(image)
+
+    def _from_files(self, stage: Stage, context: Context) -> _Made:
+        """Return what a stage is that begins with the files of a named context."""
+        top = os.open(context.root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            with self._workshop.writable(Stack()) as layer:
+                with self._workshop.mounted(layer) as tree:
+                    copy_into(tree, find(top, "/"), "/", Manner(), self._crew.check)
+                made = self._workshop.finish(layer, Stack())
+        finally:
+            os.close(top)
+        step = History(created=self._moment(format_moment(self._now())), created_by=f"FROM {stage.origin.image}")
+        image = derive(None, made, config=RunConfig(), step=step, platform=stage.platform)
+        return _Made(begin(self._plan, stage, None), image)
 
     def _now(self) -> int:
         return time.time_ns()

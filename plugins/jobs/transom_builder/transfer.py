@@ -15,8 +15,11 @@ from transom.errors import InvalidParameter
 from transom.graph.archive import Entry, Kind
 from transom.graph.making import NewLayer
 from transom.graph.tree_entries import BytesData
+from transom_builder.additions import add_sources
 from transom_builder.contexts import Contexts
 from transom_builder.copying import Copied, Manner, copy_into
+from transom_builder.download import is_url
+from transom_builder.git import is_repository
 from transom_builder.keys import key_of
 from transom_builder.modes import parse_mode
 from transom_builder.options import BuildOptions
@@ -76,7 +79,7 @@ class Transfer:
             destination=instruction.destination,
             owner=owner,
             mode=instruction.chmod,
-            sources=[self._key(item, instruction.excludes) for item in found],
+            sources=[self._key(item, key, instruction.excludes) for item, key in found],
         )
         mode = parse_mode(instruction.chmod) if instruction.chmod else None
         manner = Manner(owner, mode, instruction.excludes)
@@ -84,25 +87,40 @@ class Transfer:
         def do() -> NewLayer:
             with self._workshop.writable(on) as layer:
                 with self._workshop.mounted(layer) as tree:
-                    copy_into(tree, found, instruction.destination, manner, self._workshop.check)
+                    copy_into(tree, (item for item, _ in found), instruction.destination, manner, self._workshop.check)
                 return self._workshop.finish(layer, on, stack)
 
         return key, do
 
-    def _key(self, item: Copied, excludes: tuple[str, ...]) -> list[object]:
+    def _key(self, item: Copied, key: tuple[str, ...], excludes: tuple[str, ...]) -> list[object]:
         """Return what the key of a step has of something that it copies."""
         name = item.name if item.below is None else item.below
-        digest = digest_entries(item.entries(excludes), self._workshop.check)
-        return [name.decode("utf-8", "backslashreplace"), item.below is not None, item.is_directory, digest]
+        digest = key or digest_entries(item.entries(excludes), self._workshop.check)
+        return [
+            type(item).__name__,
+            name.decode("utf-8", "backslashreplace"),
+            item.below is not None,
+            item.is_directory,
+            digest,
+        ]
 
-    def _find(self, held: ExitStack, instruction: Copy | Add) -> list[Copied]:
-        found: list[Copied] = []
-        if instruction.sources:
-            root = self._root(held, instruction.from_ if isinstance(instruction, Copy) else "")
-            search = find_parents if isinstance(instruction, Copy) and instruction.parents else find
-            for source in instruction.sources:
-                found += search(root, source)
-        found += [_Document(os.fsencode(document.name), document.content.encode()) for document in instruction.heredocs]
+    def _find(self, held: ExitStack, instruction: Copy | Add) -> list[tuple[Copied, tuple[str, ...]]]:
+        """Return what is copied, and what of it the key has where that is not its content."""
+        found: list[tuple[Copied, tuple[str, ...]]] = []
+        if isinstance(instruction, Add):
+            local = any(not is_url(source) and not is_repository(source) for source in instruction.sources)
+            root = self._root(held, "") if local else None
+            found += [
+                (addition.item, addition.key)
+                for addition in add_sources(held, self._contexts, root, instruction, self._step)
+            ]
+        elif instruction.sources:
+            root = self._root(held, instruction.from_)
+            search = find_parents if instruction.parents else find
+            found += [(item, ()) for source in instruction.sources for item in search(root, source)]
+        found += [
+            (_Document(os.fsencode(document.name), document.content.encode()), ()) for document in instruction.heredocs
+        ]
         if len(found) > 1 and not instruction.destination.endswith("/"):
             raise InvalidParameter(
                 f"cannot copy several files to {instruction.destination}: the destination must be a directory and end"
@@ -112,7 +130,10 @@ class Transfer:
 
     def _root(self, held: ExitStack, name: str) -> int:
         """Return the descriptor of the root of what is copied from."""
-        tree = held.enter_context(self._workshop.shown(self._files(name))) if name else self._contexts.main().root
+        if name and not self._contexts.has(name):
+            tree = held.enter_context(self._workshop.shown(self._files(name)))
+        else:
+            tree = (self._contexts.named(name) if name else self._contexts.main()).root
         descriptor = os.open(tree, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         held.callback(os.close, descriptor)
         return descriptor
