@@ -48,13 +48,18 @@ async def post_networks_prune(request: web.Request) -> web.StreamResponse:
 
 
 async def post_build_prune(request: web.Request) -> web.StreamResponse:
-    """POST /build/prune: nothing is kept of builds, so there is nothing to remove."""
+    """POST /build/prune."""
     query = Query(request)
-    query.filters()
-    query.flag("all")
-    for limit in ("keep-storage", "reserved-space", "max-used-space", "min-free-space"):
-        query.number(limit)
-    return answer({"CachesDeleted": None, "SpaceReclaimed": 0})
+    pruned: Pruned = await run(
+        request,
+        "build_prune",
+        filters=query.filters(),
+        all=query.flag("all"),
+        reserved_space=query.number("reserved-space") or query.number("keep-storage") or 0,
+        max_used_space=query.number("max-used-space") or 0,
+        min_free_space=query.number("min-free-space") or 0,
+    )
+    return answer({"CachesDeleted": list(pruned.removed) or None, "SpaceReclaimed": pruned.reclaimed})
 
 
 async def get_system_df(request: web.Request) -> web.StreamResponse:

@@ -12,8 +12,9 @@ __all__ = ["transom_jobs"]
 
 @hookimpl
 def transom_jobs() -> Mapping[str, Handler]:
-    from transom_builder import build
+    from transom_builder import build, prune
 
     return {
         "build": build.build,
+        "build_prune": prune.build_prune,
     }

@@ -61,7 +61,6 @@ class _Download:
 
     remote: Remote
     fetch: Callable[[], Found]
-    unpack: bool
     below: bytes | None = None
 
     @property
@@ -70,7 +69,7 @@ class _Download:
 
     @property
     def is_directory(self) -> bool:
-        return self.unpack
+        return False
 
     def entries(self, excludes: tuple[str, ...] = ()) -> Iterator[Entry]:
         for entry in self.fetch().entries(excludes):
@@ -123,7 +122,7 @@ def _download(held: ExitStack, contexts: Contexts, url: str, add: Add, step: Ste
             fetched.append(_save(held, contexts, remote, add, step))
         return fetched[0]
 
-    item: Copied = _Download(remote, fetch_once, unpack=False)
+    item: Copied = _Download(remote, fetch_once)
     if add.unpack:
         item = Packed(fetch_once())
     if add.checksum:

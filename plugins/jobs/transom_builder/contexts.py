@@ -12,6 +12,7 @@ import os
 from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, cast
 
@@ -21,6 +22,7 @@ from transom.errors import CorruptContent, InvalidParameter
 from transom.graph.compression import decompress
 from transom.graph.extract import extract_below
 from transom.graph.header import BLOCK, decode_header
+from transom.graph.streams import stream_of
 from transom.runtime.syscalls.files import openat2
 from transom_builder.download import is_url, open_url
 from transom_builder.git import Repository, fetch, is_repository, parse_repository
@@ -84,11 +86,11 @@ class Contexts:
 
     def has(self, name: str) -> bool:
         """Return whether a name is that of a context of files, which `add` has made."""
-        return name.lower() in self._named
+        return name in self._named
 
     def named(self, name: str) -> Context:
         """Return the files of a context that has a name."""
-        return self._named[name.lower()]
+        return self._named[name]
 
     def add(self, name: str, place: str) -> None:
         """Fetch a named context of files, in the thread that begins the build.
@@ -109,7 +111,7 @@ class Contexts:
                     context = self.fill(self._stack, lambda _, root: self._unpack(root, stream, step))
             else:
                 context = self._remote(place, step)
-            self._named[name.lower()] = context
+            self._named[name] = context
 
     def fill(self, held: ExitStack, fill: Callable[[Path, int], object]) -> Context:
         """Make a context that lasts as long as a stack is open; `fill` gets its root, and a descriptor of that."""
@@ -164,10 +166,11 @@ class Contexts:
         """Unpack the archive at a URL; anything else is the Dockerfile."""
         with open_url(url) as (stream, _):
             archive = decompress(cast("io.RawIOBase", stream))
-            if is_archive_start(archive.peek(BLOCK)[:BLOCK]):
-                self._unpack(root, cast("IO[bytes]", archive), step)
+            start = archive.read(BLOCK)
+            if is_archive_start(start):
+                self._unpack(root, stream_of(chain((start,), iter(lambda: archive.read(_CHUNK), b""))), step)
                 return
-            content = archive.read(_LARGEST)
+            content = start + archive.read(_LARGEST)
             name = os.path.normpath("/" + self._options.dockerfile).lstrip("/")
             if "/" in name:
                 raise InvalidParameter(f"failed to read dockerfile: open {name}: {url} is a single file")
@@ -177,15 +180,9 @@ class Contexts:
 
     def _leave_out(self, context: Context) -> None:
         """Remove what the .dockerignore of a context leaves out."""
-        for name in ignore_names(self._options.dockerfile):
-            if (context.root / name).is_file():
-                text = read_file(context.root, name).decode(errors="replace")
-                try:
-                    patterns = Patterns.parse(text)
-                except ValueError as error:
-                    raise InvalidParameter(f"error checking context: {name}: {error}") from error
-                remove_matching(context.root, patterns, keep=(self._options.dockerfile, name))
-                return
+        patterns = _read_patterns(context.root, ignore_names(self._options.dockerfile))
+        if patterns is not None:
+            remove_matching(context.root, patterns, (self._options.dockerfile, *ignore_names(self._options.dockerfile)))
 
     def _unpack(self, root: int, stream: IO[bytes], step: Step) -> None:
         """Unpack an archive, compressed or not, whose files all become root's."""
@@ -199,6 +196,20 @@ class Contexts:
         except CorruptContent as error:
             raise InvalidParameter(f"cannot read the build context: {error}") from error
         step.status("transferring context", counting.size, done=True)
+
+
+def _read_patterns(root: Path, names: tuple[str, ...]) -> Patterns | None:
+    """Return what the first of some files that is there says is left out, None without any."""
+    for name in names:
+        try:
+            content = read_file(root, name)
+        except InvalidParameter:
+            continue
+        try:
+            return Patterns.parse(content.decode("utf-8", "surrogateescape"))
+        except ValueError as error:
+            raise InvalidParameter(f"failed to parse {name}: {error}") from error
+    return None
 
 
 def is_session(place: str) -> bool:
@@ -221,7 +232,7 @@ def remove_matching(root: Path, patterns: Patterns, keep: tuple[str, ...]) -> No
     """Remove the files of a tree that patterns match, and directories that are empty then, but for some names."""
     for above, directories, files in os.walk(root, topdown=False):
         for name in (*files, *directories):
-            path = os.path.relpath(os.path.join(above, name), root)
+            path = os.path.relpath(f"{above}/{name}", root)
             if path in keep or not patterns.matches(path):
                 continue
             whole = root / path

@@ -72,11 +72,10 @@ def fetch(repository: Repository, tree: Path, check: Callable[[], None], *, keep
         _git(tree, check, "fetch", "-q", "--depth=1", "--no-tags", "--", "origin", reference)
         found = "FETCH_HEAD"
     except NotFound:
-        if not _COMMIT.fullmatch(reference):
-            raise
-        # Not every server gives away a commit by its name.
-        _git(tree, check, "fetch", "-q", "--", "origin")
-        found = reference
+        # Not every server gives a part of the history, or a commit by its name.
+        named = not _COMMIT.fullmatch(reference)
+        _git(tree, check, "fetch", "-q", "--", "origin", *((reference,) if named else ()))
+        found = "FETCH_HEAD" if named else reference
     _git(tree, check, "checkout", "-q", found, "--")
     if (tree / ".gitmodules").exists():
         _git(tree, check, "submodule", "update", "-q", "--init", "--recursive", "--depth=1")

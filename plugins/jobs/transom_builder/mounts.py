@@ -20,7 +20,7 @@ from transom.dockerfile.mounts import RunMount
 from transom.errors import InvalidParameter, NotFound
 from transom.runtime.syscalls.files import RESOLVE_IN_ROOT
 from transom_builder.agents import Agent
-from transom_builder.contexts import Contexts
+from transom_builder.contexts import Context, Contexts
 from transom_builder.copying import Manner, copy_into
 from transom_builder.keys import key_of
 from transom_builder.options import BuildOptions
@@ -63,7 +63,7 @@ class Mounts:
         options: BuildOptions,
         workshop: Workshop,
         contexts: Contexts,
-        files: Callable[[str], Stack],
+        files: Callable[[str], Stack | Context],
         mounts: tuple[RunMount, ...],
         script: Heredoc | None,
     ) -> None:
@@ -115,26 +115,22 @@ class Mounts:
             found = self._found(held, mount)
             return [*common, found.is_directory, digest_entries(found.entries(), self._workshop.check)]
         if mount.type == "cache":
-            base = self._files(mount.from_).chain_id if mount.from_ else ""
-            return [*common, mount.id, mount.source, mount.sharing, base]
+            return [*common, mount.id, mount.source, mount.sharing, self._beginning(mount).chain_id]
         return [*common, mount.id, mount.env, mount.size, mount.mode, mount.uid, mount.gid]
 
     # Files of the context, of stages and images
 
     def _root(self, held: ExitStack, mount: RunMount, *, writable: bool = False) -> Path:
         """Return where the files are mounted that a mount is of; with `writable` in a layer that goes afterwards."""
-        if mount.from_ and not self._contexts.has(mount.from_):
-            stack = self._files(mount.from_)
+        source = self._files(mount.from_) if mount.from_ else self._contexts.main()
+        if isinstance(source, Context):
             if not writable:
-                return held.enter_context(self._workshop.shown(stack))
-            layer = held.enter_context(self._workshop.writable(stack))
-        else:
-            context = self._contexts.named(mount.from_) if mount.from_ else self._contexts.main()
-            if not writable:
-                return context.root
-            layer = held.enter_context(self._workshop.writable_on(context.layer))
-            return held.enter_context(self._workshop.mounted(layer)) / context.base
-        return held.enter_context(self._workshop.mounted(layer))
+                return source.root
+            layer = held.enter_context(self._workshop.writable_on(source.layer))
+            return held.enter_context(self._workshop.mounted(layer)) / source.base
+        if not writable:
+            return held.enter_context(self._workshop.shown(source))
+        return held.enter_context(self._workshop.mounted(held.enter_context(self._workshop.writable(source))))
 
     def _found(self, held: ExitStack, mount: RunMount) -> Found:
         top = os.open(self._root(held, mount), os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
@@ -155,7 +151,7 @@ class Mounts:
 
     def _cache(self, held: ExitStack, opened: Opened, mount: RunMount, place: Path) -> None:
         cache = self._engine.build_cache
-        base = self._files(mount.from_) if mount.from_ else Stack()
+        base = self._beginning(mount)
         key = key_of("directory", id=mount.id, base=base.chain_id)
         description = f"cached mount {mount.target} with id {mount.id!r}"
         if mount.sharing == "locked":
@@ -171,6 +167,13 @@ class Mounts:
         held.callback(unstage, place)
         part = stage_part(place, directory, mount.source, resolve=RESOLVE_IN_ROOT)
         opened.bind(part, mount.target, read_only=mount.readonly)
+
+    def _beginning(self, mount: RunMount) -> Stack:
+        """Return the layers that the first content of a cache is in."""
+        source = self._files(mount.from_) if mount.from_ else Stack()
+        if isinstance(source, Context):
+            raise InvalidParameter(f"a cache cannot begin with the files of the context {mount.from_}: copy them")
+        return source
 
     def _fill(self, directory: Path, mount: RunMount, base: Stack) -> None:
         """Give a new directory its first content, and its owner and mode."""

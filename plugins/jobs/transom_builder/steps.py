@@ -207,12 +207,14 @@ class Steps:
             image = replace(image, history=before.image.history)
         return _Made(state, replace(image, author=state.author), before.key)
 
-    def _files(self, stage: Stage, name: str) -> Stack:
-        """Return the layers of what an instruction of a stage names by `--from` or `from=`."""
+    def _files(self, stage: Stage, name: str) -> Stack | Context:
+        """Return what an instruction of a stage names by `--from` or `from=`: layers, or a context of files."""
         source: Source = stage.source(name)
         if isinstance(source, StageRef):
             other = self._plan.everything[source.index]
             return Stack.of(self._made[other.index, len(other.instructions)].image)
+        if isinstance(source, ContextName) and self._contexts.has(source.name):
+            return self._contexts.named(source.name)
         image = self._image(source, stage.platform)
         return Stack() if image is None else Stack.of(image)
 

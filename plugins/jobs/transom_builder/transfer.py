@@ -16,7 +16,7 @@ from transom.graph.archive import Entry, Kind
 from transom.graph.making import NewLayer
 from transom.graph.tree_entries import BytesData
 from transom_builder.additions import add_sources
-from transom_builder.contexts import Contexts
+from transom_builder.contexts import Context, Contexts
 from transom_builder.copying import Copied, Manner, copy_into
 from transom_builder.download import is_url
 from transom_builder.git import is_repository
@@ -55,7 +55,7 @@ class Transfer:
         options: BuildOptions,
         workshop: Workshop,
         contexts: Contexts,
-        files: Callable[[str], Stack],
+        files: Callable[[str], Stack | Context],
         step: Step,
     ) -> None:
         self._engine = engine
@@ -130,10 +130,8 @@ class Transfer:
 
     def _root(self, held: ExitStack, name: str) -> int:
         """Return the descriptor of the root of what is copied from."""
-        if name and not self._contexts.has(name):
-            tree = held.enter_context(self._workshop.shown(self._files(name)))
-        else:
-            tree = (self._contexts.named(name) if name else self._contexts.main()).root
+        source = self._files(name) if name else self._contexts.main()
+        tree = source.root if isinstance(source, Context) else held.enter_context(self._workshop.shown(source))
         descriptor = os.open(tree, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         held.callback(os.close, descriptor)
         return descriptor

@@ -15,7 +15,7 @@ from transom.dockerfile.parse import Dockerfile
 from transom.dockerfile.source import DockerfileError
 from transom.errors import Cancelled, InvalidParameter, StartFailed, TransomError
 from transom.graph.making import NewLayer
-from transom_builder.contexts import Contexts
+from transom_builder.contexts import Context, Contexts
 from transom_builder.keys import key_of
 from transom_builder.mounts import Mounts
 from transom_builder.options import BuildOptions
@@ -62,7 +62,7 @@ class Worker:
         options: BuildOptions,
         workshop: Workshop,
         contexts: Contexts,
-        files: Callable[[str], Stack],
+        files: Callable[[str], Stack | Context],
     ) -> None:
         self._engine = engine
         self._options = options

@@ -13,12 +13,12 @@ if TYPE_CHECKING:
 
 __all__ = ["disk_usage"]
 
-#: What can be asked for, in Docker's words. Nothing is kept of builds.
+#: What can be asked for, in Docker's words.
 _KINDS = ("container", "image", "volume", "build-cache")
 
 
 def disk_usage(engine: Engine, job: Job, *, kinds: tuple[str, ...] = ()) -> DiskUsage:
-    """Return what images, containers and volumes occupy, or only some `kinds` of them.
+    """Return what images, containers, volumes and the cache of builds occupy, or only some `kinds` of them.
 
     The sizes of images and layers are the database's; containers' own layers and volumes are walked through, since
     nobody counts what is written there. Raises `InvalidParameter` for a kind that there is not.
@@ -33,6 +33,7 @@ def disk_usage(engine: Engine, job: Job, *, kinds: tuple[str, ...] = ()) -> Disk
         images=engine.run("image_list", shared_size=True) if with_images else None,
         containers=_containers(engine, job) if "container" in wanted else None,
         volumes=engine.run("volume_usage") if "volume" in wanted else None,
+        builds=engine.build_cache.list() if "build-cache" in wanted else None,
     )
 
 
