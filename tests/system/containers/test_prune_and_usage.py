@@ -81,7 +81,7 @@ def test_a_system_prune_keeps_what_is_used(full: Daemon) -> None:
     assert full.docker("volume", "ls", "-q").stdout.split() == ["named", "used"]
     client = docker.DockerClient(full.host)
     events = client.events(since=1, until=int(time.time()) + 1, filters={"event": "prune"}, decode=True)
-    last = [(event["Type"], int(event["Actor"]["Attributes"]["reclaimed"])) for event in events][-4:]
+    last = [(event["Type"], int(event["Actor"]["Attributes"]["reclaimed"])) for event in events][-5:]
     client.close()
-    assert [kind for kind, _ in last] == ["container", "network", "volume", "image"]
+    assert [kind for kind, _ in last] == ["container", "network", "volume", "image", "builder"]
     assert last[0][1] >= 3000

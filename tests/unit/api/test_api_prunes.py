@@ -56,8 +56,19 @@ def test_old_clients_prune_volumes_that_have_a_name(api, engine, version, filter
     assert engine.jobs[-1].parameters["filters"] == filters
 
 
-def test_there_is_nothing_to_prune_of_builds(api):
-    assert api.post("/build/prune?all=1").json == {"CachesDeleted": None, "SpaceReclaimed": 0}
+def test_a_prune_of_builds_is_given_its_limits(api, engine):
+    engine.results["build_prune"] = Pruned(("one",), 7)
+    found = api.post('/build/prune?all=1&keep-storage=5&max-used-space=6&filters={"until":["1h"]}').json
+    assert found == {"CachesDeleted": ["one"], "SpaceReclaimed": 7}
+    assert engine.jobs[-1].parameters == {
+        "filters": {"until": ("1h",)},
+        "all": True,
+        "reserved_space": 5,
+        "max_used_space": 6,
+        "min_free_space": 0,
+    }
+    engine.results["build_prune"] = Pruned((), 0)
+    assert api.post("/build/prune").json == {"CachesDeleted": None, "SpaceReclaimed": 0}
 
 
 def test_disk_usage_has_the_sizes_of_everything(api, engine):
