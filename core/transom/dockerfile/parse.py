@@ -6,6 +6,7 @@ for instruction in dockerfile.instructions: …
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
@@ -16,12 +17,14 @@ from transom.dockerfile.lines import LONGEST_LINE, Line, read_lines
 from transom.dockerfile.source import DockerfileError, Location, check_characters
 from transom.errors import InvalidParameter
 
-__all__ = ["Dockerfile", "DockerfileError", "Notice", "parse", "parse_trigger"]
+__all__ = ["Dockerfile", "DockerfileError", "Notice", "check_syntax", "parse", "parse_trigger"]
 
 #: As BuildKit has it, in bytes.
 _LARGEST: Final = 16 * 2**20
 #: Ours. More of them than in any program's output, and few enough to be read while somebody waits.
 _MOST: Final = 20_000
+#: Images of frontends that read what is read here, whatever registry they come from.
+_FRONTEND: Final = re.compile(r"(?:\S*/)?dockerfile(?:-upstream)?(?:[:@]\S*)?")
 _BOM: Final = "\ufeff"
 
 
@@ -64,6 +67,10 @@ def parse(content: bytes | str, name: str = "Dockerfile") -> Dockerfile:
                 location=Location(number, number),
             )
     read = read_lines(lines[:-1] if not lines[-1] else lines, name)
+    try:
+        check_syntax(read.directives.get("syntax", ""))
+    except InvalidParameter as error:
+        raise DockerfileError(str(error), name=name) from error
     if len(read.lines) > _MOST:
         raise DockerfileError(f"the Dockerfile has more than {_MOST} instructions", name=name)
     instructions = tuple(_interpreted(line, name, lines) for line in read.lines)
@@ -88,6 +95,16 @@ def parse_trigger(trigger: str, location: Location) -> Instruction:
     return interpret(
         Line(line.text, line.keyword, line.flags, line.rest, location, heredocs=line.heredocs, escape=line.escape)
     )
+
+
+def check_syntax(frontend: str) -> None:
+    """Refuse a frontend, the image of a program that reads another language. Raises `InvalidParameter`."""
+    image = frontend.split(maxsplit=1)[0] if frontend.strip() else ""
+    if image and not _FRONTEND.fullmatch(image):
+        raise InvalidParameter(
+            f"the syntax {image} is not supported: no frontend is run, and what is read is the language of"
+            " docker/dockerfile"
+        )
 
 
 def _decoded(content: bytes | str, name: str) -> str:

@@ -17,7 +17,7 @@ from itertools import chain
 from transom.dockerfile.arguments import chosen_epoch, expanded, global_args, global_instructions, is_for_the_builder
 from transom.dockerfile.instructions import Add, Arg, Copy, From, Instruction, Onbuild, Run, Workdir
 from transom.dockerfile.notation import quoted
-from transom.dockerfile.parse import Dockerfile, parse_trigger
+from transom.dockerfile.parse import Dockerfile, check_syntax, parse_trigger
 from transom.dockerfile.source import check_characters, with_suggestion
 from transom.dockerfile.words import Lexer
 from transom.errors import InvalidParameter
@@ -174,11 +174,12 @@ def plan(
 
     `target` is a stage's name, empty for the last one; `platform` is what is built for, that of this machine where
     nothing is said; `contexts` are the names of contexts, which stand in for stages and images of their names.
-    Raises `DockerfileError`, and `InvalidParameter` for a build argument that no process could be given.
+    Raises `DockerfileError`, and `InvalidParameter` for a build argument that cannot be.
     """
     build_args = dict(build_args or {})
     for name, value in build_args.items():
         check_characters(f"{name}={value}", f"the build argument {name!a}")
+    check_syntax(build_args.get("BUILDKIT_SYNTAX", ""))
     build_platform = build_platform or Platform.here()
     platform = platform or build_platform
     origins = [item for item in dockerfile.instructions if isinstance(item, From)]

@@ -81,7 +81,7 @@ def test_what_no_process_can_be_given_is_refused(text: str) -> None:
 
 
 def test_comments_belong_to_the_instruction_below_them() -> None:
-    first, second = parse("# syntax=x\n# one\n# two\nFROM x\n# three\n\nRUN a\n").instructions
+    first, second = parse("# check=skip=all\n# one\n# two\nFROM x\n# three\n\nRUN a\n").instructions
     assert (first.comments, second.comments) == (("one", "two"), ())
 
 
@@ -90,3 +90,16 @@ def test_lines_that_are_too_long_and_files_that_are_too_large_are_refused() -> N
         parse("FROM x\n# " + "x" * 65534)
     with pytest.raises(DockerfileError, match="Dockerfile exceeds maximum allowed size"):
         parse(b"#\n" * 2**23 + b"F")
+
+
+@pytest.mark.parametrize(
+    "syntax",
+    ["docker/dockerfile", "docker/dockerfile:1.7-labs", "mirror:5000/a/dockerfile-upstream:x", "dockerfile@sha256:0 x"],
+)
+def test_frontends_of_dockerfiles_are_not_needed(syntax: str) -> None:
+    assert parse(f"# syntax={syntax}\nFROM x").directives["syntax"] == syntax
+
+
+def test_other_frontends_are_refused() -> None:
+    with pytest.raises(DockerfileError, match="the syntax example/other:1 is not supported"):
+        parse("# syntax=example/other:1\nFROM x")

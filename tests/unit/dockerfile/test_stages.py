@@ -7,6 +7,7 @@ import pytest
 from transom.dockerfile.instructions import Copy, Run
 from transom.dockerfile.parse import DockerfileError, parse
 from transom.dockerfile.stages import ContextName, ImageName, Plan, Scratch, StageRef, plan
+from transom.errors import InvalidParameter
 from transom.graph.model import Platform
 
 ARM64 = Platform("linux", "arm64")
@@ -84,3 +85,9 @@ def test_a_context_takes_the_place_of_a_stage_and_of_all_that_it_needs() -> None
 def test_a_chain_of_very_many_stages_is_planned() -> None:
     text = "FROM scratch AS s0\n" + "".join(f"FROM s{number} AS s{number + 1}\n" for number in range(5000))
     assert len(planned(text).stages) == 5001
+
+
+def test_a_client_chooses_no_other_frontend() -> None:
+    assert plan(parse("FROM a"), build_args={"BUILDKIT_SYNTAX": "docker/dockerfile:1"}).unconsumed == ()
+    with pytest.raises(InvalidParameter, match="the syntax x/y is not supported"):
+        plan(parse("FROM a"), build_args={"BUILDKIT_SYNTAX": "x/y"})
