@@ -26,12 +26,12 @@ __all__ = ["exec_"]
 )
 @flag("--detach", "-d", kind=BOOL, about="Detached mode: run command in the background")
 @flag("--detach-keys", about="Override the key sequence for detaching a container")
-@flag("--env", "-e", kind=LIST._replace(parse=values.environment), about="Set environment variables")
-@flag("--env-file", kind=LIST, about="Read in a file of environment variables")
+@flag("--env", "-e", kind=LIST._replace(parse=values.environment), about="Set environment variables", since="1.25")
+@flag("--env-file", kind=LIST, about="Read in a file of environment variables", since="1.25")
 @flag("--interactive", "-i", kind=BOOL, about="Keep STDIN open even if not attached")
 @flag("--tty", "-t", kind=BOOL, about="Allocate a pseudo-TTY")
 @flag("--user", "-u", about='Username or UID (format: "<name|uid>[:<group|gid>]")')
-@flag("--workdir", "-w", about="Working directory inside the container")
+@flag("--workdir", "-w", about="Working directory inside the container", since="1.35")
 def exec_(
     client: Client,
     arguments: list[str],

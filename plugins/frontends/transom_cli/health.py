@@ -33,6 +33,7 @@ HEALTH_FLAGS = [
         _DURATION,
         default=0,
         about="Start period for the container to initialize before starting health-retries countdown (ms|s|m|h)",
+        since="1.29",
     ),
     Flag(["--health-timeout"], _DURATION, default=0, about="Maximum time to allow one check to run (ms|s|m|h)"),
     Flag(["--no-healthcheck"], BOOL, about="Disable any container-specified HEALTHCHECK"),

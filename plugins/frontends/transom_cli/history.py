@@ -33,7 +33,7 @@ _WIDTH = 45
 @flag("template", "--format", about="Format output as 'table', 'table TEMPLATE', 'json' or with a Go template")
 @flag("--human", "-H", kind=BOOL, default=True, about="Print sizes and dates in human readable format")
 @flag("--no-trunc", kind=BOOL, about="Don't truncate output")
-@flag("--platform", about="Show history for the given platform (os[/arch[/variant]])")
+@flag("--platform", about="Show history for the given platform (os[/arch[/variant]])", since="1.48")
 @flag("--quiet", "-q", kind=BOOL, about="Only show image IDs")
 def history(
     client: Client,

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import json
 import time
 from typing import Any
 
 from transom_cli.client import Client
 from transom_cli.containers import collect_filters
 from transom_cli.errors import CommandFailed, DaemonError, report_failures
-from transom_cli.flags import BOOL, FILTER, api_command, flag
+from transom_cli.flags import BOOL, FILTER, Kind, api_command, flag
+from transom_cli.platforms import parse_platform
 from transom_cli.references import parse_reference
 from transom_cli.tables import Listing, parse_format, quiet_format
 from transom_cli.times import local_time
@@ -36,6 +38,7 @@ LISTING = Listing(
         "created_at: {{.CreatedAt}}\nvirtual_size: {{.Size}}"
     ),
 )
+_PLATFORM = 'Remove only the given platform variant. Formatted as "os[/arch[/variant]]" (e.g., "linux/amd64")'
 _WITH_DIGESTS = LISTING._replace(
     columns=("Repository", "Tag", "Digest", "ID", "CreatedSince", "Size"),
     raw=LISTING.raw.replace("image_id", "digest: {{.Digest}}\nimage_id"),
@@ -50,7 +53,12 @@ _NONE = "<none>"
 @flag("template", "--format", about="Format output as 'table', 'table TEMPLATE', 'json' or with a Go template")
 @flag("--no-trunc", kind=BOOL, about="Don't truncate output")
 @flag("--quiet", "-q", kind=BOOL, about="Only show image IDs")
-@flag("--tree", kind=BOOL, about="List images as a tree of their platforms, which is not supported: they have one")
+@flag(
+    "--tree",
+    kind=BOOL,
+    about="List images as a tree of their platforms, which is not supported: they have one",
+    since="1.47",
+)
 def images(
     client: Client,
     arguments: list[str],
@@ -84,12 +92,14 @@ def images(
 @api_command("rmi", "IMAGE [IMAGE...]", about="Remove one or more images", least=1, most=None)
 @flag("--force", "-f", kind=BOOL, about="Force removal of the image")
 @flag("--no-prune", kind=BOOL, about="Do not delete untagged parents")
-def rmi(client: Client, arguments: list[str], *, force: bool, no_prune: bool) -> None:
+@flag("--platform", kind=Kind("strings", str, multiple=True), about=_PLATFORM, since="1.50")
+def rmi(client: Client, arguments: list[str], *, force: bool, no_prune: bool, platform: tuple[str, ...]) -> None:
     """Remove names of images, and images that have none left."""
+    platforms = [json.dumps(parse_platform(text, "")) for texts in platform for text in texts.split(",")]
     failures: list[CommandFailed] = []
     for name in arguments:
         try:
-            for removed in client.delete(f"/images/{name}", force=force, noprune=no_prune):
+            for removed in client.delete(f"/images/{name}", force=force, noprune=no_prune, platforms=platforms or None):
                 for what in ("Deleted", "Untagged"):
                     if removed.get(what):
                         print(f"{what}: {removed[what]}", flush=True)

@@ -22,7 +22,7 @@ __all__ = ["import_"]
 )
 @flag("changes", "--change", "-c", kind=LIST, about="Apply Dockerfile instruction to the created image")
 @flag("--message", "-m", about="Set commit message for imported image")
-@flag("--platform", about="Set platform if server is multi-platform capable")
+@flag("--platform", about="Set platform if server is multi-platform capable", since="1.32")
 def import_(
     client: Client,
     arguments: list[str],

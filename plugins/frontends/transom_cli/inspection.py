@@ -86,10 +86,10 @@ def inspect_containers(client: Client, arguments: list[str], *, template: str | 
     most=None,
 )
 @flag("template", "--format", "-f", about=FORMAT_HELP)
-@flag("--platform", about="Inspect a specific platform of the multi-platform image (os[/arch[/variant]])")
+@flag("--platform", about="Inspect a specific platform of the multi-platform image (os[/arch[/variant]])", since="1.49")
 def inspect_images(client: Client, arguments: list[str], *, template: str | None, platform: str | None) -> None:
     """Print all that is known about images."""
-    wanted = parse_platform(platform)
+    wanted = parse_platform(platform, "")
 
     def find(name: str) -> bytes:
         return client.get_text(_KINDS["image"].format(name), platform=wanted)

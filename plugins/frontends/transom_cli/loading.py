@@ -16,7 +16,7 @@ __all__ = ["load"]
 
 @api_command("load", about="Load an image from a tar archive or STDIN")
 @flag("source", "--input", "-i", about="Read from tar archive file, instead of STDIN")
-@flag("--platform", about="Load only the given platform (os[/arch[/variant]])")
+@flag("--platform", about="Load only the given platform (os[/arch[/variant]])", since="1.48")
 @flag("--quiet", "-q", kind=BOOL, about="Suppress the load output")
 def load(client: Client, _arguments: list[str], *, source: str | None, platform: str | None, quiet: bool) -> None:
     """Send an archive to the daemon, and print which images it had."""

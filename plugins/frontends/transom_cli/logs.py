@@ -19,7 +19,7 @@ _TIME = '(e.g. "2013-01-02T13:23:37Z") or relative (e.g. "42m" for 42 minutes)'
 @flag("--since", about=f"Show logs since timestamp {_TIME}")
 @flag("--tail", "-n", default="all", about="Number of lines to show from the end of the logs")
 @flag("--timestamps", "-t", kind=BOOL, about="Show timestamps")
-@flag("--until", about=f"Show logs before a timestamp {_TIME}")
+@flag("--until", about=f"Show logs before a timestamp {_TIME}", since="1.35")
 def logs(
     client: Client,
     arguments: list[str],

@@ -18,7 +18,7 @@ __all__ = ["pull", "pull_image"]
 @api_command("pull", "NAME[:TAG|@DIGEST]", about="Download an image from a registry", least=1, most=1)
 @flag("--all-tags", "-a", kind=BOOL, about="Download all tagged images in the repository")
 @flag("--disable-content-trust", kind=BOOL, default=UNTRUSTED, about=ABOUT)
-@flag("--platform", about="Set platform if server is multi-platform capable")
+@flag("--platform", about="Set platform if server is multi-platform capable", since="1.32")
 @flag("--quiet", "-q", kind=BOOL, about="Suppress verbose output")
 def pull(
     client: Client,

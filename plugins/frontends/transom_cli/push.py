@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 
 from transom_cli.client import Client
@@ -10,6 +9,7 @@ from transom_cli.credentials import registry_auth
 from transom_cli.errors import CommandFailed
 from transom_cli.flags import BOOL, api_command, flag
 from transom_cli.notes import print_note
+from transom_cli.platforms import parse_platform
 from transom_cli.progress import show
 from transom_cli.references import parse_reference
 from transom_cli.trust import ABOUT, UNTRUSTED, refuse_trust
@@ -21,7 +21,6 @@ _PLATFORM = (
     " that other manifests, including attestations won't be preserved. 'os[/arch[/variant]]': Explicit platform (eg."
     " linux/amd64)"
 )
-_SYSTEMS = ("darwin", "freebsd", "linux", "windows")
 _NOTE = """\
 Using --platform pushes only the specified platform manifest of a multi-platform image index.
 Other components, like attestations, will not be included.
@@ -32,7 +31,7 @@ To push the complete multi-platform image, remove the --platform flag.
 @api_command("push", "NAME[:TAG]", about="Upload an image to a registry", least=1, most=1)
 @flag("--all-tags", "-a", kind=BOOL, about="Push all tags of an image to the repository")
 @flag("--disable-content-trust", kind=BOOL, default=UNTRUSTED, about=ABOUT)
-@flag("--platform", about=_PLATFORM)
+@flag("--platform", about=_PLATFORM, since="1.46")
 @flag("--quiet", "-q", kind=BOOL, about="Suppress verbose output")
 def push(
     client: Client,
@@ -45,9 +44,8 @@ def push(
 ) -> None:
     """Have the daemon push an image, and show its progress unless `quiet`."""
     refuse_trust(disable_content_trust)
-    chosen = None
-    if platform:
-        chosen = _parse_platform(platform)
+    chosen = parse_platform(platform, f"Invalid platform {platform}")
+    if chosen is not None:
         print_note(_NOTE, sys.stdout)
     reference = parse_reference(arguments[0])
     if reference.digest:
@@ -68,13 +66,3 @@ def push(
     show(response, sys.stdout, quiet=quiet)
     if quiet:
         print(reference)
-
-
-def _parse_platform(text: str) -> dict[str, str]:
-    """Return a platform as the API has it; one word is a system or an architecture, and the rest that of Linux here."""
-    parts = text.split("/")
-    if not all(parts) or len(parts) > 3:
-        raise CommandFailed(f'Invalid platform {text}"{text}": cannot parse platform specifier: invalid argument')
-    if len(parts) == 1:
-        parts = [text, os.uname().machine] if text in _SYSTEMS else ["linux", text]
-    return dict(zip(("os", "architecture", "variant"), parts, strict=False))

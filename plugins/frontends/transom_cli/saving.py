@@ -21,7 +21,7 @@ __all__ = ["save"]
     most=None,
 )
 @flag("--output", "-o", about="Write to a file, instead of STDOUT")
-@flag("--platform", about="Save only the given platform (os[/arch[/variant]])")
+@flag("--platform", about="Save only the given platform (os[/arch[/variant]])", since="1.48")
 def save(client: Client, arguments: list[str], *, output: str | None, platform: str | None) -> None:
     """Write images to a file or to standard output."""
     wanted = parse_platform(platform)

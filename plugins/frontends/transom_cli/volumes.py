@@ -15,15 +15,19 @@ from transom_cli.units import decimal_size
 
 __all__ = ["LISTING", "create", "inspect", "ls", "rm", "volume_row"]
 
+_CLUSTER_TABLE = "table {{.Name}}\t{{.Group}}\t{{.Driver}}\t{{.Availability}}\t{{.Status}}"
 LISTING = Listing(
     headings={
+        "Availability": "AVAILABILITY",
         "Driver": "DRIVER",
+        "Group": "GROUP",
         "Name": "VOLUME NAME",
         "Scope": "SCOPE",
         "Mountpoint": "MOUNTPOINT",
         "Labels": "LABELS",
         "Links": "LINKS",
         "Size": "SIZE",
+        "Status": "STATUS",
     },
     columns=("Driver", "Name"),
     raw="name: {{.Name}}\ndriver: {{.Driver}}",
@@ -43,6 +47,7 @@ def create(client: Client, arguments: list[str], *, driver: str, label: tuple[st
 
 
 @api_command("ls", about="List volumes")
+@flag("--cluster", kind=BOOL, about="Display only cluster volumes, in columns of their own", since="1.42")
 @flag("filters", "--filter", "-f", kind=FILTER, about='Provide filter values (e.g. "dangling=true")')
 @flag("template", "--format", about="Format output as 'table', 'table TEMPLATE', 'json' or with a Go template")
 @flag("--quiet", "-q", kind=BOOL, about="Only display volume names")
@@ -50,19 +55,23 @@ def ls(
     client: Client,
     _arguments: list[str],
     *,
+    cluster: bool,
     filters: tuple[tuple[str, str], ...],
     template: str | None,
     quiet: bool,
 ) -> None:
     """Print the volumes, sorted by name."""
-    if not quiet and not template:
+    if cluster and not quiet:
+        # Docker's client takes no other format then.
+        template = _CLUSTER_TABLE
+    elif not quiet and not template:
         template = client.setting("volumesFormat")
     shown = parse_format(quiet_format(template, "{{.Name}}", "name: {{.Name}}") if quiet else template or "")
     answer = client.get("/volumes", filters=collect_filters(filters))
     for warning in answer.get("Warnings") or []:
         CommandFailed(warning).show()
     volumes = sorted(answer["Volumes"] or [], key=lambda volume: natural_key(volume["Name"]))
-    shown.print(LISTING, [volume_row(volume) for volume in volumes])
+    shown.print(LISTING, [volume_row(volume) for volume in volumes if not cluster or "ClusterVolume" in volume])
 
 
 @api_command(
@@ -85,7 +94,7 @@ def inspect(client: Client, arguments: list[str], *, template: str | None) -> No
     least=1,
     most=None,
 )
-@flag("--force", "-f", kind=BOOL, about="Force the removal of one or more volumes")
+@flag("--force", "-f", kind=BOOL, about="Force the removal of one or more volumes", since="1.25")
 def rm(client: Client, arguments: list[str], *, force: bool) -> None:
     """Remove volumes that no container uses."""
     failures: list[CommandFailed] = []

@@ -67,6 +67,12 @@ exec -it nosuch true
 volume rm nosuch
 volume rm -f nosuch
 volume inspect nosuch
+volume ls --cluster
+volume ls --cluster -q
+volume ls --cluster --format {{.Name}}
+rmi --platform linux/amd64 busybox
+rmi --platform linux/ busybox
+push --platform a/b/c/d busybox
 pull UPPER
 pull 127.0.0.1:5000/nope
 pull 127.0.0.1:5000/busybox:nope

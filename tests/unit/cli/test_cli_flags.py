@@ -145,6 +145,32 @@ def test_a_flag_that_the_daemon_is_too_old_for_is_refused(
     assert daemon.requests == []
 
 
+@pytest.mark.parametrize(
+    ("arguments", "since"),
+    [
+        (("volume", "ls", "--cluster"), "1.42"),
+        (("rmi", "--platform", "linux", "app"), "1.50"),
+        (("push", "--platform", "linux", "app"), "1.46"),
+        (("save", "--platform", "linux", "app"), "1.48"),
+        (("image", "inspect", "--platform", "linux", "app"), "1.49"),
+        (("run", "--platform", "linux", "app"), "1.32"),
+        (("exec", "-w", "/", "app", "true"), "1.35"),
+    ],
+)
+def test_a_client_that_is_held_to_an_older_version_has_its_flags_alone(
+    monkeypatch: pytest.MonkeyPatch,
+    daemon: Any,
+    transom: Callable[..., int],
+    capsys: pytest.CaptureFixture[str],
+    arguments: tuple[str, ...],
+    since: str,
+) -> None:
+    monkeypatch.setenv("DOCKER_API_VERSION", "1.30")
+    assert transom(*arguments) != 0
+    assert f" requires API version {since}, but the Docker daemon API version is 1.30\n" in capsys.readouterr().err
+    assert daemon.requests == []
+
+
 def test_two_hosts_are_refused() -> None:
     from transom_cli.main import root
 

@@ -108,19 +108,61 @@ def test_a_platform_is_sent_as_the_api_wants_it(history: None, daemon: Any, tran
         ("linux/aarch64", {"architecture": "arm64", "os": "linux"}),
         ("linux/arm/v7", {"architecture": "arm", "os": "linux", "variant": "v7"}),
         ("Linux/x86_64", {"architecture": "amd64", "os": "linux"}),
+        ("linux/amd64/v1", {"architecture": "amd64", "os": "linux"}),
+        ("linux/amd64/v2", {"architecture": "amd64", "os": "linux", "variant": "v2"}),
+        ("linux/arm/7", {"architecture": "arm", "os": "linux", "variant": "v7"}),
+        ("armhf", {"architecture": "arm", "os": "linux"}),
+        ("linux/armel", {"architecture": "arm", "os": "linux", "variant": "v6"}),
+        ("macos/arm64", {"architecture": "arm64", "os": "darwin"}),
+        ("windows(10.0.1)/i386", {"architecture": "386", "os": "windows", "os.version": "10.0.1"}),
+        ("", None),
     ],
 )
-def test_platforms_have_many_names(text: str, platform: dict[str, str]) -> None:
+def test_platforms_have_many_names(text: str, platform: dict[str, str] | None) -> None:
     assert parse_platform(text) == platform
 
 
-@pytest.mark.parametrize("text", ["", "a/b/c/d", "linux/", "linux/a b"])
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        ("a/b/c/d", '"a/b/c/d": cannot parse platform specifier'),
+        ("a*", '"a*": wildcards not yet supported'),
+        ("wasip1", '"wasip1": unknown operating system or architecture'),
+        (
+            "linux/a b",
+            '"a b" is an invalid component of "linux/a b": platform specifier component must match "^[A-Za-z0-9_.-]+$"',
+        ),
+        (
+            "/arm",
+            '"" is an invalid OS component of "/arm": OSAndVersion specifier component must match'
+            r' "^([A-Za-z0-9_-]+)(?:\\(([A-Za-z0-9_.-]*)\\))?$"',
+        ),
+    ],
+)
 def test_what_is_no_platform_is_not_sent(
-    history: None, daemon: Any, transom: Transom, capfd: Capture, text: str
+    history: None, daemon: Any, transom: Transom, capfd: Capture, text: str, problem: str
 ) -> None:
-    assert transom("history", "--platform", text, "app") == 1
-    assert "invalid platform" in capfd.readouterr().err
+    beginnings = {
+        ("history",): "invalid platform: ",
+        ("image", "inspect"): "",
+        ("rmi",): "",
+        ("push",): f"Invalid platform {text}",
+    }
+    for command, beginning in beginnings.items():
+        assert transom(*command, "--platform", text, "app") == 1
+        assert capfd.readouterr().err == f"{beginning}{problem}: invalid argument\n"
     assert daemon.requests == []
+
+
+def test_the_platforms_of_an_image_that_are_to_go_are_sent(daemon: Any, transom: Transom) -> None:
+    daemon.on("DELETE", "/images/app", [])
+    assert transom("rmi", "--platform", "linux/arm64,linux/386", "--platform", "amd64", "app") == 0
+    [request] = daemon.requests
+    assert [json.loads(text) for text in parse_qs(urlsplit(request.target).query)["platforms"]] == [
+        {"architecture": "arm64", "os": "linux"},
+        {"architecture": "386", "os": "linux"},
+        {"architecture": "amd64", "os": "linux"},
+    ]
 
 
 def test_tag_sends_the_name_and_the_tag_apart(daemon: Any, transom: Transom) -> None:

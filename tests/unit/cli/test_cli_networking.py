@@ -7,7 +7,15 @@ import pytest
 from transom_cli.networking import endpoint_settings, endpoints, host_links, network, network_mode
 from transom_cli.subnets import ipam_pools
 
-NOTHING = {"network": (), "link": (), "network_alias": (), "ip": None, "ip6": None, "mac_address": None}
+NOTHING = {
+    "network": (),
+    "link": (),
+    "link_local_ip": (),
+    "network_alias": (),
+    "ip": None,
+    "ip6": None,
+    "mac_address": None,
+}
 
 
 def flags(*networks, **more):
