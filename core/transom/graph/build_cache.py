@@ -115,9 +115,9 @@ class BuildCache:
             )
             node = self._db.put(_KIND, key, records.dump(record), root=True)
             if not layer.empty:
-                self._db.link(node, "blob", self._db.need("blob", layer.blob.digest))
+                self._db.link(node, "caches", self._db.need("blob", layer.blob.digest))
                 if known := self._db.get("layer", chain_ids(diff_ids)[-1]):
-                    self._db.link(node, "layer", known)
+                    self._db.link(node, "caches", known)
 
     def forget(self, key: str) -> None:
         """Drop a record, whose layer cannot be used."""
@@ -222,11 +222,14 @@ class BuildCache:
     def _shared(self, nodes: tuple[Node, ...]) -> Mapping[str, bool]:
         """Return which records have a layer that an image has too."""
         with self._db.transaction():
-            found = {}
-            for node in nodes:
-                for layer in self._db.targets(node, "layer"):
-                    found[node.name] = any(user.kind == "image" for user in self._db.sources(layer, "layer"))
-        return found
+            return {
+                node.name: any(
+                    user.kind == "image"
+                    for target in self._db.targets(node, "caches")
+                    for user in self._db.sources(target, "layer")
+                )
+                for node in nodes
+            }
 
     @contextmanager
     def _using(self, key: str) -> Iterator[None]:

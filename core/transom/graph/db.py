@@ -17,7 +17,7 @@ A node is an entity of a *kind*, with a *name* that no other of its kind has, an
     network    network ID                            yes
     address    <network ID>/<address>                yes
     lease      what for                              yes    keeps (layers, blobs)
-    build      key of a step of a build              yes    layer, blob
+    build      key of a step of a build              yes    caches (a layer, a blob)
 
 (1) a container's own one is.
 """

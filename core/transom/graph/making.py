@@ -7,7 +7,7 @@ the new image is, `describe` writes the manifest that goes with it (OCI image sp
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
@@ -107,7 +107,9 @@ def derive(
     )
 
 
-def describe(config: Descriptor, layers: Sequence[Descriptor]) -> tuple[Descriptor, bytes]:
+def describe(
+    config: Descriptor, layers: Sequence[Descriptor], annotations: Mapping[str, str] | None = None
+) -> tuple[Descriptor, bytes]:
     """Return the manifest of a configuration and its layers, lowest first, and what describes it."""
 
     def fields(descriptor: Descriptor, media_type: str) -> dict[str, object]:
@@ -119,6 +121,7 @@ def describe(config: Descriptor, layers: Sequence[Descriptor]) -> tuple[Descript
             "mediaType": MANIFEST_TYPE,
             "config": fields(config, CONFIG_TYPE),
             "layers": [fields(layer, oci_layer_type(layer.media_type)) for layer in layers],
+            **({"annotations": dict(annotations)} if annotations else {}),
         }
     )
     return Descriptor(MANIFEST_TYPE, Digest.of(content), len(content)), content

@@ -20,14 +20,15 @@ from transom.crew import Crew
 from transom.dockerfile.parse import parse
 from transom.dockerfile.stages import Plan, plan
 from transom.errors import InvalidParameter
-from transom.graph.model import Image
 from transom.graph.platforms import parse_platform
 from transom.graph.reference import Reference, parse_name
 from transom.registry import Credentials
+from transom_builder.cache_transfer import check_stores, export_caches, import_caches, wants_export
 from transom_builder.checking import check_alone, check_before
 from transom_builder.contexts import Contexts
 from transom_builder.options import BuildOptions
-from transom_builder.publishing import publish
+from transom_builder.outputs import check_outputs, deliver_files, deliver_images, keeps_image, names_of
+from transom_builder.publishing import finish, publish
 from transom_builder.recipe import Recipe, read_recipe
 from transom_builder.reports import Reports
 from transom_builder.steps import Steps
@@ -76,7 +77,9 @@ def build(
     graphdriver: str = "",
     execdriver: str = "",
 ) -> str:
-    """Build an image and return its ID; see `transom.builds` for what the parameters are and what is reported.
+    """Build an image and return its ID, empty if there is none in the end.
+
+    `transom.builds` says what the parameters are and what is reported.
 
     With `check` the Dockerfile is only checked, and there is no ID.
 
@@ -108,6 +111,8 @@ def build(
         graphdriver=graphdriver,
         execdriver=execdriver,
     )
+    check_outputs(options)
+    check_stores(options)
     wanted = parse_platform(platform) if platform else None
     reports = Reports(job, progress, quiet=quiet)
     crew = Crew(job, _LANES)
@@ -127,14 +132,23 @@ def build(
         if check:
             check_alone(engine, job, found, recipe.ignored, everything=not options.target)
             return ""
-        image = _run(engine, job, options, found, recipe, crew, workshop, files, reports)
-        result = publish(engine, options, found, image, workshop, lease, reports)
+        import_caches(engine, job, options, reports)
+        steps = _run(engine, job, options, found, recipe, crew, workshop, files, reports)
+        image = finish(options, found, steps.result())
+        deliver_files(options, image, workshop, reports)
+        exported = steps.exported() if wants_export(options) else ()
+        result = publish(engine, options, image, workshop, lease, reports, exported) if keeps_image(options) else None
+        if result is not None:
+            deliver_images(job, options, result, reports)
+            export_caches(job, options, result, reports)
     for warning in found.warnings:
         reports.say(f"{warning}\n")
+    if result is None:
+        return ""
     reports.result(result.id)
     reports.say(f"Successfully built {result.id[7:19]}\n")
-    for tag in options.tags:
-        reports.say(f"Successfully tagged {tag.familiar}\n")
+    for name in names_of(options):
+        reports.say(f"Successfully tagged {name.familiar}\n")
     return result.id
 
 
@@ -148,8 +162,8 @@ def _run(
     workshop: Workshop,
     files: Contexts,
     reports: Reports,
-) -> Image:
-    """Do the steps of a plan, and return what the target stage has become."""
+) -> Steps:
+    """Do the steps of a plan, and return them."""
     steps = Steps(engine, job, options, found, crew, workshop.with_epoch(found.epoch), files, reports)
     steps.add()
     check_before(engine, job, found, recipe.ignored, draws=reports.draws)
@@ -157,7 +171,7 @@ def _run(
         crew.run()
     finally:
         engine.layers.secure(workshop.driver)
-    return steps.result()
+    return steps
 
 
 def _parse_tag(tag: str) -> Reference:

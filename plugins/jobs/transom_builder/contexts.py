@@ -18,7 +18,7 @@ from typing import IO, TYPE_CHECKING, cast
 
 from transom.containers.paths import resolve
 from transom.dockerfile.ignore import Patterns, ignore_names
-from transom.errors import CorruptContent, InvalidParameter
+from transom.errors import CorruptContent, InvalidParameter, Unsupported
 from transom.graph.compression import decompress
 from transom.graph.extract import extract_below
 from transom.graph.header import BLOCK, decode_header
@@ -99,6 +99,8 @@ class Contexts:
         """
         if self.has(name):
             return
+        if place.startswith("oci-layout://"):
+            raise Unsupported(f"the context {name} is an oci-layout: load it, and name the image with docker-image://")
         with self._reports.step(
             f"[context {name}] load from client" if is_session(place) else f"[context {name}] {place}"
         ) as step:

@@ -20,6 +20,7 @@ from transom.graph.making import NewLayer, derive
 from transom.graph.model import History, Image, Platform, RunConfig
 from transom.graph.reference import Reference
 from transom.times import format_moment
+from transom_builder.cache_transfer import Exported
 from transom_builder.contexts import Context, Contexts
 from transom_builder.copying import Manner, copy_into
 from transom_builder.images import find_image
@@ -48,6 +49,7 @@ class _Made:
     state: StageState
     image: Image
     key: str = ""
+    exported: tuple[Exported, ...] = ()
 
 
 class Steps:
@@ -91,6 +93,11 @@ class Steps:
         """Return what the target stage has become."""
         stage = self._plan.everything[self._plan.target]
         return self._made[stage.index, len(stage.instructions)].image
+
+    def exported(self) -> tuple[Exported, ...]:
+        """Return the steps that the target stage is made of, for those who import them."""
+        stage = self._plan.everything[self._plan.target]
+        return self._made[stage.index, len(stage.instructions)].exported
 
     # Images
 
@@ -181,6 +188,7 @@ class Steps:
         self, stage: Stage, before: _Made, state: StageState, resolved: Resolved, work: Work, step: Step
     ) -> _Made:
         cache = self._engine.build_cache
+        text = f"{resolved.instruction.name} {resolved.instruction.text.partition(' ')[2]}".strip()
         with cache.building(work.key, self._crew.check):
             found = cache.find(work.key) if self._may_use_cache(stage) else None
             if found is not None and self._workshop.keep(found.layer):
@@ -190,10 +198,11 @@ class Steps:
                 found = CachedStep(layer, format_moment(self._now()))
                 cache.forget(work.key)
                 diff_ids = (*before.image.diff_ids, layer.diff_id)
-                text = f"{resolved.instruction.name} {resolved.instruction.text.partition(' ')[2]}".strip()
                 cache.add(work.key, found, diff_ids, type="regular", description=text, parent=before.key)
         made = self._finished(before, state, resolved, found.layer, self._moment(found.made))
-        return replace(made, key=work.key)
+        diff_id = "" if found.layer.empty else found.layer.diff_id
+        step_made = Exported(work.key, before.key, diff_id, found.made, text)
+        return replace(made, key=work.key, exported=(*before.exported, step_made))
 
     def _may_use_cache(self, stage: Stage) -> bool:
         names = {name.lower() for name in self._options.no_cache_filter}
@@ -205,7 +214,7 @@ class Steps:
         image = derive(before.image, layer, config=state.config, step=step)
         if not resolved.history:
             image = replace(image, history=before.image.history)
-        return _Made(state, replace(image, author=state.author), before.key)
+        return _Made(state, replace(image, author=state.author), before.key, before.exported)
 
     def _files(self, stage: Stage, name: str) -> Stack | Context:
         """Return what an instruction of a stage names by `--from` or `from=`: layers, or a context of files."""
