@@ -117,6 +117,14 @@ class Networking:
             undo.callback(self._engine.publishing.withdraw, container)
             undo.callback(self._links.forget, container)
 
+    def end(self, container: Container) -> None:
+        """Take away all that a container had on networks that has ended, under this engine or an earlier one."""
+        with ExitStack() as undo:
+            undo.callback(self.close, container.id)
+            carrier = self._carrier(container)
+            if carrier is not None:
+                self._engine.publishing.recall(container.id, container.published, carrier)
+
     def relink(self, container: Container) -> None:
         """Have those that are linked to a container, and the firewall, know where it is."""
         for parent in self._links.allow(container):

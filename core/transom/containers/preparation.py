@@ -106,7 +106,7 @@ class Preparation:
             undo.callback(Cgroup(self._cgroup(container.id)).remove)
             undo.callback(self._engine.layers.unmount, container.graphdriver, container.id)
             undo.callback(self._release_mounts, container)
-            undo.callback(self._networking.close, container.id)
+            undo.callback(self._networking.end, container)
 
     def close(self, container: Container) -> None:
         """Unmount what an engine that was killed while it looked at the files of a container without a process left."""

@@ -81,6 +81,13 @@ class Publishing:
                         sockets.callback(item.socket.close)
                         self._forward(container, item, endpoint)
 
+    def recall(self, container: str, published: tuple[PublishedPort, ...], endpoint: Endpoint) -> None:
+        """Know again what an earlier engine published, so that it can be withdrawn. Harmless if it is known."""
+        with self._lock:
+            if container not in self._published:
+                self._published[container] = published
+                self._rules[container] = _rules_of(published, endpoint)
+
     def withdraw(self, container: str) -> None:
         """Undo `publish`. Harmless if nothing is published."""
         with self._lock:
@@ -111,16 +118,9 @@ class Publishing:
 
     def _lead(self, container: str, published: Iterable[PublishedPort], endpoint: Endpoint) -> None:
         """Have the packet filter lead what it can to the container, unless its network's driver does."""
-        if endpoint.ports:
-            return
-        rules = []
-        for port in published:
-            target = endpoint.bare_address6 if ":" in port.address else endpoint.bare_address
-            if target:
-                address = "" if port.address in _ALL else port.address
-                rules.append(Published(port.protocol, address, port.host_port, target, port.port))
+        rules = _rules_of(published, endpoint)
         with self._lock:
-            self._rules[container] = tuple(rules)
+            self._rules[container] = rules
         try:
             self._firewall.publish(rules)
         except OSError as error:
@@ -137,6 +137,17 @@ class Publishing:
             target=target or endpoint.bare_address or endpoint.bare_address6,
             port=port.port,
         )
+
+
+def _rules_of(published: Iterable[PublishedPort], endpoint: Endpoint) -> tuple[Published, ...]:
+    """Return what the packet filter can lead to an endpoint: nothing where its network's driver does."""
+    rules = []
+    for port in published if not endpoint.ports else ():
+        target = endpoint.bare_address6 if ":" in port.address else endpoint.bare_address
+        if target:
+            address = "" if port.address in _ALL else port.address
+            rules.append(Published(port.protocol, address, port.host_port, target, port.port))
+    return tuple(rules)
 
 
 def _forget(rules: Iterable[Published]) -> None:

@@ -242,7 +242,7 @@ class NetworkStore:
             raise Forbidden(f"{found.name} is a pre-defined network and cannot be removed")
         with self.locked(found) as network, self._db.freeing():
             if any(other.config_from == network.name for other in self.list() if network.config_only):
-                raise Forbidden(f'configuration network "{network.name}" is in use')
+                raise Forbidden(f'error while removing network: configuration network "{network.name}" is in use')
             users = in_use(network)
             if users:
                 raise Forbidden(f"error while removing network: network {network.name} has active endpoints ({users})")

@@ -54,7 +54,7 @@ NETWORK_FLAGS = [
     Flag(["--dns-search"], LIST, about="Set custom DNS search domains"),
     Flag(["--ip"], about="IPv4 address (e.g., 172.30.100.104)"),
     Flag(["--ip6"], about="IPv6 address (e.g., 2001:db8::33)"),
-    Flag(["--link"], LIST, about="Add link to another container"),
+    Flag(["--link"], LIST._replace(parse=values.link), about="Add link to another container"),
     Flag(["--link-local-ip"], LIST, about="Container IPv4/IPv6 link-local addresses"),
     Flag(["--mac-address"], about="Container MAC address (e.g., 92:d0:c6:0a:29:33)"),
     Flag(["--network", "--net"], Kind("network", network, multiple=True), about="Connect a container to a network"),
@@ -71,7 +71,12 @@ def network_mode(flags: Mapping[str, Any]) -> str:
 
 def host_links(flags: Mapping[str, Any]) -> list[str]:
     """Return the links that are not a network's own."""
-    return list(flags["link"]) if network_mode(flags) in _MODES else []
+    return [] if _is_users(network_mode(flags)) else list(flags["link"])
+
+
+def _is_users(name: str) -> bool:
+    """Return whether a network is one that users make, and so has names and links of its own."""
+    return name not in _MODES and not name.startswith("container:")
 
 
 def endpoints(flags: Mapping[str, Any]) -> dict[str, Any]:
@@ -85,7 +90,7 @@ def endpoints(flags: Mapping[str, Any]) -> dict[str, Any]:
     for name in names:
         if names.count(name) > 1:
             raise ValueError(f'network "{name}" is specified multiple times')
-    if len(names) > 1 and any(name in _MODES or name.startswith("container:") for name in names):
+    if len(names) > 1 and not all(map(_is_users, names)):
         raise ValueError("conflicting options: cannot attach both user-defined and non-user-defined network-modes")
     _add_flags(networks[0], flags)
     found = {
@@ -121,7 +126,7 @@ def _add_flags(first: dict[str, Any], flags: Mapping[str, Any]) -> None:
                 "conflicting options: cannot specify both --link-local-ip and per-network link-local IP addresses"
             )
         first["link-local-ip"] = list(flags["link_local_ip"])
-    if flags["link"] and first["name"] not in _MODES:
+    if flags["link"] and _is_users(first["name"]):
         first["links"] = list(flags["link"])
     if flags["mac_address"]:
         if first.get("mac-address"):

@@ -135,6 +135,9 @@ def rm(client: Client, arguments: list[str], *, force: bool) -> None:
         except DaemonError as failure:
             if not (force and failure.status == 404):
                 failures.append(failure)
+    if failures:
+        # The stock client's own last word.
+        failures.append(CommandFailed("exit status 1"))
     report_failures(failures)
 
 
@@ -144,7 +147,7 @@ def rm(client: Client, arguments: list[str], *, force: bool) -> None:
 @flag("--gw-priority", kind=INT, default=0, about="Highest gw-priority provides the default gateway")
 @flag("--ip", about='IPv4 address (e.g., "172.30.100.104")')
 @flag("--ip6", about='IPv6 address (e.g., "2001:db8::33")')
-@flag("--link", kind=LIST, about="Add link to another container")
+@flag("--link", kind=LIST._replace(parse=values.link), about="Add link to another container")
 @flag("--link-local-ip", kind=_STRINGS, about="Add a link-local address for the container")
 def connect(client: Client, arguments: list[str], **flags: Any) -> None:
     """Connect a container to a network."""

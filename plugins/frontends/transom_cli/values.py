@@ -15,6 +15,7 @@ __all__ = [
     "ip_address",
     "key_values",
     "label",
+    "link",
     "nano_cpus",
     "percent",
     "read_environment",
@@ -284,6 +285,15 @@ def ip_address(value: str) -> str:
             continue
         return value.strip()
     raise ValueError(f"IP address is not correctly formatted: {value}")
+
+
+def link(value: str) -> str:
+    """Return one `--link`, `container` or `container:alias`, as it is."""
+    if not value:
+        raise ValueError("empty string specified for links")
+    if value.count(":") > 1:
+        raise ValueError(f"bad format for links: {value}")
+    return value
 
 
 def extra_host(value: str) -> str:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
 import socket
 import subprocess
 import sys
@@ -193,6 +195,15 @@ def test_a_client_of_udp_that_goes_on_sending_finds_a_server_that_has_moved(daem
         daemon.docker("start", "echo")
         with inside(daemon, "echo", saying("second")):
             wait_for(lambda: says("second"))
+        # And the same where nobody saw the first one end.
+        init = int(daemon.docker("inspect", "-f", "{{.State.Pid}}", "echo").stdout)
+        daemon.kill()
+        os.kill(init, signal.SIGKILL)
+        daemon.start()
+        daemon.docker("run", "-d", "--name", "other", daemon.busybox, "sleep", "1000")
+        daemon.docker("start", "echo")
+        with inside(daemon, "echo", saying("third")):
+            wait_for(lambda: says("third"))
 
 
 def test_sctp(daemon: Daemon) -> None:

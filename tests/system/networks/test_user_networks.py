@@ -202,9 +202,11 @@ def test_a_network_in_use_or_predefined_is_not_removed(daemon: Daemon, app: str)
     refused = daemon.docker("network", "rm", app, check=False)
     assert re.search(r'network app has active endpoints \(name:"one" id:"[0-9a-f]{12}"\)', refused.stderr)
     assert "is a pre-defined network" in daemon.docker("network", "rm", "host", check=False).stderr
-    assert daemon.transom("network", "prune", "-f").stdout == ""
+    assert daemon.docker("network", "prune", "-f").stdout == ""
     daemon.docker("rm", "-f", "one")
     assert daemon.transom("network", "prune", "-f").stdout == "Deleted Networks:\napp\n\n"
+    daemon.docker("network", "create", app)
+    assert daemon.docker("network", "prune", "-f").stdout == "Deleted Networks:\napp\n\n"
 
 
 @pytest.mark.parametrize(

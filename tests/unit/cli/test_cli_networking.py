@@ -44,6 +44,7 @@ def test_the_containers_flags_are_for_its_first_network():
 def test_links_are_the_first_networks_if_users_made_it():
     assert endpoints(flags("app", link=("web:db",))) == {"app": {"Links": ["web:db"]}}
     assert host_links(flags("app", link=("web:db",))) == []
+    assert host_links(flags("container:web", link=("web:db",))) == ["web:db"]
     assert (endpoints(flags(link=("web:db",))), host_links(flags(link=("web:db",)))) == ({}, ["web:db"])
 
 
@@ -124,3 +125,10 @@ def test_ranges_gateways_and_addresses_go_to_their_subnets():
 def test_what_belongs_to_no_subnet_is_refused(arguments, message):
     with pytest.raises(ValueError, match=message):
         ipam_pools(*arguments)
+
+
+def test_link_local_addresses_are_the_first_networks():
+    asked = flags("app", "other", link_local_ip=("169.254.1.1",))
+    assert endpoints(asked)["app"] == {"IPAMConfig": {"LinkLocalIPs": ["169.254.1.1"]}}
+    with pytest.raises(ValueError, match="cannot specify both --link-local-ip and per-network"):
+        endpoints(flags("name=app,link-local-ip=169.254.1.2", link_local_ip=("169.254.1.1",)))
