@@ -25,7 +25,7 @@ from typing import IO, ClassVar
 
 from transom.drivers.base import Driver
 
-__all__ = ["Capabilities", "Change", "ChangeKind", "GraphDriver", "Usage"]
+__all__ = ["Capabilities", "Change", "ChangeKind", "Deviations", "GraphDriver", "Usage"]
 
 
 @dataclass(frozen=True)
@@ -38,6 +38,18 @@ class Capabilities:
     quota: bool = False
     #: Layers can be mounted with shifted owners for a user namespace.
     user_namespaces: bool = False
+
+
+@dataclass(frozen=True)
+class Deviations:
+    """In what a container's files are otherwise than those of a plain file system; the conformance suite checks it."""
+
+    #: A directory that a layer below has cannot be renamed (EXDEV), but for programs that copy it then, as mv(1).
+    directories_stay: bool = False
+    #: Names of one file in a layer below are several files once one of them is changed.
+    hard_links_part: bool = False
+    #: Names of one file do not share locks, nor memory that is mapped.
+    hard_links_are_apart: bool = False
 
 
 class ChangeKind(enum.IntEnum):
@@ -72,6 +84,7 @@ class GraphDriver(Driver):
     """
 
     capabilities: ClassVar[Capabilities] = Capabilities()
+    deviations: ClassVar[Deviations] = Deviations()
 
     def __init__(self, root: Path, mounts: Path) -> None:
         self.root = root

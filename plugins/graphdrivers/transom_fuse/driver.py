@@ -10,6 +10,7 @@ from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import ClassVar
 
+from transom.drivers.graph import Deviations
 from transom.errors import Unavailable
 from transom.graph.file_systems import file_system_name
 from transom.graph.stacked_layers import StackedLayers
@@ -30,6 +31,7 @@ class FuseDriver(StackedLayers):
     merit: ClassVar[str] = (
         "shared layers are put together in a process for each mount, and a file is copied when changed"
     )
+    deviations: ClassVar[Deviations] = Deviations(hard_links_part=True, hard_links_are_apart=True)
     limits: ClassVar[tuple[str, ...]] = (
         "A file with several names in a layer below is several files once one of them is changed, as with overlay.",
         "Names of one file share no memory that is mapped and no locks.",

@@ -9,6 +9,7 @@ from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import ClassVar
 
+from transom.drivers.graph import Deviations
 from transom.errors import Unsupported
 from transom.graph.file_systems import file_system_name
 from transom.graph.stacked_layers import StackedLayers
@@ -28,6 +29,7 @@ class OverlayDriver(StackedLayers):
     name: ClassVar[str] = "overlay"
     rank: ClassVar[int] = 100
     merit: ClassVar[str] = "the kernel puts shared layers together, and copies a file when it is first changed"
+    deviations: ClassVar[Deviations] = Deviations(directories_stay=True, hard_links_part=True)
     own_names: ClassVar[frozenset[str]] = frozenset({_EMPTY})
 
     @classmethod
