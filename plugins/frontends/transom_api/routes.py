@@ -36,6 +36,7 @@ ROUTES: tuple[tuple[str, str, Handler], ...] = (
     ("GET", "/info", system.get_info),
     ("GET", "/events", system.get_events),
     ("GET", "/drivers", system.get_drivers),
+    ("POST", "/drivers/compare", system.post_drivers_compare),
     ("POST", "/auth", registries.post_auth),
     ("GET", "/distribution/{name:.+}/json", registries.get_distribution),
     ("GET", "/containers/json", containers.get_containers_json),

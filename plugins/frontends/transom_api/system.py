@@ -9,15 +9,16 @@ from typing import TYPE_CHECKING
 from aiohttp import web
 
 from transom_api.jobs import engine_of, run
-from transom_api.parameters import Query
+from transom_api.parameters import Query, read_body
 from transom_api.router import answer, open_stream
 from transom_api.shapes_system import driver_details, event_message, info_details, version_details
 from transom_api.streams import JSON_LINES, json_line, open_feed
+from transom_api.transfer import report_progress
 
 if TYPE_CHECKING:
     from transom.system import EventWatch
 
-__all__ = ["get_drivers", "get_events", "get_info", "get_ping", "get_version"]
+__all__ = ["get_drivers", "get_events", "get_info", "get_ping", "get_version", "post_drivers_compare"]
 
 _PING_HEADERS = {
     "Builder-Version": "1",
@@ -45,6 +46,20 @@ async def get_info(request: web.Request) -> web.StreamResponse:
 async def get_drivers(request: web.Request) -> web.StreamResponse:
     """GET /drivers: the drivers of all kinds, and why those do not work that do not. Docker's API has no such thing."""
     return answer([driver_details(driver) for driver in await run(request, "drivers")])
+
+
+async def post_drivers_compare(request: web.Request) -> web.StreamResponse:
+    """POST /drivers/compare, an endpoint of our own: progress, and at the end an `aux` with all that was measured."""
+    body = await read_body(request)
+    return await report_progress(
+        request,
+        "driver_compare",
+        drivers=body.strings("Drivers"),
+        kind=body.string("Kind") or "graph",
+        image=body.string("Image"),
+        workloads=body.strings("Workloads"),
+        runs=body.integer("Runs", 3),
+    )
 
 
 async def get_events(request: web.Request) -> web.StreamResponse:

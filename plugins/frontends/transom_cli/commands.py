@@ -62,6 +62,7 @@ _CONTAINER = {
     "wait": Entry("lifecycle", "wait", "Block until one or more containers stop, then print their exit codes"),
 }
 _DRIVER = {
+    "compare": Entry("driver_compare", "compare", "Measure drivers beside each other, by workloads"),
     "inspect": Entry("drivers", "inspect", "Display all that is known about a driver"),
     "ls": Entry("drivers", "ls", "List drivers, and why those do not work that do not"),
 }

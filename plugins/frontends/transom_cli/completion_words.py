@@ -60,6 +60,10 @@ WORDS: Mapping[str, tuple[str, ...]] = {
         "rss=", "rtprio=", "rttime=", "sigpending=", "stack=",
     ),
     "userns": ("host",),
+    "workload": (
+        "copy-up", "depth", "disk", "exec", "git-checkout", "metadata", "pip-install", "random", "sequential",
+        "sharing", "small-files", "sqlite", "start", "unpack", "untar",
+    ),
     "uts": ("host",),
 }  # fmt: skip
 
@@ -89,6 +93,7 @@ ARGUMENTS: Mapping[str, tuple[str, ...]] = {
     "container unpause": ("paused*",),
     "container update": ("container*",),
     "container wait": ("container*",),
+    "driver compare": ("driver*",),
     "driver inspect": ("driver*",),
     "image build": ("files",),
     "image history": ("image",),
@@ -113,8 +118,8 @@ ARGUMENTS: Mapping[str, tuple[str, ...]] = {
 FILES = frozenset(
     (
         "--cidfile", "--config", "--data-root", "--device", "--env-file", "--exec-root", "--file", "--html",
-        "--iidfile", "--input", "--label-file", "--metadata-file", "--output", "--tlscacert", "--tlscert", "--tlskey",
-        "--workdir",
+        "--iidfile", "--input", "--json", "--label-file", "--metadata-file", "--output", "--tlscacert",
+        "--tlscert", "--tlskey", "--workdir",
     )
 )  # fmt: skip
 
@@ -153,6 +158,8 @@ VALUES: Mapping[str, str] = {
     "--userns": "userns",
     "--uts": "uts",
     "--volume-driver": "volume-driver",
+    "driver compare --image": "image",
+    "driver compare --workload": "workload",
     "--volumes-from": "container",
     "--progress": "build-progress",
     "container inspect --format": "inspect-format",

@@ -26,6 +26,7 @@ _STREAM = "/session/{name}/streams/{number}"
 OWN_ROUTES = {
     ("GET", "/drivers"),
     ("GET", "/images/{name}/layers"),
+    ("POST", "/drivers/compare"),
     *((method, _STREAM) for method in ("DELETE", "GET", "POST")),
 }
 #: Query parameters that are left alone, each with the reason.

@@ -1,0 +1,101 @@
+"""Workloads of one large file: sequential and random reading and writing, with fio where it is installed."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import shutil
+import time
+from pathlib import Path
+
+from transom_bench.files import drop_pages
+from transom_bench.places import TreePlace
+from transom_bench.samples import LARGE, LARGE_SIZE, run_program
+from transom_bench.workload import RATE, Measure, Values, Workload
+
+__all__ = ["Random", "Sequential"]
+
+_PAGE = 4096
+_PIECE = 1 << 20
+
+
+class _Blocks(Workload[TreePlace]):
+    """Reading a file of the image, and writing a new one. Writing ends when it is on the disk."""
+
+    #: Bytes of each operation, and how much is read or written at all.
+    block: int
+    total: int
+    prefix = ""
+
+    def method(self) -> str:
+        """Return whether fio does it."""
+        return run_program("fio", "--version").strip() if shutil.which("fio") else "own code"
+
+    def run(self, place: TreePlace) -> Values:
+        """Read, then write."""
+        with place.fresh() as tree:
+            drop_pages(tree / "sample")
+            read = self._rate(tree / LARGE, writing=False)
+            return {"read": read, "write": self._rate(tree / "written", writing=True)}
+
+    def _rate(self, path: Path, *, writing: bool) -> float:
+        return (self._fio if shutil.which("fio") else self._own)(path, writing)
+
+    def _fio(self, path: Path, writing: bool) -> float:
+        kind = "write" if writing else "read"
+        output = run_program(
+            "fio", "--name=bench", f"--filename={path}", f"--rw={self.prefix}{kind}", f"--bs={self.block}",
+            f"--size={LARGE_SIZE}", f"--io_size={self.total}", "--ioengine=psync", "--end_fsync=1", "--randseed=1",
+            "--invalidate=0", "--output-format=json",
+        )  # fmt: skip
+        rate: float = json.loads(output[output.index("{") :])["jobs"][0][kind]["bw_bytes"]
+        return rate
+
+    def _own(self, path: Path, writing: bool) -> float:
+        offsets = list(range(0, LARGE_SIZE, self.block))
+        if self.prefix:
+            random.Random(1).shuffle(offsets)
+        offsets = offsets[: self.total // self.block]
+        flags = os.O_RDWR | os.O_CREAT if writing else os.O_RDONLY
+        data = random.Random(3).randbytes(self.block)
+        descriptor = os.open(path, flags | os.O_CLOEXEC)
+        try:
+            if writing:
+                os.ftruncate(descriptor, LARGE_SIZE)
+            begin = time.perf_counter()
+            for offset in offsets:
+                if writing:
+                    os.pwrite(descriptor, data, offset)
+                else:
+                    os.pread(descriptor, self.block, offset)
+            if writing:
+                os.fsync(descriptor)
+            return self.block * len(offsets) / (time.perf_counter() - begin)
+        finally:
+            os.close(descriptor)
+
+
+class Sequential(_Blocks):
+    """From the beginning to the end, in large pieces."""
+
+    name = "sequential"
+    block = _PIECE
+    total = LARGE_SIZE
+    measures = (
+        Measure("read", "read a file of 32 MiB of the image, its pages not in memory", RATE),
+        Measure("write", "write a new file of 32 MiB, to the disk", RATE),
+    )
+
+
+class Random(_Blocks):
+    """Here and there, page by page."""
+
+    name = "random"
+    block = _PAGE
+    total = 2048 * _PAGE
+    prefix = "rand"
+    measures = (
+        Measure("read", "read 2048 pages of a file of the image, not in memory, in any order", RATE),
+        Measure("write", "write 2048 pages of a new file in any order, to the disk", RATE),
+    )
