@@ -18,6 +18,8 @@ __all__ = ["Random", "Sequential"]
 
 _PAGE = 4096
 _PIECE = 1 << 20
+#: How fio works: with plain system calls, always in the same order, and to the disk.
+_FIO = ("--ioengine=psync", "--end_fsync=1", "--randseed=1", "--invalidate=0")
 
 
 class _Blocks(Workload[TreePlace]):
@@ -29,8 +31,11 @@ class _Blocks(Workload[TreePlace]):
     prefix = ""
 
     def method(self) -> str:
-        """Return whether fio does it."""
-        return run_program("fio", "--version").strip() if shutil.which("fio") else "own code"
+        """Return whether fio does it, and how."""
+        if not shutil.which("fio"):
+            return "own code"
+        options = f"--rw={self.prefix}read|{self.prefix}write --bs={self.block} --io_size={self.total} {' '.join(_FIO)}"
+        return f"{run_program('fio', '--version').strip()} {options}"
 
     def run(self, place: TreePlace) -> Values:
         """Read, then write."""
@@ -46,8 +51,7 @@ class _Blocks(Workload[TreePlace]):
         kind = "write" if writing else "read"
         output = run_program(
             "fio", "--name=bench", f"--filename={path}", f"--rw={self.prefix}{kind}", f"--bs={self.block}",
-            f"--size={LARGE_SIZE}", f"--io_size={self.total}", "--ioengine=psync", "--end_fsync=1", "--randseed=1",
-            "--invalidate=0", "--output-format=json",
+            f"--size={LARGE_SIZE}", f"--io_size={self.total}", *_FIO, "--output-format=json",
         )  # fmt: skip
         rate: float = json.loads(output[output.index("{") :])["jobs"][0][kind]["bw_bytes"]
         return rate

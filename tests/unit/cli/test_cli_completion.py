@@ -82,6 +82,8 @@ def offered(
         (["volume", "rm", ""], ["data"]),
         (["network", "inspect", "n"], ["none"]),
         (["driver", "inspect", "o"], ["overlay"]),
+        (["driver", "compare", "--workload", "s"], ["sequential", "sharing", "small-files", "sqlite", "start"]),
+        (["driver", "compare", "overlay", "--image", "b"], ["busybox:latest"]),
         (["image", "layers", "b"], ["busybox:latest"]),
         (["image", "layers", "--f"], ["--fail-under"]),
         (["completion", ""], ["bash", "fish", "zsh"]),

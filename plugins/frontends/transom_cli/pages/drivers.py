@@ -27,7 +27,8 @@ def drivers_page(comparison: Json) -> str:
     body = [
         f"<header><h1>{escape(title)}</h1>",
         f'<p class="faint">{escape(drivers[_LIMIT])} is the limit: what the machine does without a driver.'
-        " Bars are medians, dots the single runs.</p></header>",
+        " Bars are medians, dots the single runs.</p>",
+        f"<p><code>{escape(_command(comparison))}</code></p></header>",
         tiles(facts),
         "<main>",
         *(_workload(name, list(results), drivers) for name, results in groups),
@@ -35,6 +36,18 @@ def drivers_page(comparison: Json) -> str:
         "</main>",
     ]
     return page(title, body)
+
+
+def _command(comparison: Json) -> str:
+    """Return the command line that compares the same once more."""
+    words = ["transom driver compare", *comparison["Drivers"][:_LIMIT]]
+    if comparison["Kind"] == "exec":
+        words.append("--exec")
+    if comparison["Image"]:
+        words += ["--image", comparison["Image"]]
+    names = dict.fromkeys(result["Workload"] for result in comparison["Results"])
+    words += [f"--workload {name}" for name in names]
+    return " ".join([*words, "--runs", str(comparison["Runs"])])
 
 
 def _workload(name: str, results: list[Json], drivers: list[str]) -> str:
