@@ -29,25 +29,24 @@ def layers(daemon: Daemon) -> list[str]:
 def test_graph_drivers_are_compared_with_a_plain_directory(daemon: Daemon, tmp_path: Path) -> None:
     page, numbers = tmp_path / "page.html", tmp_path / "numbers.json"
     shown = daemon.transom(
-        "driver", "compare", "overlay", "vfs", "--workload", "copy-up", "--workload", "start", "--image",
+        "driver", "compare", "overlay", "--workload", "copy-up", "--workload", "start", "--image",
         daemon.busybox, "--runs", "1", "--html", str(page), "--json", str(numbers),
     )  # fmt: skip
     headings, start, copy_up = shown.stdout.splitlines()
-    assert headings.split() == ["WORKLOAD", "MEASURE", "OVERLAY", "VFS", "NATIVE", "VERDICT"]
+    assert headings.split() == ["WORKLOAD", "MEASURE", "OVERLAY", "NATIVE", "VERDICT"]
     assert (start.split()[:2], copy_up.split()[:2]) == (["start", "start"], ["copy-up", "copy-up"])
     found = json.loads(numbers.read_text())
     assert [result["Failures"] for result in found["Results"]] == [{}, {}]
     for result in found["Results"]:
         assert {driver: len(one["Values"]) for driver, one in result["Drivers"].items()} == {
             "overlay": 1,
-            "vfs": 1,
             "native": 1,
         }
     assert layers(daemon) == []
     assert daemon.transom("ps", "-aq").stdout == ""
     with Browser(tmp_path / "profile") as browser:
         looked_at = browser.open(page)
-        assert looked_at.texts("h1") == ["graph drivers: overlay, vfs"]
+        assert looked_at.texts("h1") == ["graph drivers: overlay"]
         assert looked_at.texts(".plot text:first-of-type") == ["overlay", "overlay"]
         assert looked_at.texts(".verdict") == [result["Verdict"] for result in found["Results"]]
         assert looked_at.complaints() == []
