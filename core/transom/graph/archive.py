@@ -101,6 +101,11 @@ class _Source:
         while length:
             length -= len(self.take(length))
 
+    def skip_padding(self, length: int) -> None:
+        """Pass over what fills the last block of an entry; the last entry may do without it, as in Docker's client."""
+        while length and (self._position < self._end or self._fill()):
+            length -= len(self.take(length))
+
     def block(self) -> bytes | None:
         """Return the next header block, or None at the end of the stream."""
         if self._position == self._end and not self._fill():
@@ -138,7 +143,8 @@ class Content:
 
     def skip(self) -> None:
         """Pass over what was not read, to where the next header is."""
-        self._source.skip(self._left + self._padding)
+        self._source.skip(self._left)
+        self._source.skip_padding(self._padding)
         self._left = self._padding = 0
 
 
