@@ -66,8 +66,6 @@ def copy_into(tree: Path, found: Iterable[Copied], destination: str, manner: Man
     """
     top = os.open(tree, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
-        if destination.endswith("/"):
-            _make(tree, resolve(top, os.fsencode(destination)), manner)
         for item in found:
             target = _target(top, item, destination)
             if isinstance(item, Archive):
