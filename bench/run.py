@@ -2,7 +2,8 @@
 
     ../shared/peers/run make bench        # or on any host where dockerd listens: PEER_DOCKER_HOST=unix://… make bench
 
-The stock docker client speaks to both. On a host without dockerd Transom's own figures are printed alone. With REGISTRY
+The stock docker client speaks to both, but where each engine's own client is said. On a host without dockerd Transom's
+own figures are printed alone. A ratio below 1 is in Transom's favour, or above 1 where more is better. With REGISTRY
 (`host:port`, with busybox:latest and layers:latest in it) images come from there; without it a registry is started and
 gets what it needs. Figures are medians; runs of the two alternate, so that a busy machine is busy for both.
 """
@@ -26,14 +27,18 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 
+from testbed.clients import TRANSOM
 from testbed.daemon import Daemon
 from testbed.host import become_private, left_behind
 from testbed.registry import Registry
 
 _CONTAINERS = 100
+_CONTAINERS_KEPT = ("bench-exec", "bench-logs")
 _RUNS = 15
 _PULLS = 3
 _TRANSFERS = 5
+_LINES = 100_000
+_PUSHED = 32 << 20
 
 
 @dataclass
@@ -42,13 +47,15 @@ class Engine:
 
     name: str
     host: str
+    #: Its own client.
+    client: str
     figures: dict[str, list[float]] = field(default_factory=dict)
 
-    def docker(self, *arguments: str) -> str:
-        """Run the stock client and return what it printed."""
-        done = subprocess.run(["docker", "-H", self.host, *arguments], capture_output=True, text=True)
+    def docker(self, *arguments: str, client: str = "docker") -> str:
+        """Run the stock client, or another, and return what it printed."""
+        done = subprocess.run([client, "-H", self.host, *arguments], capture_output=True, text=True)
         if done.returncode:
-            raise RuntimeError(f"{self.name}: docker {' '.join(arguments)}: {done.stderr}")
+            raise RuntimeError(f"{self.name}: {client} {' '.join(arguments)}: {done.stderr}")
         return done.stdout.strip()
 
 
@@ -77,12 +84,14 @@ def main() -> int:
         with ExitStack() as stack:
             registry = os.environ.get("REGISTRY") or _own_registry(stack, directory)
             daemon = stack.enter_context(Daemon(directory))
-            engines = [Engine("transom", daemon.host)]
+            engines = [Engine("transom", daemon.host, str(TRANSOM))]
             if peer:
-                engines.append(Engine("dockerd", peer))
+                engines.append(Engine("dockerd", peer, "docker"))
             for engine in engines:
                 engine.docker("pull", "-q", f"{registry}/busybox:latest")
-            _compare(engines, _works(registry, daemon, alone=not peer))
+            _compare(engines, _works(registry))
+            for engine in engines:
+                engine.docker("rm", "-f", *_CONTAINERS_KEPT)
         left = left_behind(directory)
         if left:
             print("Left behind:", *left, sep="\n  ")
@@ -95,10 +104,11 @@ def _own_registry(stack: ExitStack, directory: Path) -> str:
     (directory / "registry").mkdir()
     registry = stack.enter_context(Registry(directory / "registry"))
     registry.push_busybox()
+    registry.push_files("layers", [os.urandom(8 << 20) for _ in range(4)])
     return registry.address
 
 
-def _works(registry: str, daemon: Daemon, *, alone: bool) -> list[Work]:
+def _works(registry: str) -> list[Work]:
     busybox, layers = f"{registry}/busybox:latest", f"{registry}/layers:latest"
     works = [
         Work("docker run --rm --network none busybox true", "ms", lambda engine: _run(engine, busybox)),
@@ -107,8 +117,12 @@ def _works(registry: str, daemon: Daemon, *, alone: bool) -> list[Work]:
             "ms",
             lambda engine: _timed(engine, "run", "--rm", busybox, "true"),
         ),
+        Work("docker pull layers:latest and unpack", "ms", lambda engine: _pull(engine, layers), _PULLS),
+        Work(f"docker push of {_PUSHED >> 20} MB", "ms", lambda engine: _push(engine, busybox, registry), _PULLS),
         Work("docker exec NAME true", "ms", lambda engine: _exec(engine, busybox)),
+        Work(f"docker logs, {_LINES} lines", "ms", lambda engine: _logs(engine, busybox), _TRANSFERS),
         Work("docker ps", "ms", lambda engine: _timed(engine, "ps")),
+        Work("ps with the engine's own client", "ms", lambda engine: _timed(engine, "ps", client=engine.client)),
         Work(f"GET /containers/json, {_CONTAINERS} containers", "requests/s", lambda e: _list(e, busybox), 1, True),
         Work("memory of one idle container's supervisor (Pss)", "MB", lambda e: _memory(e, busybox), 1),
     ]
@@ -117,10 +131,6 @@ def _works(registry: str, daemon: Daemon, *, alone: bool) -> list[Work]:
             Work("iperf3 container to container", "Gbit/s", lambda e: _throughput(e, busybox), _TRANSFERS, True),
             Work("iperf3 to a published port", "Gbit/s", lambda e: _published(e, busybox), _TRANSFERS, True),
         ]
-    if not alone:
-        works.insert(2, Work("docker pull layers:latest and unpack", "ms", lambda e: _pull(e, layers), _PULLS))
-    else:
-        works += [Work("transom ps", "ms", lambda _: _transom(daemon, "ps"))]
     return works
 
 
@@ -137,15 +147,9 @@ def _compare(engines: list[Engine], works: list[Work]) -> None:
         print(f"{work.name:<52}{cells}{ratio}  {work.unit}{', more is better' if work.higher else ''}", flush=True)
 
 
-def _timed(engine: Engine, *arguments: str) -> float:
+def _timed(engine: Engine, *arguments: str, client: str = "docker") -> float:
     begin = time.perf_counter()
-    engine.docker(*arguments)
-    return (time.perf_counter() - begin) * 1000
-
-
-def _transom(daemon: Daemon, *arguments: str) -> float:
-    begin = time.perf_counter()
-    daemon.transom(*arguments)
+    engine.docker(*arguments, client=client)
     return (time.perf_counter() - begin) * 1000
 
 
@@ -210,10 +214,37 @@ def _iperf(server: list[str], client: list[str], target: list[str]) -> float:
 
 
 def _exec(engine: Engine, image: str) -> float:
-    name = "bench-exec"
-    if name not in engine.docker("ps", "--format", "{{.Names}}").split():
-        engine.docker("run", "-d", "--network", "none", "--name", name, image, "sleep", "1000")
-    return _timed(engine, "exec", name, "true")
+    _keep(engine, "bench-exec", image, "sleep", "1000")
+    return _timed(engine, "exec", "bench-exec", "true")
+
+
+def _logs(engine: Engine, image: str) -> float:
+    """Time the reading of a log that both keep in the same format."""
+    if _keep(engine, "bench-logs", "--log-driver", "json-file", image, "seq", str(_LINES)):
+        engine.docker("wait", "bench-logs")
+    return _timed(engine, "logs", "bench-logs")
+
+
+def _keep(engine: Engine, name: str, *arguments: str) -> bool:
+    """Run a container for several figures, unless it is there; return whether it was not."""
+    absent = name not in engine.docker("ps", "-a", "--format", "{{.Names}}").split()
+    if absent:
+        engine.docker("run", "-d", "--network", "none", "--name", name, *arguments)
+    return absent
+
+
+def _push(engine: Engine, image: str, registry: str) -> float:
+    """Time the push of an image with one layer that no registry has seen."""
+    target = f"{registry}/pushed-{engine.name}-{time.time_ns()}"
+    size = f"count={_PUSHED >> 20}"
+    script = ("dd", "if=/dev/urandom", "of=/file", "bs=1M", size)
+    engine.docker("run", "--network", "none", "--name", "bench-push", image, *script)
+    engine.docker("commit", "bench-push", target)
+    engine.docker("rm", "bench-push")
+    try:
+        return _timed(engine, "push", "-q", target)
+    finally:
+        engine.docker("rmi", target)
 
 
 def _pull(engine: Engine, image: str) -> float:
@@ -224,11 +255,7 @@ def _pull(engine: Engine, image: str) -> float:
 
 
 def _list(engine: Engine, image: str) -> float:
-    names = engine.docker("ps", "-aq").split()
-    if names:
-        engine.docker("rm", "-f", *names)
-    for _ in range(_CONTAINERS):
-        engine.docker("create", "--network", "none", image, "true")
+    made = [engine.docker("create", "--network", "none", image, "true") for _ in range(_CONTAINERS)]
     connection = _Connection(engine.host)
     end = time.perf_counter() + 3
     answers = 0
@@ -238,7 +265,7 @@ def _list(engine: Engine, image: str) -> float:
         answer.read()
         answers += answer.status == 200
     connection.close()
-    engine.docker("rm", "-f", *engine.docker("ps", "-aq").split())
+    engine.docker("rm", *made)
     return answers / 3
 
 
