@@ -68,15 +68,22 @@ class ContainerStore:
 
     def linking(self, container: Container) -> builtins.list[Container]:
         """Return the containers that are linked to one."""
-        return [other for other in self.list() if container.id in {link.container for link in other.links.values()}]
+        return [
+            other for other in self._with_links() if container.id in {link.container for link in other.links.values()}
+        ]
 
     def link_names(self) -> dict[str, builtins.list[str]]:
         """Return the names (`parent/alias`) that containers have by links, by their IDs."""
         found: dict[str, builtins.list[str]] = {}
-        for container in self.list():
+        for container in self._with_links():
             for alias, link in container.links.items():
                 found.setdefault(link.container, []).append(f"{container.name}/{alias}")
         return found
+
+    def _with_links(self) -> builtins.list[Container]:
+        """Return the containers that are linked to others: few, if any."""
+        with self._lock:
+            return [container for container in self._containers.values() if container.links]
 
     def add(self, container: Container) -> None:
         """Record a new container with its edges to image, layer and volumes. Raises `Conflict` for a name in use."""
