@@ -2,7 +2,7 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-SOURCES := core plugins tests bench
+SOURCES := core plugins tests bench examples
 # The source roots are put on the path as they are: the import hook of an editable install with several roots makes every
 # start of the command 40 ms slower.
 ROOTS := core $(wildcard plugins/*)

@@ -25,7 +25,7 @@ from transom.errors import DriverUnavailable, InvalidParameter, NotFound
 if TYPE_CHECKING:
     from transom.engine import Engine
 
-__all__ = ["Catalog", "DriverInfo", "Plugin", "Recommendation", "Shelf"]
+__all__ = ["Catalog", "DriverInfo", "Plugin", "Plugins", "Recommendation", "Shelf"]
 
 log = logging.getLogger(__name__)
 
@@ -212,10 +212,10 @@ class Shelf(Generic[D]):
         return entry.unavailable
 
 
-class Catalog:
-    """All plugins, and the drivers that they give, by kind."""
+class Plugins:
+    """All plugins, and what their hooks give."""
 
-    def __init__(self, data_root: Path, modules: Sequence[Any] | None = None, engine: Engine | None = None) -> None:
+    def __init__(self, modules: Sequence[Any] | None = None, engine: Engine | None = None) -> None:
         """Load the plugins that are installed, or just `modules`, if tests want to choose.
 
         Without an engine the hooks that want one are not called.
@@ -224,33 +224,12 @@ class Catalog:
         self.manager = pluggy.PluginManager("transom")
         self.manager.add_hookspecs(hookspecs)
         self.plugins: list[Plugin] = []
-        self.graph: Shelf[GraphDriver] = Shelf("graph", data_root / "graph")
-        self.exec: Shelf[ExecDriver] = Shelf("exec", data_root / "exec")
-        self.volume: Shelf[VolumeDriver] = Shelf("volume", data_root / "volumes")
-        self.network: Shelf[NetworkDriver] = Shelf("network", data_root / "networks")
-        self.log: Shelf[LogDriver] = Shelf("log", data_root / "logs")
         if modules is None:
             for point in sorted(entry_points(group=GROUP), key=lambda point: point.name):
                 self._load(point)
         else:
             for module in modules:
                 self._register(module, Plugin(module.__name__, module.__name__, "", ""))
-        for shelf, hook in (
-            (self.graph, "transom_graphdrivers"),
-            (self.exec, "transom_execdrivers"),
-            (self.volume, "transom_volumedrivers"),
-            (self.network, "transom_networkdrivers"),
-            (self.log, "transom_logdrivers"),
-        ):
-            for driver, plugin in self.gather(hook):
-                if isinstance(driver, DriverSource):
-                    shelf.add_source(driver, plugin)
-                else:
-                    shelf.add(driver, plugin)
-
-    def shelves(self) -> tuple[Shelf[Any], ...]:
-        """Return the drivers of each kind."""
-        return (self.graph, self.exec, self.volume, self.network, self.log)
 
     def gather(self, hook: str) -> Iterable[tuple[Any, Plugin]]:
         """Yield what each plugin gives for a hook whose result is an iterable, and the plugin.
@@ -303,6 +282,29 @@ class Catalog:
             else item
             for item in self.plugins
         ]
+
+
+class Catalog(Plugins):
+    """All plugins, and the drivers that they give, by kind."""
+
+    def __init__(self, data_root: Path, modules: Sequence[Any] | None = None, engine: Engine | None = None) -> None:
+        """Load the plugins as `Plugins` does; each driver has a directory of its own below `data_root`."""
+        super().__init__(modules, engine)
+        self.graph: Shelf[GraphDriver] = Shelf("graph", data_root / "graph")
+        self.exec: Shelf[ExecDriver] = Shelf("exec", data_root / "exec")
+        self.volume: Shelf[VolumeDriver] = Shelf("volume", data_root / "volumes")
+        self.network: Shelf[NetworkDriver] = Shelf("network", data_root / "networks")
+        self.log: Shelf[LogDriver] = Shelf("log", data_root / "logs")
+        for shelf in self.shelves():
+            for driver, plugin in self.gather(f"transom_{shelf.kind}drivers"):
+                if isinstance(driver, DriverSource):
+                    shelf.add_source(driver, plugin)
+                else:
+                    shelf.add(driver, plugin)
+
+    def shelves(self) -> tuple[Shelf[Any], ...]:
+        """Return the drivers of each kind."""
+        return (self.graph, self.exec, self.volume, self.network, self.log)
 
 
 def _origin(plugin: Plugin) -> str:

@@ -19,7 +19,8 @@ from transom.config import Config
 from transom.containers.rooms import Rooms
 from transom.containers.store import ContainerStore
 from transom.containers.supervisor import Supervisor
-from transom.errors import Conflict, InvalidParameter, NotFound, TransomError, Unavailable
+from transom.drivers.blame import find_driver
+from transom.errors import Conflict, DriverFailed, InvalidParameter, NotFound, TransomError, Unavailable
 from transom.events import Event, Events
 from transom.graph.build_cache import BuildCache
 from transom.graph.content import ContentStore
@@ -219,7 +220,16 @@ class Engine:
         """Hand a job to `transom_call_job`. For `Job.run`."""
         if self.stopping.is_set():
             raise Unavailable("the daemon is stopping")
-        return self.catalog.manager.hook.transom_call_job(engine=self, job=job)
+        try:
+            return self.catalog.manager.hook.transom_call_job(engine=self, job=job)
+        except TransomError:
+            raise
+        except Exception as error:
+            blame = find_driver(error)
+            if not blame:
+                raise
+            log.exception("the job %s failed in a driver", job.name)
+            raise DriverFailed(f"{blame}: {type(error).__name__}: {error}") from error
 
     def handle(self, job: Job) -> Any:
         """Call the handler that is registered under the job's name."""

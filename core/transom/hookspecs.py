@@ -122,4 +122,4 @@ def transom_routes() -> Iterable[Any]:  # type: ignore[empty-body]
 @hookspec
 def transom_commands() -> Iterable[Any]:  # type: ignore[empty-body]
     """Give more commands for the command line: `click.Command` objects. Called when a command is not built in,
-    and for `--help`."""
+    and for `--help`. One whose name is `driver check` is the command `check` of the group `driver`."""

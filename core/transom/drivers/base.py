@@ -13,6 +13,9 @@ __all__ = ["Driver", "DriverSource"]
 class Driver(ABC):
     """Something that does the work of one kind, chosen by its name."""
 
+    #: What it does the work of: `graph`, `exec`, `volume`, `network` or `log`. Its contract's class says so.
+    kind: ClassVar[str]
+
     #: The name by which users choose it: lower-case letters, digits and hyphens.
     name: ClassVar[str]
 

@@ -89,6 +89,8 @@ class ExecDriver(Driver):
     notes, which exists and is deleted by the engine after `delete`.
     """
 
+    kind = "exec"
+
     #: What it isolates, by the names that config.json has for namespaces.
     namespaces: ClassVar[frozenset[str]] = frozenset()
 

@@ -83,6 +83,8 @@ class GraphDriver(Driver):
     points. Both exist. Layer names are 1 to 128 characters from `[a-z0-9-]`.
     """
 
+    kind = "graph"
+
     capabilities: ClassVar[Capabilities] = Capabilities()
     deviations: ClassVar[Deviations] = Deviations()
 

@@ -87,6 +87,8 @@ class LogReader(ABC):
 class LogDriver(Driver):
     """Keeps logs. `options` are the container's `--log-opt` values."""
 
+    kind = "log"
+
     #: Whether logs can be read again.
     readable: ClassVar[bool] = True
 

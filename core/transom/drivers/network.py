@@ -54,6 +54,8 @@ class NetworkDriver(Driver):
     of rules. Different containers may be connected to one network at the same time; nothing else overlaps.
     """
 
+    kind = "network"
+
     #: The network namespace that containers on this driver's networks get.
     sandbox: ClassVar[SandboxKind] = SandboxKind.PRIVATE
     addressing: ClassVar[Addressing] = Addressing.CORE

@@ -34,6 +34,8 @@ class Volume:
 class VolumeDriver(Driver):
     """Keeps volumes below `root`, the driver's own directory, which exists."""
 
+    kind = "volume"
+
     #: Volumes of this driver are copied up into when new: they start with the image's content at that path.
     copies_image_content: ClassVar[bool] = True
 

@@ -26,16 +26,21 @@ class LazyGroup(click.Group):
     def __init__(self, name: str, entries: Mapping[str, Entry], about: str, flags: Sequence[Flag] = ()) -> None:
         super().__init__(name, help=about, params=list(flags), add_help_option=False)
         self.entries = entries
+        #: What plugins' commands in this group have before their names.
+        self.prefix = "" if name == "transom" else f"{name} "
 
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 click's signature
         """Return the names of the sub-commands that are listed."""
         return [name for name, entry in self.entries.items() if entry.section]
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
-        """Return a sub-command, imported, or None if there is none of the name."""
+        """Return a sub-command, imported, or None if there is none of the name.
+
+        Plugins are loaded where no built-in command has the name.
+        """
         entry = self.entries.get(cmd_name)
         if entry is None:
-            return None
+            return _plugin_commands().get(self.prefix + cmd_name)
         if not entry.module:
             return LazyGroup(cmd_name, GROUPS[cmd_name], entry.help)
         found: click.Command = getattr(importlib.import_module(f"transom_cli.{entry.module}"), entry.attribute)
@@ -95,16 +100,17 @@ class LazyGroup(click.Group):
         return "\n\n".join(parts)
 
     def listed(self) -> dict[str, Entry]:
-        """Return the commands that the help lists."""
-        return {name: entry for name, entry in self.entries.items() if entry.section}
+        """Return the commands that the help lists, with those of plugins (hook `transom_commands`)."""
+        plugins = {
+            path.removeprefix(self.prefix): Entry("", "", command.get_short_help_str(100), SECTIONS[-1])
+            for path, command in sorted(_plugin_commands().items())
+            if path.startswith(self.prefix) and " " not in path.removeprefix(self.prefix)
+        }
+        return {**plugins, **{name: entry for name, entry in self.entries.items() if entry.section}}
 
 
 class Root(LazyGroup):
-    """The command itself, which knows plugins' commands too (hook `transom_commands`)."""
-
-    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        """Return a built-in command, or a plugin's; plugins are loaded where no built-in has the name."""
-        return super().get_command(ctx, cmd_name) or _plugin_commands().get(cmd_name)
+    """The command itself."""
 
     def invoke(self, ctx: click.Context) -> Any:
         """Make the client that the commands find as the context's object, and call the sub-command."""
@@ -133,14 +139,6 @@ class Root(LazyGroup):
                 break
             command, ctx = found, click.Context(found, parent=ctx, info_name=name)
         print(command.get_help(ctx))
-
-    def listed(self) -> dict[str, Entry]:
-        """Return the commands that the help lists, with those of plugins."""
-        plugins = {
-            name: Entry("", "", command.get_short_help_str(), SECTIONS[-1])
-            for name, command in sorted(_plugin_commands().items())
-        }
-        return {**plugins, **super().listed()}
 
 
 #: What `--log-level` may be. This client writes no log: the two that say everything show what `--debug` shows.
@@ -188,12 +186,10 @@ def _start_daemon(address: Address) -> None:
 
 
 def _plugin_commands() -> dict[str, click.Command]:
-    """Return the commands that plugins give, by name."""
-    from transom.catalog import Catalog
-    from transom.config import Config
+    """Return the commands that plugins give, by name, with that of the group before it for one that is in a group."""
+    from transom.catalog import Plugins
 
-    given = Catalog(Config().data_root).manager.hook.transom_commands()
-    return {str(command.name): command for commands in given for command in commands}
+    return {str(command.name): command for command, _ in Plugins().gather("transom_commands")}
 
 
 root = Root(
