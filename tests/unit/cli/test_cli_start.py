@@ -27,8 +27,8 @@ LISTENER = """
 import socket, sys, time
 listener = socket.socket(socket.AF_UNIX)
 listener.bind(sys.argv[1])
-listener.listen()
 open(sys.argv[2], "a").write("started\\n")
+listener.listen()
 time.sleep(float(sys.argv[3]))
 """
 
