@@ -54,6 +54,7 @@ compatibility: environment
 
 bench: environment
 	@$(BIN)/python bench/run.py
+	@$(BIN)/python bench/file_systems.py
 
 clean:
 	rm -rf $(VENV) build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
