@@ -25,8 +25,14 @@ _OWN = Path("/proc/self")
 
 
 def _start_of(process: Path) -> str:
-    """Return when a process started, in the kernel's ticks, so that its ID is its own (proc_pid_stat(5), starttime)."""
-    return process.joinpath("stat").read_text().rpartition(")")[2].split()[19]
+    """Return when a process started, in the kernel's ticks, so that its ID is its own (proc_pid_stat(5), starttime).
+
+    Raises `ProcessLookupError` for a zombie, which may stay for long where nobody reaps it.
+    """
+    state, *rest = process.joinpath("stat").read_text().rpartition(")")[2].split()
+    if state in "ZX":
+        raise ProcessLookupError(f"the process {process.name} has ended")
+    return rest[18]
 
 
 def _pids() -> str:

@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 from testbed.host import end_dead_runs
+from testbed.waiting import wait_for
 
 TESTS = Path(__file__).parents[2]
 RUN = """
@@ -36,8 +37,10 @@ def test_only_what_dead_runs_left_is_ended(tmp_path: Path) -> None:
         assert _runs(init)
         assert len(_commands(tmp_path)) > 2
         run.kill()
-    assert _runs(init)
-    end_dead_runs()
+        wait_for(lambda: not _runs(str(run.pid)))
+        # It is a zombie: nobody has reaped it yet.
+        assert _runs(init)
+        end_dead_runs()
     assert not _runs(init)
     assert _commands(tmp_path) == []
     assert [*Path("/sys/fs/cgroup").glob(group), *Path("/sys/fs/cgroup").glob(f"*/{group}")] == []
