@@ -11,7 +11,8 @@ from transom_cli.client import Client
 from transom_cli.flags import BOOL, api_command, flag
 from transom_cli.references import parse_reference
 from transom_cli.tables import Format, Listing, parse_format
-from transom_cli.units import decimal_size
+from transom_cli.times import parse_time
+from transom_cli.units import decimal_size, human_duration
 
 __all__ = ["df"]
 
@@ -129,8 +130,24 @@ def _print_details(usage: Json) -> None:
     print("\nLocal Volumes space usage:\n")
     _TABLE.print(_VOLUMES, [volumes.volume_row(volume) for volume in usage["Volumes"] or []])
     builds = usage.get("BuildCache") or []
-    print(f"\nBuild cache usage: {decimal_size(sum(item['Size'] for item in builds))}\n")
-    _TABLE.print(_BUILDS, builds)
+    own = sum(item["Size"] for item in builds if not item["Shared"])
+    print(f"\nBuild cache usage: {decimal_size(own)}\n")
+    _TABLE.print(_BUILDS, map(_build_row, builds))
+
+
+def _build_row(record: Json) -> Json:
+    """Return the line of one thing that is kept of builds; what a build uses has a star."""
+    now = time.time()
+    used = record.get("LastUsedAt")
+    return {
+        "ID": record["ID"].removeprefix("sha256:")[:12] + "*" * bool(record["InUse"]),
+        "CacheType": record["Type"],
+        "Size": decimal_size(record["Size"], 3),
+        "CreatedSince": f"{human_duration(now - parse_time(record['CreatedAt']))} ago",
+        "LastUsedSince": f"{human_duration(now - parse_time(used))} ago" if used else "",
+        "UsageCount": str(record["UsageCount"]),
+        "Shared": str(record["Shared"]).lower(),
+    }
 
 
 def _image_rows(usage: Json, *, truncate: bool) -> Iterable[Json]:

@@ -28,9 +28,9 @@ Pairs = tuple[tuple[str, str], ...]
 _SHOWN = ("label", "label!", "until")
 
 
-def confirm(warning: str) -> None:
+def confirm(warning: str, between: str = "\n") -> None:
     """Ask whether to do what the warning says; ends the command quietly if the answer is not yes."""
-    print(f"{warning}\nAre you sure you want to continue? [y/N] ", end="", flush=True)
+    print(f"{warning}{between}Are you sure you want to continue? [y/N] ", end="", flush=True)
     if sys.stdin.readline().strip().lower() != "y":
         raise CommandFailed("", 0)
 
@@ -130,7 +130,7 @@ def prune_builds(
 ) -> None:
     """Remove what is kept of builds and no image uses, or with `--all` all that no build uses."""
     if not force:
-        confirm(f"WARNING! This will remove all {'' if everything else 'dangling '}build cache.")
+        confirm(f"WARNING! This will remove all {'' if everything else 'dangling '}build cache.", " ")
     limits = {
         "reserved-space": reserved_space or keep_storage or None,
         "max-used-space": max_used_space or None,

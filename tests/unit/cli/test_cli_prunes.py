@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 from collections.abc import Callable
 from typing import Any
+from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
@@ -141,3 +142,30 @@ def test_disk_usage_has_a_line_for_each_thing(daemon: Any, transom: Transom, cap
     assert lines[3].startswith("busybox      latest    aaaaaaaaaaaa")
     assert lines[3].endswith("600B      100B          500B          1")
     assert lines[4].startswith("<none>       <none>    bbbbbbbbbbbb")
+
+
+def test_what_is_kept_of_builds_is_removed(daemon: Any, transom: Transom, capfd: Capture) -> None:
+    daemon.on("POST", "/build/prune", {"CachesDeleted": ["one", "two"], "SpaceReclaimed": 2500})
+    flags = "-a -f --filter until=1h --keep-storage 1k --max-used-space 2k --min-free-space 3k"
+    assert transom("builder", "prune", *flags.split()) == 0
+    assert capfd.readouterr().out == "Deleted build cache objects:\none\ntwo\n\nTotal reclaimed space: 2.5kB\n"
+    assert parse_qs(urlsplit(daemon.requests[0].target).query) == {
+        "all": ["1"],
+        "filters": ['{"until": ["1h"]}'],
+        "reserved-space": ["1024"],
+        "max-used-space": ["2048"],
+        "min-free-space": ["3072"],
+    }
+
+
+def test_what_is_kept_of_builds_is_listed(daemon: Any, transom: Transom, capfd: Capture) -> None:
+    record = {
+        "ID": "sha256:" + "ab" * 32, "Type": "regular", "Description": "RUN make", "InUse": True, "Shared": False,
+        "Size": 1234567, "CreatedAt": "2001-01-01T00:00:00Z", "LastUsedAt": None, "UsageCount": 3, "Parents": None,
+    }  # fmt: skip
+    daemon.on(
+        "GET", "/system/df", {"LayersSize": 0, "Images": [], "Containers": [], "Volumes": [], "BuildCache": [record]}
+    )
+    assert transom("system", "df", "-v") == 0
+    row = capfd.readouterr().out.splitlines()[-1].split()
+    assert [*row[:3], *row[-2:]] == ["abababababab*", "regular", "1.23MB", "3", "false"]
