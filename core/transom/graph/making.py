@@ -7,20 +7,19 @@ the new image is, `describe` writes the manifest that goes with it (OCI image sp
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
 import orjson
 
-from transom.graph.archive import Kind, read_archive
+from transom.graph.archive_size import SizeCounter
 from transom.graph.archive_writer import END
 from transom.graph.compression import GzipWriter
 from transom.graph.content import ContentStore, Descriptor
 from transom.graph.digest import Digest
 from transom.graph.lease import Lease
 from transom.graph.model import History, Image, Platform, RunConfig
-from transom.graph.streams import stream_of
 
 __all__ = ["CONFIG_TYPE", "LAYER_TYPE", "MANIFEST_TYPE", "NewLayer", "derive", "describe", "oci_layer_type", "pack"]
 
@@ -52,24 +51,21 @@ class NewLayer:
 
 
 def pack(archive: Iterable[bytes], content: ContentStore, lease: Lease) -> NewLayer:
-    """Store an uncompressed layer archive, compressed, as a blob that the lease keeps. Raises `CorruptContent`."""
+    """Store an uncompressed layer archive, compressed, as a blob that the lease keeps.
+
+    Its size is right if the archive is one of ours (`archive_writer`).
+    """
     found = hashlib.sha256()
     with content.draft() as draft:
         writer = GzipWriter(draft.write)
-
-        def stored() -> Iterator[bytes]:
-            for chunk in archive:
-                found.update(chunk)
-                writer.write(chunk)
-                yield chunk
-
-        stream = stream_of(stored())
-        size = sum(len(entry.link) if entry.kind is Kind.SYMLINK else entry.size for entry in read_archive(stream))
-        while stream.read():
-            pass
+        counter = SizeCounter()
+        for chunk in archive:
+            found.update(chunk)
+            writer.write(chunk)
+            counter.feed(chunk)
         writer.finish()
         layer = NewLayer(
-            Descriptor(_GZIP_LAYER_TYPE, draft.digest, draft.size), Digest(f"sha256:{found.hexdigest()}"), size
+            Descriptor(_GZIP_LAYER_TYPE, draft.digest, draft.size), Digest(f"sha256:{found.hexdigest()}"), counter.size
         )
         if not layer.empty:
             lease.keep_blob(layer.blob)
