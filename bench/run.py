@@ -39,6 +39,15 @@ _PULLS = 3
 _TRANSFERS = 5
 _LINES = 100_000
 _PUSHED = 32 << 20
+_BUILDS = 5
+_DOCKERFILE = """\
+WORKDIR /src
+COPY . .
+RUN cat * > /all
+RUN mkdir /many && for i in $(seq 1000); do echo $i > /many/$i; done
+RUN cp -r /bin /copied
+RUN rm -r /many && ls -R / > /list
+"""
 
 
 @dataclass
@@ -121,6 +130,8 @@ def _works(registry: str) -> list[Work]:
         Work(f"docker push of {_PUSHED >> 20} MB", "ms", lambda engine: _push(engine, busybox, registry), _PULLS),
         Work("docker exec NAME true", "ms", lambda engine: _exec(engine, busybox)),
         Work(f"docker logs, {_LINES} lines", "ms", lambda engine: _logs(engine, busybox), _TRANSFERS),
+        Work("docker build of six steps, no cache", "ms", lambda e: _build(e, busybox, "--no-cache"), _BUILDS),
+        Work("docker build of six steps, cached", "ms", lambda e: _build(e, busybox), _BUILDS),
         Work("docker ps", "ms", lambda engine: _timed(engine, "ps")),
         Work("ps with the engine's own client", "ms", lambda engine: _timed(engine, "ps", client=engine.client)),
         Work(f"GET /containers/json, {_CONTAINERS} containers", "requests/s", lambda e: _list(e, busybox), 1, True),
@@ -245,6 +256,23 @@ def _push(engine: Engine, image: str, registry: str) -> float:
         return _timed(engine, "push", "-q", target)
     finally:
         engine.docker("rmi", target)
+
+
+def _build(engine: Engine, image: str, *options: str) -> float:
+    """Build in the way that is the engine's own: dockerd with BuildKit."""
+    with tempfile.TemporaryDirectory() as directory:
+        Path(directory, "Dockerfile").write_text(f"FROM {image}\n{_DOCKERFILE}")
+        for number in range(50):
+            Path(directory, f"file{number}").write_text(f"{number}\n" * 1000)
+        buildkit = "0" if engine.name == "transom" else "1"
+        begin = time.perf_counter()
+        subprocess.run(
+            ["docker", "-H", engine.host, "build", "-q", "--network", "none", *options, directory],
+            env={**os.environ, "DOCKER_BUILDKIT": buildkit},
+            check=True,
+            capture_output=True,
+        )
+        return (time.perf_counter() - begin) * 1000
 
 
 def _pull(engine: Engine, image: str) -> float:
