@@ -29,9 +29,9 @@ demo: environment
 test: environment
 	@$(PYTEST) tests
 
-# What takes long and tells little more than `test`.
+# What takes long and tells little more than `test`, and properties of what nobody has tried before.
 test-exhaustive: environment
-	@$(PYTEST) tests -m exhaustive
+	@$(PYTEST) tests -m 'exhaustive or hypothesis' --hypothesis-profile=searching
 
 unit: environment
 	@$(PYTEST) tests/unit
