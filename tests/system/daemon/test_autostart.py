@@ -45,6 +45,9 @@ def test_nothing_is_started_for_an_address_that_was_given(tmp_path: Path) -> Non
 
 def test_an_idle_daemon_ends_by_itself() -> None:
     daemon = "transom daemon --idle-exit 1 2>/dev/null &"
-    script = f"{daemon} until transom ps; do sleep 0.1; done; while test -e /run/transom/daemon.pid; do sleep 0.1; done"
-    done = on_a_bare_machine(script)
+    # A command that is earlier than the daemon would start another.
+    listening = "until test -S /run/transom.sock; do sleep 0.1; done"
+    done = on_a_bare_machine(
+        f"{daemon} {listening}; transom ps; while test -e /run/transom/daemon.pid; do sleep 0.1; done"
+    )
     assert "CONTAINER ID" in done.stdout
