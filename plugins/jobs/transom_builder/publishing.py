@@ -56,12 +56,19 @@ def publish(
         layers = [engine.images.descriptor(blob) for blob in image.blobs]
         config = Descriptor(CONFIG_TYPE, Digest.of(content), len(content))
         manifest, manifest_content = describe(config, layers, annotate(steps) if steps else None)
+        # With its names at once: a kill in between would leave an image that nobody finds.
         result = engine.images.publish(
-            content, manifest, manifest_content, layers, image.sizes, driver=workshop.driver, lease=lease
+            content,
+            manifest,
+            manifest_content,
+            layers,
+            image.sizes,
+            driver=workshop.driver,
+            lease=lease,
+            tags=names,
         )
         step.status(f"writing image {result.id}", done=True)
         for tag in names:
-            engine.images.tag(result, tag)
             step.status(f"naming to {tag}", done=True)
     for tag in names:
         engine.events.record("image", "tag", result.id, {**result.config.labels, "name": tag.familiar})
