@@ -161,11 +161,14 @@ class BuildCache:
                 record = replace(found, last_used=time.time_ns(), usage_count=found.usage_count + 1)
             self._db.put(_KIND, name, records.dump(record), root=True)
         path = self._root / record.directory
-        new = not path.exists()
-        if new:
-            path.mkdir(mode=0o755, parents=True)
-            path.chmod(0o755)
-        return path, new
+        self._root.mkdir(mode=0o755, parents=True, exist_ok=True)
+        try:
+            path.mkdir(mode=0o755)
+        except FileExistsError:
+            # Also where another step that shares it was quicker, a moment ago.
+            return path, False
+        path.chmod(0o755)
+        return path, True
 
     # What there is
 
