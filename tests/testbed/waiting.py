@@ -5,10 +5,20 @@ from __future__ import annotations
 import subprocess
 import time
 from collections.abc import Callable
+from pathlib import Path
 
 from testbed.clients import Clients
 
-__all__ = ["wait_for", "wait_for_log"]
+__all__ = ["has_ended", "wait_for", "wait_for_log"]
+
+
+def has_ended(pid: int) -> bool:
+    """Whether a process runs no more, also where its parent never asked for its end (a zombie)."""
+    try:
+        status = Path(f"/proc/{pid}/stat").read_text()
+    except (FileNotFoundError, ProcessLookupError):
+        return True
+    return status.rpartition(")")[2].split()[0] in "ZX"
 
 
 def wait_for(condition: Callable[[], object], seconds: float = 60) -> None:

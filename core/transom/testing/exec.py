@@ -174,6 +174,7 @@ class ExecDriverSuite:
         for child in _children() - before:
             with contextlib.suppress(ChildProcessError):
                 os.waitpid(child, 0)
+        set_child_subreaper(on=False)
         assert mounts_below(tmp_path) == []
         groups = [
             hierarchy / _PARENT for hierarchy in (_CGROUPS, *_CGROUPS.iterdir()) if (hierarchy / _PARENT).is_dir()

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from testbed.daemon import Daemon
-from testbed.waiting import wait_for
+from testbed.waiting import has_ended, wait_for
 
 
 def state(daemon: Daemon, name: str) -> Any:
@@ -38,7 +38,7 @@ def start_the_machine_again(daemon: Daemon) -> None:
     for pid in pids:
         shim = int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
         os.kill(shim, signal.SIGKILL)
-    wait_for(lambda: not any(Path(f"/proc/{pid}").exists() for pid in pids))
+    wait_for(lambda: all(has_ended(pid) for pid in pids))
     for directory in (daemon.exec_root / "shims").iterdir():
         if directory.is_dir():
             shutil.rmtree(directory)

@@ -16,7 +16,7 @@ import pytest
 from testbed.clients import TRANSOM
 from testbed.daemon import Daemon
 from testbed.registry import Registry
-from testbed.waiting import wait_for
+from testbed.waiting import has_ended, wait_for
 
 READABLE = ("json-file", "local")
 
@@ -338,7 +338,7 @@ def test_a_killed_shim_leaves_no_log_process(daemon: Daemon, name: str) -> None:
     (writer,) = children(shim, "transom-log")
     os.kill(shim, signal.SIGKILL)
     wait_for(lambda: inspect(daemon, name)["State"]["Status"] == "exited")  # type: ignore[index]
-    wait_for(lambda: not Path(f"/proc/{writer}").exists() or "Z" in Path(f"/proc/{writer}/stat").read_text())
+    wait_for(lambda: has_ended(writer))
 
 
 # What goes wrong

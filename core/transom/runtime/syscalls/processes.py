@@ -121,9 +121,9 @@ def _prctl(operation: int, *arguments: int) -> None:
     check(libc.prctl(operation, *values), f"prctl {operation}")
 
 
-def set_child_subreaper() -> None:
-    """Become the parent of every descendant whose own parent ends (PR_SET_CHILD_SUBREAPER)."""
-    _prctl(_PR_SET_CHILD_SUBREAPER, 1)
+def set_child_subreaper(*, on: bool = True) -> None:
+    """Become, or be no more, the parent of every descendant whose own parent ends (PR_SET_CHILD_SUBREAPER)."""
+    _prctl(_PR_SET_CHILD_SUBREAPER, int(on))
 
 
 def set_undumpable() -> None:
