@@ -11,7 +11,9 @@ PYTEST := $(BIN)/pytest --numprocesses auto --maxprocesses 4 --dist loadfile
 
 .PHONY: demo test test-exhaustive unit system lint format compatibility bench clean packages environment
 
+# A command compiles what it imports at each start where nothing keeps it, as an environment may ask of Python.
 environment: packages $(VENV)/installed
+	@$(BIN)/python -m compileall -q $(ROOTS)
 
 packages:
 	@tests/packages

@@ -2,7 +2,15 @@
 
 from __future__ import annotations
 
+import os
+import sys
+
 from hypothesis import HealthCheck, settings
+
+# What Python compiled is kept, whatever the environment says: thousands of commands are started here, and each of them
+# would compile all that it imports.
+sys.dont_write_bytecode = False
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 
 # A machine may be slow, and a test says nothing about time. `make test` tries the same examples each time, so that what
 # fails there is what was changed; `make test-exhaustive` looks for new ones.
