@@ -6,13 +6,14 @@ import fcntl
 import inspect
 import logging
 import os
+import pkgutil
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack
 from pathlib import Path
-from typing import IO, Any, TypeVar
+from typing import IO, Any, TypeVar, cast
 
 from transom.catalog import Catalog, DriverInfo
 from transom.config import Config
@@ -29,7 +30,7 @@ from transom.graph.images import ImageStore
 from transom.graph.layers import LayerStore
 from transom.graph.locks import Locks
 from transom.hookspecs import hookimpl
-from transom.job import Handler, Job, Message
+from transom.job import Handler, HandlerName, Job, Message
 from transom.logs.options import check_log
 from transom.networks.connections import Connections
 from transom.networks.defaults import default_bridge, firewall_name
@@ -148,11 +149,11 @@ class Engine:
         if self.config.log_opts:
             check_log(self.catalog.log, self.config.log_driver, self.config.log_opts)
 
-    def _gather_handlers(self) -> dict[str, Handler]:
-        handlers: dict[str, Handler] = {}
+    def _gather_handlers(self) -> dict[str, Handler | HandlerName]:
+        handlers: dict[str, Handler | HandlerName] = {}
         origin: dict[str, str] = {}
         for implementation in self.catalog.manager.hook.transom_jobs.get_hookimpls():
-            jobs: Mapping[str, Handler] = implementation.function()  # type: ignore[assignment]
+            jobs: Mapping[str, Handler | HandlerName] = implementation.function()  # type: ignore[assignment]
             for name, handler in jobs.items():
                 if name in handlers:
                     raise InvalidParameter(
@@ -202,12 +203,11 @@ class Engine:
         **parameters: Any,
     ) -> Job:
         """Make a job. Raises `NotFound` for an unknown name, `InvalidParameter` for wrong parameters."""
-        handler = self._handlers.get(name)
-        if handler is None:
+        if name not in self._handlers:
             raise NotFound(f"no plugin gives the job {name!r}")
         job = Job(self, name, parameters, input, report)
         try:
-            inspect.signature(handler).bind(self, job, **parameters)
+            inspect.signature(self._handler(name)).bind(self, job, **parameters)
         except TypeError as error:
             raise InvalidParameter(f"the job {name} {error}") from None
         return job
@@ -233,7 +233,14 @@ class Engine:
 
     def handle(self, job: Job) -> Any:
         """Call the handler that is registered under the job's name."""
-        return self._handlers[job.name](self, job, **job.parameters)
+        return self._handler(job.name)(self, job, **job.parameters)
+
+    def _handler(self, name: str) -> Handler:
+        """Return the handler of a job that there is, imported."""
+        found = self._handlers[name]
+        if isinstance(found, HandlerName):
+            found = self._handlers[name] = cast("Handler", pkgutil.resolve_name(found))
+        return found
 
     def submit(self, work: Callable[..., T], /, *arguments: Any, **named: Any) -> Future[T]:
         """Do work in the engine's pool."""

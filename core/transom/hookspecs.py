@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from transom.drivers.base import DriverSource
     from transom.engine import Engine
     from transom.events import Event
-    from transom.job import Handler, Job
+    from transom.job import Handler, HandlerName, Job
 
 __all__ = ["hookimpl", "hookspec"]
 
@@ -42,8 +42,9 @@ hookimpl = pluggy.HookimplMarker("transom")
 
 
 @hookspec
-def transom_jobs() -> Mapping[str, Handler]:  # type: ignore[empty-body]
-    """Give job handlers by job name. Called once, when the engine starts.
+def transom_jobs() -> Mapping[str, Handler | HandlerName]:  # type: ignore[empty-body]
+    """Give job handlers by job name, each as a function or as its place, `module:function`, which is imported when the
+    job is first asked for. Called once, when the engine starts.
 
     A handler is called as `handler(engine, job, **parameters)` in a thread of the engine's pool; what it returns is
     the job's result. Two plugins that claim one name are an error at the start, which names both.

@@ -19,10 +19,13 @@ from transom.errors import Cancelled
 if TYPE_CHECKING:
     from transom.engine import Engine
 
-__all__ = ["Aux", "Handler", "Job", "Message", "Output", "Progress", "Status"]
+__all__ = ["Aux", "Handler", "HandlerName", "Job", "Message", "Output", "Progress", "Status"]
 
 #: A job's handler: called as `handler(engine, job, **parameters)`; what it returns is the job's result.
 Handler = Callable[..., Any]
+
+#: Where a handler is, as entry points have it: `module:function`. It is imported when the job is first asked for.
+HandlerName = str
 
 _numbers = itertools.count(1)
 

@@ -8,11 +8,9 @@ from typing import TYPE_CHECKING
 from transom import hookimpl
 
 if TYPE_CHECKING:
-    from transom.job import Handler
+    from transom.job import HandlerName
 
 
 @hookimpl
-def transom_jobs() -> Mapping[str, Handler]:
-    from transom_bench.comparing import driver_compare
-
-    return {"driver_compare": driver_compare}
+def transom_jobs() -> Mapping[str, HandlerName]:
+    return {"driver_compare": "transom_bench.comparing:driver_compare"}

@@ -5,16 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from transom import hookimpl
-from transom.job import Handler
+from transom.job import HandlerName
 
 __all__ = ["transom_jobs"]
 
 
 @hookimpl
-def transom_jobs() -> Mapping[str, Handler]:
-    from transom_builder import build, prune
-
+def transom_jobs() -> Mapping[str, HandlerName]:
     return {
-        "build": build.build,
-        "build_prune": prune.build_prune,
+        "build": "transom_builder.build:build",
+        "build_prune": "transom_builder.prune:build_prune",
     }

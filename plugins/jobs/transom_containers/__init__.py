@@ -6,57 +6,43 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from transom import hookimpl
-from transom.job import Handler
+from transom.job import HandlerName
 
 __all__ = ["transom_jobs"]
 
 
 @hookimpl
-def transom_jobs() -> Mapping[str, Handler]:
-    from transom_containers import (
-        changes,
-        commit,
-        create,
-        execs,
-        files,
-        lifecycle,
-        lists,
-        processes,
-        prune,
-        statistics,
-        streams,
-    )
-
+def transom_jobs() -> Mapping[str, HandlerName]:
     return {
-        "create": create.create,
-        "start": lifecycle.start,
-        "stop": lifecycle.stop,
-        "kill": lifecycle.kill,
-        "restart": lifecycle.restart,
-        "wait": lifecycle.wait,
-        "remove": lifecycle.remove,
-        "pause": changes.pause,
-        "unpause": changes.unpause,
-        "rename": changes.rename,
-        "update": changes.update,
-        "top": processes.top,
-        "container_prune": prune.container_prune,
-        "stats": statistics.stats,
-        "stats_watch": statistics.stats_watch,
-        "attach": streams.attach,
-        "logs": streams.logs,
-        "resize": streams.resize,
-        "exec_create": execs.exec_create,
-        "exec_start": execs.exec_start,
-        "exec_resize": execs.exec_resize,
-        "exec_inspect": execs.exec_inspect,
-        "container_list": lists.container_list,
-        "inspect": lists.inspect,
-        "container_sizes": lists.container_sizes,
-        "archive_stat": files.archive_stat,
-        "archive_get": files.archive_get,
-        "archive_put": files.archive_put,
-        "changes": files.changes,
-        "export": files.export,
-        "commit": commit.commit,
+        "create": "transom_containers.create:create",
+        "start": "transom_containers.lifecycle:start",
+        "stop": "transom_containers.lifecycle:stop",
+        "kill": "transom_containers.lifecycle:kill",
+        "restart": "transom_containers.lifecycle:restart",
+        "wait": "transom_containers.lifecycle:wait",
+        "remove": "transom_containers.lifecycle:remove",
+        "pause": "transom_containers.changes:pause",
+        "unpause": "transom_containers.changes:unpause",
+        "rename": "transom_containers.changes:rename",
+        "update": "transom_containers.changes:update",
+        "top": "transom_containers.processes:top",
+        "container_prune": "transom_containers.prune:container_prune",
+        "stats": "transom_containers.statistics:stats",
+        "stats_watch": "transom_containers.statistics:stats_watch",
+        "attach": "transom_containers.streams:attach",
+        "logs": "transom_containers.streams:logs",
+        "resize": "transom_containers.streams:resize",
+        "exec_create": "transom_containers.execs:exec_create",
+        "exec_start": "transom_containers.execs:exec_start",
+        "exec_resize": "transom_containers.execs:exec_resize",
+        "exec_inspect": "transom_containers.execs:exec_inspect",
+        "container_list": "transom_containers.lists:container_list",
+        "inspect": "transom_containers.lists:inspect",
+        "container_sizes": "transom_containers.lists:container_sizes",
+        "archive_stat": "transom_containers.files:archive_stat",
+        "archive_get": "transom_containers.files:archive_get",
+        "archive_put": "transom_containers.files:archive_put",
+        "changes": "transom_containers.files:changes",
+        "export": "transom_containers.files:export",
+        "commit": "transom_containers.commit:commit",
     }

@@ -8,11 +8,9 @@ from typing import TYPE_CHECKING
 from transom import hookimpl
 
 if TYPE_CHECKING:
-    from transom.job import Handler
+    from transom.job import HandlerName
 
 
 @hookimpl
-def transom_jobs() -> Mapping[str, Handler]:
-    from transom_layers.analysis import image_layers
-
-    return {"image_layers": image_layers}
+def transom_jobs() -> Mapping[str, HandlerName]:
+    return {"image_layers": "transom_layers.analysis:image_layers"}

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pkgutil
+import sys
 import types
 from collections.abc import Iterator
 from pathlib import Path
@@ -9,10 +11,11 @@ from pathlib import Path
 import pytest
 
 from transom import hookimpl
+from transom.catalog import Plugins
 from transom.config import Config
 from transom.engine import Engine
 from transom.errors import Cancelled, Conflict, InvalidParameter, NotFound, Unavailable
-from transom.job import Status
+from transom.job import HandlerName, Status
 
 
 def plugin(name: str, **jobs: object) -> types.ModuleType:
@@ -64,6 +67,25 @@ def test_a_job_runs_once(engine: Engine) -> None:
     job.run()
     with pytest.raises(RuntimeError):
         job.run()
+
+
+def test_a_handler_that_is_named_is_imported_when_the_job_is_asked_for(
+    config: Config, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.syspath_prepend(tmp_path)
+    (tmp_path / "late_jobs.py").write_text("def greet(engine, job, *, name):\n    return f'Hello, {name}!'\n")
+    with Engine(config, [plugin("late", greet="late_jobs:greet")]) as engine:
+        assert "late_jobs" not in sys.modules
+        with pytest.raises(InvalidParameter, match="greet"):
+            engine.job("greet")
+        assert engine.run("greet", name="Ada") == "Hello, Ada!"
+
+
+def test_the_handlers_that_installed_plugins_name_are_there() -> None:
+    jobs = [implementation.function() for implementation in Plugins().manager.hook.transom_jobs.get_hookimpls()]
+    names = [name for found in jobs for name in found.values() if isinstance(name, HandlerName)]
+    assert names
+    assert all(callable(pkgutil.resolve_name(name)) for name in names)
 
 
 def test_an_unknown_job_is_refused(engine: Engine) -> None:

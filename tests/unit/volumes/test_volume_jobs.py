@@ -8,7 +8,6 @@ from typing import Any, cast
 
 import pytest
 
-import transom_volumes
 from transom.catalog import Plugin, Shelf
 from transom.drivers.volume import VolumeDriver
 from transom.engine import Engine
@@ -18,6 +17,7 @@ from transom.graph.db import GraphDB
 from transom.job import Job
 from transom.volumes import VolumeStore
 from transom_named.driver import LocalDriver
+from transom_volumes import jobs
 
 
 class Stand:
@@ -31,10 +31,9 @@ class Stand:
             "Engine",
             SimpleNamespace(volumes=VolumeStore(GraphDB(root / "graph.db"), shelf), events=self.events),
         )
-        self.jobs = transom_volumes.transom_jobs()
 
     def run(self, job: str, /, **parameters: Any) -> Any:
-        return self.jobs[job](self.engine, Job(self.engine, job, parameters), **parameters)
+        return getattr(jobs, job)(self.engine, Job(self.engine, job, parameters), **parameters)
 
     def told(self) -> list[tuple[str, str, str, str]]:
         past, subscription = self.events.subscribe(lambda _: None, since=0)
