@@ -6,8 +6,10 @@ SOURCES := core plugins tests bench examples
 # The source roots are put on the path as they are: the import hook of an editable install with several roots makes every
 # start of the command 40 ms slower.
 ROOTS := core $(wildcard plugins/*)
-# Files of tests are played side by side, each worker on a private host of its own.
-PYTEST := $(BIN)/pytest --numprocesses auto --maxprocesses 4 --dist loadfile
+# Files of tests are played side by side, each worker on a private host of its own: one worker more than there are
+# processors, since tests also wait, and four at most.
+WORKERS := $(shell n=$$(nproc); echo $$((n < 4 ? n + 1 : 4)))
+PYTEST := $(BIN)/pytest --numprocesses $(WORKERS) --dist loadfile --no-loadscope-reorder
 
 .PHONY: demo test test-exhaustive unit system lint format compatibility bench clean packages environment
 
@@ -28,12 +30,13 @@ $(VENV)/installed: pyproject.toml | packages
 demo: environment
 	@$(BIN)/python tests/demo.py
 
+# Files that take long come first, so that no worker is busy alone at the end.
 test: environment
-	@$(PYTEST) tests
+	@$(PYTEST) tests/system tests/unit
 
 # What takes long and tells little more than `test`, and properties of what nobody has tried before.
 test-exhaustive: environment
-	@$(PYTEST) tests -m 'exhaustive or hypothesis' --hypothesis-profile=searching
+	@$(PYTEST) tests/system tests/unit -m 'exhaustive or hypothesis' --hypothesis-profile=searching
 
 unit: environment
 	@$(PYTEST) tests/unit

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import atexit
 import importlib
 import os
 import signal
 import sys
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, NoReturn
 
 import click
 
@@ -217,10 +218,28 @@ root = Root(
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command line and return the exit status."""
+    """Run the command line and return the exit status. Without `arguments` it is the process's own, which then ends."""
+    if arguments is None:
+        _end(_run(sys.argv[1:]))
+    return _run(arguments)
+
+
+def _end(status: int) -> NoReturn:
+    """End the process without taking the interpreter apart, which takes longer than some commands do."""
+    # What waits for the end of the process, as multiprocessing has it for its own; no thread here does.
+    atexit._run_exitfuncs()
+    try:
+        for stream in filter(None, (sys.stdout, sys.stderr)):
+            stream.flush()
+    except BrokenPipeError:
+        _die_of_a_closed_pipe()
+    os._exit(status)
+
+
+def _run(arguments: Sequence[str]) -> int:
     debug = False
     try:
-        with root.make_context("transom", list(sys.argv[1:] if arguments is None else arguments)) as context:
+        with root.make_context("transom", list(arguments)) as context:
             debug = context.params["debug"] or context.params["log_level"].lower() in _VERBOSE
             root.invoke(context)
         sys.stdout.flush()
