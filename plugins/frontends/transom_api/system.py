@@ -59,6 +59,7 @@ async def post_drivers_compare(request: web.Request) -> web.StreamResponse:
         image=body.string("Image"),
         workloads=body.strings("Workloads"),
         runs=body.integer("Runs", 3),
+        quick=body.boolean("Quick"),
     )
 
 

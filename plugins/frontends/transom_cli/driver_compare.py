@@ -12,7 +12,7 @@ from transom_cli.flags import BOOL, INT, LIST, api_command, flag
 from transom_cli.tables import print_table
 from transom_cli.units import binary_size
 
-__all__ = ["compare", "quantity"]
+__all__ = ["compare", "quantity", "title"]
 
 _UNITS = ((1.0, "s"), (1e-3, "ms"), (1e-6, "µs"))
 
@@ -24,6 +24,7 @@ _UNITS = ((1.0, "s"), (1e-3, "ms"), (1e-6, "µs"))
 @flag("page", "--html", about="Write a page with plots to look at with a browser to a file")
 @flag("--image", about="Image whose layers are unpacked and whose containers are run")
 @flag("numbers", "--json", about="Write all numbers to a file, or to standard output for '-'")
+@flag("--quick", kind=BOOL, about="Do a little of each workload, to see whether all works; the numbers mean little")
 @flag("--runs", kind=INT, default=3, about="Do everything so often")
 @flag("workloads", "--workload", kind=LIST, about="Do this workload only (may be given several times)")
 def compare(
@@ -34,6 +35,7 @@ def compare(
     page: str | None,
     image: str | None,
     numbers: str | None,
+    quick: bool,
     runs: int,
     workloads: tuple[str, ...],
 ) -> None:
@@ -50,6 +52,7 @@ def compare(
         "Image": image or "",
         "Workloads": list(workloads),
         "Runs": runs,
+        "Quick": quick,
     }
     found: list[dict[str, Any]] = []
     content = [json.dumps(body).encode()]
@@ -82,15 +85,31 @@ def quantity(value: float, unit: str) -> str:
 
 
 def _print_table(comparison: dict[str, Any]) -> None:
-    drivers = comparison["Drivers"]
-    rows = [["WORKLOAD", "MEASURE", *(driver.upper() for driver in drivers), "VERDICT"]]
-    for result in comparison["Results"]:
-        cells = [_cell(result, driver) for driver in drivers]
-        rows.append([result["Workload"], result["Measure"], *cells, result["Verdict"].partition(". ")[0].rstrip(".")])
-    print_table(rows)
-    for result in comparison["Results"]:
+    drivers, found = comparison["Drivers"], comparison["Results"]
+    headings = ["WORKLOAD", *(driver.upper() for driver in drivers), "BEST"]
+    rows = ([title(result), *(_cell(result, driver) for driver in drivers), _best(result)] for result in found)
+    print_table([headings, *rows])
+    if comparison["Quick"]:
+        print("Quick: each workload did only a little, so these numbers mean little.", file=sys.stderr)
+    for result in found:
         for driver, reason in result["Failures"].items():
-            print(f"{driver} could not do {result['Workload']} ({result['Measure']}): {reason}", file=sys.stderr)
+            print(f"{driver} could not do {title(result)}: {reason}", file=sys.stderr)
+
+
+def title(result: dict[str, Any]) -> str:
+    """Return what a measure is called beside those of other workloads."""
+    workload, measure = result["Workload"], result["Measure"]
+    return str(workload) if measure in workload else f"{workload} {measure}"
+
+
+def _best(result: dict[str, Any]) -> str:
+    """Return who wins and by how much, or who cannot be told apart."""
+    order, ahead = result["Order"], result["Ahead"]
+    if len(order) < 2:
+        return "-"
+    if not result["Apart"]:
+        return f"{order[0]} ≈ {order[1]}"
+    return order[0] if ahead is None else f"{order[0]}, {ahead:.3g}x"
 
 
 def _cell(result: dict[str, Any], driver: str) -> str:

@@ -7,11 +7,13 @@ import os
 import random
 import shutil
 import time
+from abc import abstractmethod
 from pathlib import Path
 
-from transom_bench.files import drop_pages
 from transom_bench.places import TreePlace
-from transom_bench.samples import LARGE, LARGE_SIZE, run_program
+from transom_bench.samples import LARGE, run_program
+from transom_bench.scale import bytes_of
+from transom_bench.storage import forget, forgetting
 from transom_bench.workload import RATE, Measure, Values, Workload
 
 __all__ = ["Random", "Sequential"]
@@ -25,22 +27,26 @@ _FIO = ("--ioengine=psync", "--end_fsync=1", "--randseed=1", "--invalidate=0")
 class _Blocks(Workload[TreePlace]):
     """Reading a file of the image, and writing a new one. Writing ends when it is on the disk."""
 
-    #: Bytes of each operation, and how much is read or written at all.
+    #: Bytes of each operation.
     block: int
-    total: int
     prefix = ""
+
+    @property
+    @abstractmethod
+    def total(self) -> int:
+        """How many bytes are read or written at all."""
 
     def method(self) -> str:
         """Return whether fio does it, and how."""
         if not shutil.which("fio"):
-            return "own code"
+            return f"own code, since fio is not installed; {forgetting(self.scale)}"
         options = f"--rw={self.prefix}read|{self.prefix}write --bs={self.block} --io_size={self.total} {' '.join(_FIO)}"
-        return f"{run_program('fio', '--version').strip()} {options}"
+        return f"{run_program('fio', '--version').strip()} {options}; {forgetting(self.scale)}"
 
     def run(self, place: TreePlace) -> Values:
         """Read, then write."""
         with place.fresh() as tree:
-            drop_pages(tree / "sample")
+            forget(tree / "sample", self.scale)
             read = self._rate(tree / LARGE, writing=False)
             return {"read": read, "write": self._rate(tree / "written", writing=True)}
 
@@ -51,13 +57,13 @@ class _Blocks(Workload[TreePlace]):
         kind = "write" if writing else "read"
         output = run_program(
             "fio", "--name=bench", f"--filename={path}", f"--rw={self.prefix}{kind}", f"--bs={self.block}",
-            f"--size={LARGE_SIZE}", f"--io_size={self.total}", *_FIO, "--output-format=json",
+            f"--size={self.scale.large}", f"--io_size={self.total}", *_FIO, "--output-format=json",
         )  # fmt: skip
         rate: float = json.loads(output[output.index("{") :])["jobs"][0][kind]["bw_bytes"]
         return rate
 
     def _own(self, path: Path, writing: bool) -> float:
-        offsets = list(range(0, LARGE_SIZE, self.block))
+        offsets = list(range(0, self.scale.large, self.block))
         if self.prefix:
             random.Random(1).shuffle(offsets)
         offsets = offsets[: self.total // self.block]
@@ -66,7 +72,7 @@ class _Blocks(Workload[TreePlace]):
         descriptor = os.open(path, flags | os.O_CLOEXEC)
         try:
             if writing:
-                os.ftruncate(descriptor, LARGE_SIZE)
+                os.ftruncate(descriptor, self.scale.large)
             begin = time.perf_counter()
             for offset in offsets:
                 if writing:
@@ -85,11 +91,19 @@ class Sequential(_Blocks):
 
     name = "sequential"
     block = _PIECE
-    total = LARGE_SIZE
-    measures = (
-        Measure("read", "read a file of 32 MiB of the image, its pages not in memory", RATE),
-        Measure("write", "write a new file of 32 MiB, to the disk", RATE),
-    )
+
+    @property
+    def total(self) -> int:
+        """The whole file."""
+        return self.scale.large
+
+    def measures(self) -> tuple[Measure, ...]:
+        """Return the rates."""
+        size = bytes_of(self.total)
+        return (
+            Measure("read", f"read a file of {size} of the image, cold", RATE),
+            Measure("write", f"write a new file of {size}, to the disk", RATE),
+        )
 
 
 class Random(_Blocks):
@@ -97,9 +111,16 @@ class Random(_Blocks):
 
     name = "random"
     block = _PAGE
-    total = 2048 * _PAGE
     prefix = "rand"
-    measures = (
-        Measure("read", "read 2048 pages of a file of the image, not in memory, in any order", RATE),
-        Measure("write", "write 2048 pages of a new file in any order, to the disk", RATE),
-    )
+
+    @property
+    def total(self) -> int:
+        """Some of the file's pages."""
+        return self.scale.pages * _PAGE
+
+    def measures(self) -> tuple[Measure, ...]:
+        """Return the rates."""
+        return (
+            Measure("read", f"read {self.scale.pages} pages of a file of the image in any order, cold", RATE),
+            Measure("write", f"write {self.scale.pages} pages of a new file in any order, to the disk", RATE),
+        )

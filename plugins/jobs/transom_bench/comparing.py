@@ -5,28 +5,26 @@ from __future__ import annotations
 import difflib
 import fcntl
 import os
-import platform
 import subprocess
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any, Final
 
-from transom import __version__
 from transom.containers.model import HostConfig
 from transom.engine import Engine
 from transom.errors import Cancelled, Conflict, InvalidParameter, StorageFull, TransomError
-from transom.graph.file_systems import file_system_name
 from transom.graph.model import Image
 from transom.job import Job
+from transom_bench.machine import describe_machine
 from transom_bench.places import NATIVE, ContainerPlace, LayerPlace, NativeProcesses, NativeTrees, Place, scratch
 from transom_bench.results import Comparison, Result
 from transom_bench.samples import Samples
+from transom_bench.scale import FULL, QUICK
 from transom_bench.workload import Workload
 from transom_bench.workloads import EXEC_WORKLOADS, GRAPH_WORKLOADS
 
-__all__ = ["driver_compare"]
+__all__ = ["driver_compare", "turns"]
 
 _MOST_RUNS: Final = 100
 
@@ -40,11 +38,12 @@ def driver_compare(
     image: str = "",
     workloads: Sequence[str] = (),
     runs: int = 3,
+    quick: bool = False,
 ) -> Comparison:
     """Compare drivers of a kind, `graph` or `exec`, and a plain directory, or plain processes, beside them.
 
-    Without `workloads` all are done, those that run containers only if there is an `image`. What a driver cannot do is
-    a failure in the result, not of the job.
+    Without `workloads` all are done, those that run containers only if there is an `image`; if `quick`, a little of
+    each. What a driver cannot do is a failure in the result, not of the job.
 
     Raises `NotFound` and `DriverUnavailable` for drivers, `NotFound` for the image, `InvalidParameter` for all
     else that cannot be, and `Conflict` while another comparison goes on.
@@ -56,15 +55,15 @@ def driver_compare(
     chosen = _choose(kind, workloads, found)
     with _alone(engine), ExitStack() as stack:
         job.progress("Preparing")
-        samples = Samples(stack.enter_context(scratch(engine)))
+        samples = Samples(stack.enter_context(scratch(engine)), QUICK if quick else FULL)
         places = _places(engine, kind, drivers, found, samples)
         for place in places:
             job.check()
             place.open(stack)
         begun = datetime.now(UTC)
-        results = _run(job, [workload(samples) for workload in chosen], places, runs)
-        machine = {"Begun": f"{begun:%Y-%m-%d %H:%M:%S} UTC", **_machine(engine)}
-    comparison = Comparison(kind, drivers, image, runs, machine, results)
+        results = _run(job, [workload(samples, job.check) for workload in chosen], places, runs)
+        machine = {"Begun": f"{begun:%Y-%m-%d %H:%M:%S} UTC", **describe_machine(engine, kind, drivers, found)}
+    comparison = Comparison(kind, drivers, image, runs, quick, machine, results)
     job.tell(**comparison.fields(NATIVE))
     return comparison
 
@@ -130,13 +129,12 @@ def _alone(engine: Engine) -> Iterator[None]:
 
 
 def _run(job: Job, workloads: Sequence[Workload[Any]], places: Sequence[Place], runs: int) -> list[Result]:
-    """Do each workload on each place in turn, and all of that again; every run begins with another place."""
+    """Do each workload on each place in turn, and all of that again, in the orders of `turns`."""
     found = {workload: _begin(workload) for workload in workloads}
     done = 0
     for number in range(runs):
-        first = number % len(places)
         for workload in workloads:
-            for place in [*places[first:], *places[:first]]:
+            for place in (places[index] for index in turns(len(places), number)):
                 job.check()
                 done += 1
                 status = f"Run {number + 1} of {runs}: {workload.name} on {place.name}"
@@ -145,18 +143,30 @@ def _run(job: Job, workloads: Sequence[Workload[Any]], places: Sequence[Place], 
     return [result for results in found.values() for result in results.values()]
 
 
+def turns(count: int, run: int) -> list[int]:
+    """Return in which order so many take turns in a run.
+
+    In as many runs as there are of them each has every turn once, and in twice as many each comes equally often after
+    every other one (Latin squares as Williams balanced them), so that what one leaves behind for the next meets all.
+    """
+    zigzag = [(step + 1) // 2 if step % 2 else (count - step // 2) % count for step in range(count)]
+    order = [(index + run) % count for index in zigzag]
+    return order[::-1] if run // count % 2 else order
+
+
 def _begin(workload: Workload[Any]) -> dict[str, Result]:
     try:
         method = workload.method()
     except TransomError as error:
         method = str(error)
-    return {measure.name: Result(workload.name, measure, method) for measure in workload.measures}
+    return {measure.name: Result(workload.name, measure, method) for measure in workload.measures()}
 
 
 def _measure(workload: Workload[Any], place: Place, results: dict[str, Result]) -> None:
     if any(place.name in result.failures for result in results.values()):
         return
     try:
+        place.flush()
         values = workload.run(place)
     except (Cancelled, StorageFull):
         raise
@@ -166,23 +176,3 @@ def _measure(workload: Workload[Any], place: Place, results: dict[str, Result]) 
         return
     for name, value in values.items():
         results[name].values.setdefault(place.name, []).append(value)
-
-
-def _machine(engine: Engine) -> dict[str, str]:
-    """Return what the numbers depend on."""
-    return {
-        "Transom": __version__,
-        "Kernel": f"{os.uname().sysname} {os.uname().release}",
-        "Machine": os.uname().machine,
-        "Processor": _line("/proc/cpuinfo", "model name"),
-        "Processors": str(os.cpu_count()),
-        "Memory": _line("/proc/meminfo", "MemTotal"),
-        "Python": platform.python_version(),
-        "Data root": f"{engine.config.data_root} ({file_system_name(engine.config.data_root)})",
-        "Load before": "{:.2f} {:.2f} {:.2f}".format(*os.getloadavg()),
-    }
-
-
-def _line(path: str, name: str) -> str:
-    lines = Path(path).read_text().splitlines()
-    return next((line.partition(":")[2].strip() for line in lines if line.startswith(name)), "not known")

@@ -7,22 +7,22 @@ crash in the middle of a comparison leaves nothing.
 
 from __future__ import annotations
 
-import os
 import secrets
 import socket
+import subprocess
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from pathlib import Path
-from typing import IO, Final
+from typing import IO, Final, Protocol
 
 from transom.containers.model import ContainerConfig, ExecConfig, HostConfig
 from transom.engine import Engine
 from transom.graph.compression import decompress
 from transom.graph.extract import extract
 from transom.graph.model import Image, RunConfig
-from transom.runtime.syscalls.files import syncfs
 from transom_bench.samples import Samples, archive_stream, run_program
+from transom_bench.storage import flush
 
 __all__ = [
     "NATIVE",
@@ -31,8 +31,8 @@ __all__ = [
     "NativeProcesses",
     "NativeTrees",
     "Place",
+    "Running",
     "TreePlace",
-    "flush",
     "scratch",
 ]
 
@@ -42,6 +42,8 @@ NATIVE: Final = "native"
 _PLAIN: Final = "vfs"
 #: Seconds that a container has for a program that does nothing.
 _PATIENCE: Final = 120
+#: A program that does nothing for longer than any workload takes.
+_SLEEP: Final = ("sleep", "100000")
 
 
 def _layer_name() -> str:
@@ -61,16 +63,16 @@ def _layer(engine: Engine, driver: str, parent: str | None) -> Iterator[str]:
     try:
         yield layer
     finally:
-        engine.layers.remove(driver, layer)
+        # On a full disk the removal could not be recorded otherwise.
+        with engine.db.freeing():
+            engine.layers.remove(driver, layer)
 
 
-def flush(tree: Path) -> None:
-    """Bring all that is written to a tree's file system to the disk."""
-    descriptor = os.open(tree, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        syncfs(descriptor)
-    finally:
-        os.close(descriptor)
+class Running(Protocol):
+    """Something that runs, in which processes can be run."""
+
+    def execute(self, *command: str) -> None:
+        """Run a command in it, and wait for its end."""
 
 
 class Place(ABC):
@@ -90,12 +92,29 @@ class Place(ABC):
     def run_nothing(self) -> None:
         """Run the program `true`, in a container where there are containers."""
 
+    @abstractmethod
+    def asleep(self) -> AbstractContextManager[Running]:
+        """Run `sleep`, in a container where there are containers, for the length of a `with` block."""
+
+    def flush(self) -> None:
+        """Bring to the disk what was written before, so that it does not count as what is done next."""
+
 
 class TreePlace(Place):
     """A place that has trees."""
 
     #: A directory of the file system that the trees are on.
     root: Path
+    #: Whether a tree shares what it begins with with others.
+    layered = True
+
+    def flush(self) -> None:
+        """Flush the file system."""
+        flush(self.root)
+
+    @abstractmethod
+    def layer(self) -> AbstractContextManager[object]:
+        """Make what a container writes to, with nothing of its own, for the length of a `with` block."""
 
     @abstractmethod
     def fresh(self) -> AbstractContextManager[Path]:
@@ -147,13 +166,27 @@ class ContainerPlace(Place):
             self.engine.run("start", container=container)
             end.result(_PATIENCE)
 
-    def execute(self, container: str, *command: str) -> None:
-        """Run a command in a running container, and wait for its end."""
-        process = self.engine.run("exec_create", container=container, config=ExecConfig(command, attach_stdout=True))
+    @contextmanager
+    def asleep(self) -> Iterator[Running]:
+        """Run a container."""
+        with self.container(*_SLEEP) as container:
+            self.engine.run("start", container=container)
+            yield _RunningContainer(self.engine, container)
+
+
+class _RunningContainer:
+    def __init__(self, engine: Engine, container: str) -> None:
+        self._engine = engine
+        self._container = container
+
+    def execute(self, *command: str) -> None:
+        """Run a command in the container, as a client does that sees what it writes."""
+        config = ExecConfig(command, attach_stdout=True)
+        process = self._engine.run("exec_create", container=self._container, config=config)
         ours, theirs = socket.socketpair()
         with ours:
             with theirs:
-                self.engine.run("exec_start", exec=process, connection=theirs.fileno())
+                self._engine.run("exec_start", exec=process, connection=theirs.fileno())
             ours.settimeout(_PATIENCE)
             while ours.recv(4096):
                 pass
@@ -168,6 +201,19 @@ class NativeProcesses(Place):
     def run_nothing(self) -> None:
         """Run the program."""
         run_program("true")
+
+    @contextmanager
+    def asleep(self) -> Iterator[Running]:
+        """Run a process beside which others are run."""
+        with subprocess.Popen(_SLEEP, stdin=subprocess.DEVNULL) as process:
+            try:
+                yield self
+            finally:
+                process.kill()
+
+    def execute(self, *command: str) -> None:
+        """Run one of the others."""
+        run_program(*command)
 
 
 class LayerPlace(ContainerPlace, TreePlace):
@@ -198,6 +244,10 @@ class LayerPlace(ContainerPlace, TreePlace):
         with _layer(self.engine, self.name, self._base) as layer, self.engine.layers.mounted(self.name, layer) as path:
             yield path
 
+    def layer(self) -> AbstractContextManager[object]:
+        """Make a new layer on top of the others."""
+        return self.fresh()
+
     @contextmanager
     def unpacked(self) -> Iterator[None]:
         """Make all layers once more."""
@@ -223,6 +273,8 @@ class LayerPlace(ContainerPlace, TreePlace):
 class NativeTrees(NativeProcesses, TreePlace):
     """Plain directories beside those of the drivers, and processes of the machine."""
 
+    layered = False
+
     def open(self, stack: ExitStack) -> None:
         """Make a directory, to know the file system by."""
         self.root = stack.enter_context(scratch(self.engine))
@@ -234,6 +286,10 @@ class NativeTrees(NativeProcesses, TreePlace):
             for archive in self._archives():
                 extract(archive, path)
             yield path
+
+    def layer(self) -> AbstractContextManager[object]:
+        """Make an empty directory."""
+        return scratch(self.engine)
 
     @contextmanager
     def unpacked(self) -> Iterator[None]:

@@ -19,18 +19,14 @@ from typing import Final
 from transom.errors import TransomError
 from transom.graph.archive import Entry, Kind
 from transom.graph.archive_writer import END, encode_entry, padding
+from transom_bench.scale import Scale
 
-__all__ = ["LARGE", "LARGE_SIZE", "SMALL", "SMALL_COUNT", "MissingProgram", "Samples", "archive_stream", "run_program"]
+__all__ = ["LARGE", "SMALL", "MissingProgram", "Samples", "archive_stream", "run_program"]
 
-#: Where the image has many small files and a large one, and how many and how large.
+#: Where the image has many small files and a large one.
 SMALL: Final = "sample/small"
 LARGE: Final = "sample/large"
-SMALL_COUNT: Final = 2000
-LARGE_SIZE: Final = 32 << 20
 _PER_DIRECTORY: Final = 50
-#: Files of a source tree: in an archive, in a repository, in a package.
-_SOURCES: Final = 1500
-_MODULES: Final = 300
 _TIMEOUT: Final = 600
 
 
@@ -59,20 +55,21 @@ def run_program(*command: str, directory: Path | None = None) -> str:
 
 
 class Samples:
-    """Makes what is needed, in a directory of its own, when it is first needed."""
+    """Makes what is needed, in a directory of its own, when it is first needed, and as much of it as `scale` says."""
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: Path, scale: Scale) -> None:
         self._directory = directory
+        self.scale = scale
 
     def layer(self) -> Iterator[bytes]:
         """Yield the layer archive that every tree has on top of its image."""
         chance = random.Random(1)
         for name in ("sample", SMALL):
             yield encode_entry(Entry(name.encode(), Kind.DIRECTORY, 0o755))
-        for number in range(SMALL_COUNT):
+        for number in range(self.scale.small_files):
             name = f"{SMALL}/{number // _PER_DIRECTORY}/{number}"
             yield from _file(name, chance.randbytes(chance.randrange(100, 8000)))
-        yield from _file(LARGE, chance.randbytes(LARGE_SIZE))
+        yield from _file(LARGE, chance.randbytes(self.scale.large))
         yield END
 
     @cached_property
@@ -80,7 +77,7 @@ class Samples:
         """An archive of a source tree."""
         path = self._directory / "source.tar"
         with open(path, "wb") as archive:
-            for name, content in _sources():
+            for name, content in _sources(self.scale.sources):
                 archive.writelines(_file(name, content))
             archive.write(END)
         return path
@@ -89,7 +86,7 @@ class Samples:
     def repository(self) -> Path:
         """A bare repository of git with one commit of a source tree."""
         tree, path = self._directory / "tree", self._directory / "repository.git"
-        for name, content in _sources():
+        for name, content in _sources(self.scale.sources):
             file = tree / name
             file.parent.mkdir(parents=True, exist_ok=True)
             file.write_bytes(content)
@@ -106,7 +103,9 @@ class Samples:
         path = self._directory / "index"
         path.mkdir()
         info = "sample_package-1.0.dist-info"
-        files = {f"sample_package/module{number}.py": f"VALUE = {number}\n" * 40 for number in range(_MODULES)}
+        files = {
+            f"sample_package/module{number}.py": f"VALUE = {number}\n" * 40 for number in range(self.scale.modules)
+        }
         files["sample_package/__init__.py"] = ""
         files[f"{info}/METADATA"] = "Metadata-Version: 2.1\nName: sample-package\nVersion: 1.0\n"
         files[f"{info}/WHEEL"] = "Wheel-Version: 1.0\nGenerator: sample\nRoot-Is-Purelib: true\nTag: py3-none-any\n"
@@ -152,10 +151,10 @@ def _file(name: str, content: bytes) -> Iterator[bytes]:
     yield padding(len(content))
 
 
-def _sources() -> Iterator[tuple[str, bytes]]:
+def _sources(count: int) -> Iterator[tuple[str, bytes]]:
     """Yield the files of a source tree: names and contents."""
     chance = random.Random(2)
     words = [f"word{number}" for number in range(500)]
-    for number in range(_SOURCES):
+    for number in range(count):
         text = "\n".join(" ".join(chance.choices(words, k=8)) for _ in range(chance.randrange(10, 200)))
         yield f"module{number % 40}/part{number % 7}/file{number}.c", text.encode()

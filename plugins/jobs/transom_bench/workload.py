@@ -14,7 +14,7 @@ from typing import ClassVar, Generic, TypeVar
 from transom_bench.places import Place
 from transom_bench.samples import Samples
 
-__all__ = ["BYTES", "RATE", "SECONDS", "Measure", "Values", "Workload", "clock", "each"]
+__all__ = ["BYTES", "RATE", "SECONDS", "Measure", "Values", "Workload", "clock"]
 
 #: What a run measured, by the name of the measure.
 Values = Mapping[str, float]
@@ -22,6 +22,8 @@ Values = Mapping[str, float]
 SECONDS = "s"
 BYTES = "B"
 RATE = "B/s"
+#: So many items are worked on without asking whether to go on, which takes time itself.
+_BETWEEN_CHECKS = 64
 
 
 @dataclass(frozen=True)
@@ -46,16 +48,22 @@ class Workload(ABC, Generic[P]):
     """Something that is done on each driver in turn, several times. `P` is what it is done on."""
 
     name: ClassVar[str]
-    measures: ClassVar[tuple[Measure, ...]]
     #: Whether containers are run, for which an image must be given.
     needs_image: ClassVar[bool] = False
 
-    def __init__(self, samples: Samples) -> None:
+    def __init__(self, samples: Samples, check: Callable[[], object] = lambda: None) -> None:
+        """`check` is called now and then while it works, and raises `Cancelled` if it is to end."""
         self.samples = samples
+        self.scale = samples.scale
+        self._check = check
+
+    @abstractmethod
+    def measures(self) -> tuple[Measure, ...]:
+        """Return what is measured."""
 
     @abstractmethod
     def run(self, place: P) -> Values:
-        """Do it once and return what was measured, with a value for each of `measures`.
+        """Do it once and return what was measured, by the names of `measures`; what means nothing there is left out.
 
         What it makes is gone at the end. Raises `OSError`, `TransomError`, and `MissingProgram` for a program that is
         not installed.
@@ -65,15 +73,16 @@ class Workload(ABC, Generic[P]):
         """Return how it is done, as far as that depends on the machine."""
         return "own code"
 
+    def each(self, work: Callable[[T], object], items: Iterable[T]) -> None:
+        """Do something with each item, until it is to end."""
+        for number, item in enumerate(items):
+            if not number % _BETWEEN_CHECKS:
+                self._check()
+            work(item)
+
 
 def clock(work: Callable[[], object]) -> float:
     """Return how many seconds something takes."""
     begin = time.perf_counter()
     work()
     return time.perf_counter() - begin
-
-
-def each(work: Callable[[T], object], items: Iterable[T]) -> None:
-    """Do something with each item."""
-    for item in items:
-        work(item)

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any, Final
 
 from transom_bench.blocks import Random, Sequential
-from transom_bench.files import CopyUp, Depth, Disk, Metadata, Sharing, SmallFiles, Unpack
-from transom_bench.programs import Exec, GitCheckout, PipInstall, Sqlite, Start, Untar
+from transom_bench.files import CopyUp, Depth, Disk, Layer, Metadata, Sharing, SmallFiles, Unpack
+from transom_bench.programs import Containers, Exec, GitCheckout, PipInstall, Sqlite, Start, Untar
 from transom_bench.workload import Workload
 
 __all__ = ["EXEC_WORKLOADS", "GRAPH_WORKLOADS"]
@@ -14,6 +14,7 @@ __all__ = ["EXEC_WORKLOADS", "GRAPH_WORKLOADS"]
 #: Those that compare graph drivers, and those that compare exec drivers.
 GRAPH_WORKLOADS: Final[tuple[type[Workload[Any]], ...]] = (
     Unpack,
+    Layer,
     Start,
     SmallFiles,
     Sequential,
@@ -26,6 +27,7 @@ GRAPH_WORKLOADS: Final[tuple[type[Workload[Any]], ...]] = (
     Sqlite,
     Depth,
     Sharing,
+    Containers,
     Disk,
 )
-EXEC_WORKLOADS: Final[tuple[type[Workload[Any]], ...]] = (Start, Exec)
+EXEC_WORKLOADS: Final[tuple[type[Workload[Any]], ...]] = (Start, Exec, Containers)

@@ -6,7 +6,6 @@ import os
 import shutil
 import subprocess
 import sys
-import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -16,9 +15,9 @@ from testbed.clients import TRANSOM
 from testbed.daemon import Daemon
 from testbed.loop import btrfs
 from testbed.registry import Registry
+from testbed.site import EXAMPLE, place
 
 KINDS = ("graph", "exec", "volume", "network", "log")
-EXAMPLE = Path(__file__).parents[3] / "examples" / "transom-reflink"
 
 SOUR = """
 import types
@@ -71,18 +70,6 @@ def install(site: Path, *projects: Path) -> None:
     quick = ["--quiet", "--no-index", "--no-deps", "--no-build-isolation", "--disable-pip-version-check"]
     command = [sys.executable, "-m", "pip", "install", *quick, "--target", str(site), *map(str, projects)]
     subprocess.run(command, check=True, capture_output=True)
-
-
-def place(site: Path, project: Path) -> None:
-    """Put a project where an installation would have put it, in less than the seconds that one takes."""
-    described = tomllib.loads((project / "pyproject.toml").read_text())["project"]
-    ((name, module),) = described["entry-points"]["transom"].items()
-    shutil.copytree(project / module, site / module)
-    information = site / f"{described['name'].replace('-', '_')}-{described['version']}.dist-info"
-    information.mkdir()
-    header = f"Metadata-Version: 2.1\nName: {described['name']}\nVersion: {described['version']}\n"
-    (information / "METADATA").write_text(header)
-    (information / "entry_points.txt").write_text(f"[transom]\n{name} = {module}\n")
 
 
 def kit(command: str, *arguments: str, code: int) -> str:

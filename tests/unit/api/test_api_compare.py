@@ -13,7 +13,7 @@ def test_a_comparison_reports_and_ends_with_its_numbers(api, engine):
         job.tell(Kind="graph")
 
     engine.results["driver_compare"] = compare
-    body = {"Drivers": ["a", "b"], "Image": "app", "Workloads": ["disk"], "Runs": 1}
+    body = {"Drivers": ["a", "b"], "Image": "app", "Workloads": ["disk"], "Runs": 1, "Quick": True}
     answer = api.post("/drivers/compare", body)
     first, last = map(json.loads, answer.body.splitlines())
     assert first["status"] == "Run 1 of 1"
@@ -24,6 +24,7 @@ def test_a_comparison_reports_and_ends_with_its_numbers(api, engine):
         "image": "app",
         "workloads": ("disk",),
         "runs": 1,
+        "quick": True,
     }
 
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
+from collections import Counter
 from collections.abc import Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, nullcontext
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -13,33 +15,48 @@ import pytest
 from transom.errors import Cancelled, Conflict, InvalidParameter, NotFound, StorageFull
 from transom.job import Aux, Job, Progress
 from transom_bench import comparing
-from transom_bench.comparing import driver_compare
+from transom_bench.comparing import driver_compare, turns
 from transom_bench.places import NATIVE
-from transom_bench.results import median, spread, verdict
+from transom_bench.results import Standing, median, spread, standing, verdict
 from transom_bench.samples import MissingProgram, Samples
-from transom_bench.workload import RATE, Measure, Workload
+from transom_bench.scale import FULL, QUICK
+from transom_bench.workload import BYTES, RATE, Measure, Workload
 from transom_bench.workloads import EXEC_WORKLOADS, GRAPH_WORKLOADS
 
 SECONDS_OF = Measure("work", "do the work")
+SIZE_OF = Measure("work", "do the work", BYTES)
 RATE_OF = Measure("work", "do the work", RATE)
 
 
 @pytest.mark.parametrize(
     ("measure", "values", "sentence"),
     [
-        (SECONDS_OF, {"a": [1, 1.1], "b": [3, 3.3]}, "a wins, 3 times ahead of b."),
+        (SECONDS_OF, {"a": [1, 1, 1.1], "b": [3, 3, 3.3]}, "a wins: it is 3 times as fast as b."),
         (
             SECONDS_OF,
-            {"a": [1, 1], "b": [3, 3], NATIVE: [0.5]},
-            "a wins, 3 times ahead of b. a takes 2 times what native does.",
+            {"a": [1, 1, 1], "b": [1.2, 1.2, 1.2], NATIVE: [0.5]},
+            "a wins: it is 20% faster than b. a takes 2 times what native does.",
         ),
         (
             RATE_OF,
-            {"a": [10], "b": [40], NATIVE: [80]},
-            "b wins, 4 times ahead of a. b reaches 0.5 times what native does.",
+            {"a": [10, 10, 10], "b": [40, 40, 40], NATIVE: [80]},
+            "b wins: it is 4 times as fast as a. b reaches 50% of what native does.",
         ),
-        (SECONDS_OF, {"a": [1, 3], "b": [2, 4]}, "a and b cannot be told apart: their values overlap."),
-        (SECONDS_OF, {"a": [0, 0], "b": [2, 4]}, "a wins before b."),
+        (SIZE_OF, {"a": [10, 10, 10], "b": [25, 25, 25]}, "a wins: b takes 2.5 times as much."),
+        (SIZE_OF, {"a": [10, 10, 10], "b": [11, 11, 11]}, "a wins: b takes 10% more."),
+        (SECONDS_OF, {"a": [1, 2, 3], "b": [2, 3, 4]}, "a and b cannot be told apart: their values overlap."),
+        (
+            SECONDS_OF,
+            {"a": [1, 2, 3], "b": [3, 3, 4], "c": [3, 4, 5], "d": [9, 9, 9]},
+            "a, b and c cannot be told apart: their values overlap.",
+        ),
+        (RATE_OF, {"a": [1, 2, 3], "b": [3, 3, 4]}, "b and a cannot be told apart: their values overlap."),
+        (
+            SECONDS_OF,
+            {"a": [1, 1], "b": [3, 3], "c": [2, 2]},
+            "a is first and b last, but fewer than 3 runs tell nobody apart.",
+        ),
+        (SECONDS_OF, {"a": [0, 0, 0], "b": [2, 4, 3]}, "a wins: it needs nothing."),
         (SECONDS_OF, {"a": [3], NATIVE: [2]}, "a takes 1.5 times what native does."),
         (SECONDS_OF, {"a": [3]}, "a alone could be measured."),
         (SECONDS_OF, {"a": [], NATIVE: [2]}, "No driver could do this."),
@@ -47,6 +64,23 @@ RATE_OF = Measure("work", "do the work", RATE)
 )
 def test_a_sentence_says_who_wins_and_by_how_much(measure: Measure, values: Any, sentence: str) -> None:
     assert verdict(measure, values, NATIVE) == sentence
+
+
+def test_programs_are_told_the_order_and_whether_the_first_is_apart() -> None:
+    values = {"a": [2, 2, 2], "b": [1, 1, 1], NATIVE: [0.1]}
+    assert standing(SECONDS_OF, values, NATIVE) == Standing(("b", "a"), True, 2.0)
+    assert standing(SECONDS_OF, {**values, "b": [1, 1, 3]}, NATIVE) == Standing(("b", "a"), False, 2.0)
+    assert standing(SECONDS_OF, {"a": [1]}, NATIVE) == Standing(("a",), False, None)
+
+
+@pytest.mark.parametrize("count", range(2, 8))
+def test_in_turns_each_is_first_once_and_comes_equally_often_after_every_other_one(count: int) -> None:
+    orders = [turns(count, run) for run in range(2 * count)]
+    assert all(sorted(order) == list(range(count)) for order in orders)
+    assert sorted(order[0] for order in orders[:count]) == list(range(count))
+    after = Counter(pair for order in orders for pair in itertools.pairwise(order))
+    assert len(set(after.values())) == 1
+    assert len(after) == count * (count - 1)
 
 
 def test_the_spread_is_a_part_of_the_median() -> None:
@@ -63,11 +97,16 @@ class Place:
     def open(self, stack: ExitStack) -> None:
         stack.callback(self.done.append, f"{self.name} gone")
 
+    def flush(self) -> None:
+        """What is before does not count."""
+
 
 class Work(Workload[Any]):
     name = "work"
-    measures = (SECONDS_OF,)
     failure: BaseException | None = None
+
+    def measures(self) -> tuple[Measure, ...]:
+        return (SECONDS_OF,)
 
     def run(self, place: Any) -> dict[str, float]:
         place.done.append(place.name)
@@ -93,8 +132,8 @@ def engine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, done: list[str]) -> 
         return [Place(name, done) for name in (*drivers, NATIVE)]
 
     monkeypatch.setattr(comparing, "_places", places)
-    monkeypatch.setattr(comparing, "scratch", lambda _engine: ExitStack())
-    monkeypatch.setattr(comparing, "Samples", lambda _directory: None)
+    monkeypatch.setattr(comparing, "scratch", lambda _engine: nullcontext(tmp_path))
+    monkeypatch.setattr(comparing, "describe_machine", lambda *_: {})
     monkeypatch.setattr(comparing, "GRAPH_WORKLOADS", (Work, *GRAPH_WORKLOADS))
     monkeypatch.setattr(Work, "failure", None)
     return SimpleNamespace(
@@ -108,7 +147,7 @@ def compare(engine: Any, job: Job | None = None, **parameters: Any) -> Any:
     return driver_compare(engine, job, **{"drivers": ("a", "b"), "workloads": ("work",), "runs": 2, **parameters})
 
 
-def test_drivers_take_turns_and_each_run_begins_with_another_one(engine: Any, done: list[str]) -> None:
+def test_drivers_take_turns(engine: Any, done: list[str]) -> None:
     (result,) = compare(engine).results
     assert done == ["a", "b", NATIVE, "b", NATIVE, "a", "native gone", "b gone", "a gone"]
     assert result.values == {"a": [1.0, 6.0], "b": [2.0, 4.0], NATIVE: [3.0, 5.0]}
@@ -193,15 +232,15 @@ def test_what_cannot_be_compared_is_refused(engine: Any, parameters: Any, error:
     assert message in str(raised.value)
 
 
-def test_workloads_have_names_of_their_own_and_so_have_their_measures() -> None:
+def test_workloads_have_names_of_their_own_and_so_have_their_measures(tmp_path: Path) -> None:
     for workloads in (GRAPH_WORKLOADS, EXEC_WORKLOADS):
         names = [workload.name for workload in workloads]
         assert len(set(names)) == len(names)
     for workload in GRAPH_WORKLOADS:
-        measures = [measure.name for measure in workload.measures]
+        measures = [measure.name for measure in workload(Samples(tmp_path, FULL)).measures()]
         assert len(set(measures)) == len(measures) > 0
 
 
 def test_samples_are_the_same_bytes_every_time(tmp_path: Path) -> None:
-    one, other = (Samples(tmp_path / name) for name in ("one", "other"))
+    one, other = (Samples(tmp_path / name, QUICK) for name in ("one", "other"))
     assert all(first == second for first, second in zip(one.layer(), other.layer(), strict=True))

@@ -26,6 +26,9 @@ RESULT = {
         "native": {"Values": [4096.0], "Median": 4096.0, "Spread": 0.0},
     },
     "Failures": {"vfs": "it has <no> space"},
+    "Order": ["overlay"],
+    "Apart": False,
+    "Ahead": None,
     "Verdict": "overlay wins. It is the only one.",
 }
 FOUND = {
@@ -33,6 +36,7 @@ FOUND = {
     "Drivers": ["overlay", "vfs", "native"],
     "Image": "app:1",
     "Runs": 3,
+    "Quick": False,
     "Machine": {"Kernel": "Linux <6>"},
     "Results": [RESULT],
 }
@@ -48,17 +52,39 @@ def test_the_table_has_medians_and_says_what_failed(compared: Any, transom: Tran
     assert transom("driver", "compare", "overlay", "vfs", "--image", "app:1", "--workload", "random") == 0
     shown = capfd.readouterr()
     assert shown.out.splitlines() == [
-        "WORKLOAD   MEASURE   OVERLAY         VFS       NATIVE       VERDICT",
-        "random     read      1.5KiB/s ±33%   -         4KiB/s ±0%   overlay wins",
+        "WORKLOAD      OVERLAY         VFS       NATIVE       BEST",
+        "random read   1.5KiB/s ±33%   -         4KiB/s ±0%   -",
     ]
-    assert shown.err == "vfs could not do random (read): it has <no> space\n"
+    assert shown.err == "vfs could not do random read: it has <no> space\n"
     assert compared.requests[0].json == {
         "Drivers": ["overlay", "vfs"],
         "Kind": "graph",
         "Image": "app:1",
         "Workloads": ["random"],
         "Runs": 3,
+        "Quick": False,
     }
+
+
+@pytest.mark.parametrize(
+    ("standing", "best"),
+    [
+        ({"Order": ["vfs", "overlay"], "Apart": True, "Ahead": 1.25}, "vfs, 1.25x"),
+        ({"Order": ["vfs", "overlay"], "Apart": True, "Ahead": None}, "vfs"),
+        ({"Order": ["vfs", "overlay"], "Apart": False, "Ahead": 1.25}, "vfs ≈ overlay"),
+    ],
+)
+def test_the_table_says_who_is_best_or_not_to_be_told_apart(
+    daemon: Any, transom: Transom, capfd: Capture, standing: dict[str, Any], best: str
+) -> None:
+    result = {**RESULT, "Workload": "copy-up", "Measure": "copy-up", "Failures": {}, **standing}
+    daemon.on("POST", "/drivers/compare", {"aux": {**FOUND, "Results": [result], "Quick": True}})
+    assert transom("driver", "compare", "overlay", "vfs", "--quick") == 0
+    shown = capfd.readouterr()
+    line = shown.out.splitlines()[1]
+    assert (line.split()[0], line.endswith(f"   {best}")) == ("copy-up", True)
+    assert shown.err == "Quick: each workload did only a little, so these numbers mean little.\n"
+    assert daemon.requests[0].json["Quick"] is True
 
 
 def test_numbers_go_to_a_file_or_to_standard_output(

@@ -11,12 +11,21 @@ import os
 import struct
 from collections.abc import Iterator
 
-__all__ = ["BTRFS_MAGIC", "create_snapshot", "create_subvolume", "destroy_subvolume", "is_subvolume", "subvolumes_in"]
+__all__ = [
+    "BTRFS_MAGIC",
+    "create_snapshot",
+    "create_subvolume",
+    "destroy_subvolume",
+    "is_subvolume",
+    "start_cleaning",
+    "subvolumes_in",
+]
 
 #: The type of the file system (statfs(2)).
 BTRFS_MAGIC = 0x9123683E
 
 _SNAP_CREATE = 0x50009401
+_SYNC = 0x9408
 _SUBVOL_CREATE = 0x5000940E
 _SNAP_DESTROY = 0x5000940F
 _GET_SUBVOL_ROOTREF = 0xD000943D
@@ -50,6 +59,11 @@ def destroy_subvolume(directory: int, name: bytes) -> None:
     Its space is given back in the background.
     """
     fcntl.ioctl(directory, _SNAP_DESTROY, bytearray(_VOL_ARGS.pack(0, name)))
+
+
+def start_cleaning(directory: int) -> None:
+    """Bring a file system to the disk, and have the space of deleted subvolumes given back now rather than later."""
+    fcntl.ioctl(directory, _SYNC)
 
 
 def is_subvolume(status: os.stat_result) -> bool:

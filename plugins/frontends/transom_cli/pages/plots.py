@@ -9,7 +9,7 @@ from transom_cli.pages.frame import escape
 
 __all__ = ["Bar", "bar_plot"]
 
-_ROW, _BAR, _LEFT, _WIDTH, _RIGHT = 28, 16, 130, 520, 150
+_ROW, _BAR, _LEFT, _WIDTH, _RIGHT = 26, 14, 110, 360, 110
 
 
 class Bar(NamedTuple):
@@ -28,7 +28,7 @@ def bar_plot(bars: Sequence[Bar], description: str) -> str:
     height = _ROW * len(bars)
     parts = [
         f'<svg class="plot" role="img" aria-label="{escape(description)}" width="100%"'
-        f' viewBox="0 0 {_LEFT + _WIDTH + _RIGHT} {height}" style="max-width:50rem">'
+        f' viewBox="0 0 {_LEFT + _WIDTH + _RIGHT} {height}" style="max-width:40rem">'
     ]
     for index, bar in enumerate(bars):
         y = index * _ROW
