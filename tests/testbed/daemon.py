@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import socket
 import subprocess
@@ -12,7 +13,11 @@ from pathlib import Path
 from testbed.clients import TRANSOM, Clients
 from testbed.host import CGROUP_PARENT
 
-__all__ = ["Daemon"]
+__all__ = ["GRAPHDRIVER", "Daemon"]
+
+_CHOSEN = os.environ.get("TRANSOM_TEST_GRAPHDRIVER", "")
+#: The graph driver of daemons for which a test chooses none. Another one than the engine's default is chosen by a variable.
+GRAPHDRIVER = _CHOSEN or "overlay"
 
 
 class Daemon(Clients):
@@ -28,7 +33,8 @@ class Daemon(Clients):
         self.busybox = ""
         self._arguments = arguments
         self._wrapper = wrapper
-        self._configuration = f'cgroup-parent = "{CGROUP_PARENT}"\n{configuration}'
+        chosen = f'graphdriver = "{_CHOSEN}"\n' if _CHOSEN else ""
+        self._configuration = f'cgroup-parent = "{CGROUP_PARENT}"\n{chosen}{configuration}'
         self.process: subprocess.Popen[bytes] | None = None
 
     def __enter__(self) -> Daemon:

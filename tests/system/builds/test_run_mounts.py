@@ -14,9 +14,10 @@ from typing import IO
 import pytest
 
 from testbed.builds import Builder
+from testbed.daemon import GRAPHDRIVER
 from transom.errors import InvalidParameter, NotFound
 
-PAIRS = [("overlay", "namespaces"), ("vfs", "chroot")]
+PAIRS = [(GRAPHDRIVER, "namespaces"), ("vfs", "chroot")]
 
 
 class Session:

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from testbed.builds import Builder, context
+from testbed.daemon import GRAPHDRIVER
 from testbed.waiting import wait_for
 from transom.errors import Cancelled, InvalidParameter, NotFound
 from transom.graph.archive import read_archive
@@ -19,7 +20,7 @@ from transom.graph.compression import decompress
 from transom.graph.model import Image
 from transom.job import Aux
 
-PAIRS = [(graph, execution) for graph in ("overlay", "vfs") for execution in ("namespaces", "chroot")]
+PAIRS = [(graph, execution) for graph in (GRAPHDRIVER, "vfs") for execution in ("namespaces", "chroot")]
 SMALL = """\
 FROM BASE
 ENV A=b
@@ -46,7 +47,7 @@ def test_an_image_has_what_the_steps_did(builder: Builder, graph: str, execution
     assert image.config.working_dir == "/work"
     assert image.config.cmd == ("cat", "out")
     assert "A=b" in image.config.env
-    for driver in ("overlay", "vfs"):
+    for driver in (GRAPHDRIVER, "vfs"):
         with builder.tree(image, driver) as tree:
             assert (tree / "work/out").read_text() == "b\ncontent\n"
             assert not (tree / "data/from-image").exists()
@@ -129,7 +130,7 @@ def test_the_same_build_is_taken_from_the_cache(builder: Builder) -> None:
 
 def test_a_cached_step_of_another_driver_is_unpacked(builder: Builder) -> None:
     dockerfile = "FROM BASE\nRUN echo drivers > /file\nRUN cat /file > /copy\n"
-    first = builder.build(dockerfile, graphdriver="overlay")
+    first = builder.build(dockerfile, graphdriver=GRAPHDRIVER)
     second = builder.build(dockerfile + "RUN cat /copy > /last\n", graphdriver="vfs")
     assert len(second.cached) == 2
     assert second.image.diff_ids[:-1] == first.image.diff_ids
@@ -234,7 +235,7 @@ def test_with_a_source_date_the_same_inputs_make_the_same_image(builder: Builder
         builder.build(
             dockerfile, {"file": "x"}, build_args={"SOURCE_DATE_EPOCH": "1600000000"}, no_cache=True, graphdriver=driver
         ).image
-        for driver in ("overlay", "overlay", "vfs")
+        for driver in (GRAPHDRIVER, GRAPHDRIVER, "vfs")
     ]
     assert len({image.id for image in images}) == 1
     assert images[0].created == "2020-09-13T12:26:40Z"

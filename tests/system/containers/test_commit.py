@@ -13,11 +13,11 @@ from typing import Any
 import pytest
 
 from testbed.clients import TRANSOM
-from testbed.daemon import Daemon
+from testbed.daemon import GRAPHDRIVER, Daemon
 from testbed.registry import Registry
 from testbed.waiting import wait_for
 
-PAIRS = [(graph, execution) for graph in ("overlay", "vfs") for execution in ("namespaces", "chroot")]
+PAIRS = [(graph, execution) for graph in (GRAPHDRIVER, "vfs") for execution in ("namespaces", "chroot")]
 WORK = "echo new > /data/new; rm /data/from-image; chmod 700 /tmp; ln -s new /data/link; mkdir -p /a/b; touch /ready"
 
 
@@ -55,7 +55,7 @@ def test_an_image_has_what_the_container_changed(daemon: Daemon, graph: str, exe
     container = run(daemon, "--graphdriver", graph, "--execdriver", execution)
     daemon.transom("commit", container, "committed")
     look = "cat /data/link; ls /data; stat -c %a /tmp; ls -d /a/b /ready; ls /proc | head -1"
-    for driver in ("overlay", "vfs"):
+    for driver in (GRAPHDRIVER, "vfs"):
         shown = daemon.transom(
             "run",
             "--rm",
@@ -91,7 +91,7 @@ def test_an_image_says_what_its_container_was_told(daemon: Daemon) -> None:
     assert history.splitlines()[0] == "echo hello|why|0B"
 
 
-@pytest.mark.parametrize("graph", ["overlay", "vfs"])
+@pytest.mark.parametrize("graph", [GRAPHDRIVER, "vfs"])
 def test_a_container_that_changed_nothing_gives_no_layer(daemon: Daemon, graph: str) -> None:
     container = daemon.transom("create", "--graphdriver", graph, daemon.busybox, "true").stdout.strip()
     daemon.transom("start", "-a", container)

@@ -18,11 +18,11 @@ from urllib.parse import quote
 
 import pytest
 
-from testbed.daemon import Daemon
+from testbed.daemon import GRAPHDRIVER, Daemon
 
 #: `cap_net_bind_service=ep` as the kernel keeps it (struct vfs_cap_data, revision 2).
 CAPABILITY = struct.pack("<IIIII", 0x02000001, 1 << 10, 0, 0, 0)
-PAIRS = [(graph, execution) for graph in ("overlay", "vfs") for execution in ("namespaces", "chroot")]
+PAIRS = [(graph, execution) for graph in (GRAPHDRIVER, "vfs") for execution in ("namespaces", "chroot")]
 
 
 class Api:
@@ -390,7 +390,7 @@ def test_a_container_is_removed_while_a_client_does_not_read(
     reading.close()
     sending.close()
     assert api.stat(container, "/") is None
-    assert not (daemon.data_root / "graph" / "overlay" / container).exists()
+    assert not (daemon.data_root / "graph" / GRAPHDRIVER / container).exists()
 
 
 def test_a_container_stops_and_starts_while_its_files_are_read(api: Api, create: Any, daemon: Daemon) -> None:

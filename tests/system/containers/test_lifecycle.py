@@ -8,7 +8,7 @@ import time
 
 import pytest
 
-from testbed.daemon import Daemon
+from testbed.daemon import GRAPHDRIVER, Daemon
 from testbed.waiting import wait_for, wait_for_log
 
 
@@ -239,7 +239,7 @@ def test_the_machines_users_do_not_reach_a_containers_files(daemon: Daemon, name
     script = "cp /bin/busybox /su; chmod 4755 /su; echo ready; sleep 100"
     daemon.docker("run", "-d", "--name", name, daemon.busybox, "sh", "-c", script)
     wait_for_log(daemon, name, "ready")
-    mounts = daemon.exec_root / "mounts" / "overlay"
+    mounts = daemon.exec_root / "mounts" / GRAPHDRIVER
     (mount,) = [path for path in mounts.iterdir() if (path / "su").exists()]
     with pytest.raises(PermissionError):
         subprocess.run([str(mount / "su"), "id", "-u"], user=65534, check=False)

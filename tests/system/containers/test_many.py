@@ -5,7 +5,7 @@ from __future__ import annotations
 import subprocess
 from concurrent.futures import ThreadPoolExecutor
 
-from testbed.daemon import Daemon
+from testbed.daemon import GRAPHDRIVER, Daemon
 
 
 def test_short_containers_at_once_lose_no_output(daemon: Daemon) -> None:
@@ -51,4 +51,4 @@ def test_a_forced_removal_wins_against_whatever_else_is_asked(daemon: Daemon) ->
     with ThreadPoolExecutor(4) as pool:
         list(pool.map(race, range(16)))
     assert daemon.docker("ps", "-aq").stdout == ""
-    assert [path for path in (daemon.exec_root / "mounts" / "overlay").iterdir() if len(path.name) == 64] == []
+    assert [path for path in (daemon.exec_root / "mounts" / GRAPHDRIVER).iterdir() if len(path.name) == 64] == []

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from testbed.daemon import Daemon
+from testbed.daemon import GRAPHDRIVER, Daemon
 from testbed.waiting import wait_for_log
 from transom.runtime.syscalls.mounts import MNT_DETACH, MS_BIND, MS_PRIVATE, MS_SHARED, mount, umount2
 
@@ -302,7 +302,7 @@ def test_an_image_can_be_mounted_and_not_written_to(daemon: Daemon, run: Run) ->
     assert run("--mount", f"{image},image-subpath=etc/passwd", daemon.busybox, "head", "-c4", "/x") == "root"
 
 
-@pytest.mark.parametrize("graph", ["overlay", "vfs"])
+@pytest.mark.parametrize("graph", [GRAPHDRIVER, "vfs"])
 def test_a_mounted_image_is_in_use_as_long_as_a_container_has_it(daemon: Daemon, graph: str) -> None:
     daemon.docker("tag", daemon.busybox, "other:1", check=False)
     daemon.docker(

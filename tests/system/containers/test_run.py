@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from testbed.daemon import Daemon
+from testbed.daemon import GRAPHDRIVER, Daemon
 from testbed.waiting import wait_for_log
 
-PAIRS = [(graph, execdriver) for graph in ("overlay", "vfs") for execdriver in ("namespaces", "chroot")]
+PAIRS = [(graph, execdriver) for graph in (GRAPHDRIVER, "vfs") for execdriver in ("namespaces", "chroot")]
 
 
 @pytest.fixture(params=PAIRS, ids="-".join)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from testbed.daemon import Daemon
+from testbed.daemon import GRAPHDRIVER, Daemon
 from testbed.registry import Registry
 from testbed.volume_plugin import VolumePlugin
 from transom.runtime.syscalls.mounts import is_mount_point
@@ -54,7 +54,7 @@ def test_a_volume_in_memory_outlives_containers_and_daemons(daemon: Daemon) -> N
     assert not place.exists()
 
 
-@pytest.mark.parametrize("graph", ["overlay", "vfs"])
+@pytest.mark.parametrize("graph", [GRAPHDRIVER, "vfs"])
 def test_an_image_is_a_volume_that_can_only_be_read(daemon: Daemon, graph: str) -> None:
     options = ("-o", f"image={daemon.busybox}", "-o", f"graphdriver={graph}")
     daemon.docker("volume", "create", "-d", "image", *options, "tools")

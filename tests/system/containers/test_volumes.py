@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from testbed.daemon import Daemon
+from testbed.daemon import GRAPHDRIVER, Daemon
 
 
 @pytest.fixture(autouse=True)
@@ -33,7 +33,7 @@ def test_a_volume_outlives_containers_and_is_shared(daemon: Daemon) -> None:
     assert (Path(volume["Mountpoint"]) / "file").read_text() == "kept\nmore\n"
 
 
-@pytest.mark.parametrize("graph", ["overlay", "vfs"])
+@pytest.mark.parametrize("graph", [GRAPHDRIVER, "vfs"])
 def test_a_new_volume_starts_with_the_images_content(daemon: Daemon, graph: str) -> None:
     options = ("--storage-opt", f"driver={graph}")
     assert (

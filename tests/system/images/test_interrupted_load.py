@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from testbed.clients import TRANSOM
-from testbed.daemon import Daemon
+from testbed.daemon import GRAPHDRIVER, Daemon
 from testbed.image_archives import ImageParts, oci_layout, pack
 from testbed.registry import Registry
 from transom.runtime.syscalls.mounts import MNT_DETACH, mount, umount2
@@ -30,7 +30,7 @@ def archive(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def stored(daemon: Daemon) -> tuple[set[str], set[str]]:
     """The names of all files in the content store, and of all layers of images."""
     content = {path.name for path in (daemon.data_root / "content").rglob("*") if path.is_file()}
-    return content, {path.name for path in (daemon.data_root / "graph").glob("overlay/*") if len(path.name) == 64}
+    return content, {path.name for path in (daemon.data_root / "graph").glob(f"{GRAPHDRIVER}/*") if len(path.name) == 64}
 
 
 def test_a_load_whose_daemon_is_killed_at_any_moment_leaves_all_or_nothing(

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from testbed.daemon import Daemon
+from testbed.daemon import GRAPHDRIVER, Daemon
 from testbed.registry import Registry
 from transom.runtime.syscalls.mounts import MNT_DETACH, mount, umount2
 
@@ -49,7 +49,7 @@ def test_a_pull_whose_daemon_is_killed_at_any_moment_goes_on_and_is_whole(
     assert list((daemon.data_root / "content" / "ingest").iterdir()) == []
     daemon.docker("rmi", image, daemon.busybox)
     assert list((daemon.data_root / "content" / "blobs" / "sha256").iterdir()) == []
-    layers = [path.name for path in (daemon.data_root / "graph" / "overlay").iterdir() if len(path.name) == 64]
+    layers = [path.name for path in (daemon.data_root / "graph" / GRAPHDRIVER).iterdir() if len(path.name) == 64]
     assert layers == []
 
 
