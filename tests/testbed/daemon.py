@@ -16,7 +16,7 @@ from testbed.host import CGROUP_PARENT
 __all__ = ["GRAPHDRIVER", "Daemon"]
 
 _CHOSEN = os.environ.get("TRANSOM_TEST_GRAPHDRIVER", "")
-#: The graph driver of daemons for which a test chooses none. Another one than the engine's default is chosen by a variable.
+#: The graph driver of daemons for which a test chooses none: the engine's default, or what a variable says.
 GRAPHDRIVER = _CHOSEN or "overlay"
 
 

@@ -9,16 +9,17 @@ import errno
 import os
 import stat
 from collections.abc import Collection, Iterator, Mapping
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Protocol
 
 from transom.drivers.graph import ChangeKind
 from transom.errors import Unsupported
 from transom.graph.whiteouts import OPAQUE_ATTRIBUTE, is_attribute_of_layer, is_whiteout_device
 from transom.runtime.syscalls.files import RESOLVE_IN_ROOT, RESOLVE_NO_SYMLINKS, openat2
 
-__all__ = ["Difference", "compare", "read_attributes"]
+__all__ = ["ComparedTree", "Difference", "compare", "read_attributes"]
 
 _CHUNK = 1 << 20
 #: A directory or file with one of these is not whole: overlayfs finds the rest in a lower directory.
@@ -45,8 +46,33 @@ class Difference:
         return self.path.rpartition(b"/")[2]
 
 
+class ComparedTree(Protocol):
+    """A tree, one directory of which was entered. Names are those of what is in it, and b"." is its own.
+
+    Names are never followed through symbolic links. All raise `OSError`.
+    """
+
+    def enter(self, path: bytes) -> None:
+        """Go to a directory. If there is none by that path, it is as if there were an empty one."""
+
+    def names(self) -> set[bytes]:
+        """Return what is in the directory."""
+
+    def status(self, name: bytes) -> os.stat_result | None:
+        """Return the status of a file; None if there is none."""
+
+    def attributes(self, name: bytes) -> dict[bytes, bytes]:
+        """Return the extended attributes of a file; none if it is gone."""
+
+    def link(self, name: bytes) -> bytes:
+        """Return where a symbolic link leads to."""
+
+    def open(self, name: bytes) -> int:
+        """Open a regular file to be read; the descriptor is the caller's to close."""
+
+
 class _Tree:
-    """A tree, one directory of which is open. Names are never followed through symbolic links."""
+    """A tree that is a directory; without `root` there is nothing in it."""
 
     def __init__(self, root: Path | None) -> None:
         self.root = None if root is None else os.open(root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
@@ -63,7 +89,6 @@ class _Tree:
             self.current = None
 
     def enter(self, path: bytes) -> None:
-        """Open a directory. If there is none by that path, it is as if there were an empty one."""
         self.leave()
         if self.root is None:
             return
@@ -119,7 +144,7 @@ class _Level:
 
 
 def compare(
-    lower: Path | None,
+    lower: Path | ComparedTree | None,
     upper: Path,
     *,
     overlay: bool = False,
@@ -144,18 +169,18 @@ def compare(
     yielded as deleted; else those that hide something. Raises `Unsupported` where it is not whole by itself.
     """
     with ExitStack() as stack:
-        below, above = _Tree(lower), _Tree(upper)
-        stack.callback(below.close)
-        stack.callback(above.close)
-        comparison = _Comparison(below, above, overlay, directory_times, whole_files, placeholders)
+        below = stack.enter_context(closing(_Tree(lower))) if lower is None or isinstance(lower, Path) else lower
+        above = stack.enter_context(closing(_Tree(upper)))
+        comparison = _Comparison(below, above, lower is None, overlay, directory_times, whole_files, placeholders)
         yield from comparison.run(upper.stat())
 
 
 class _Comparison:
     def __init__(
         self,
-        lower: _Tree,
+        lower: ComparedTree,
         upper: _Tree,
+        alone: bool,
         overlay: bool,
         directory_times: bool,
         whole_files: bool,
@@ -163,6 +188,7 @@ class _Comparison:
     ) -> None:
         self._lower = lower
         self._upper = upper
+        self._alone = alone
         self._overlay = overlay
         self._directory_times = directory_times
         self._whole_files = whole_files
@@ -193,7 +219,7 @@ class _Comparison:
         before = None if self._whole_files and level.opaque else self._lower.status(name)
         status = self._upper.status(name)
         if status is None or (self._overlay and is_whiteout_device(status)):
-            if before is not None or (status is not None and self._lower.root is None):
+            if before is not None or (status is not None and self._alone):
                 yield from self._ancestors()
                 yield Difference(path, ChangeKind.DELETED)
             return

@@ -15,7 +15,7 @@ from pathlib import Path
 from transom.drivers.graph import Change, ChangeKind, Usage
 from transom.graph.archive import Entry, Kind
 from transom.graph.archive_writer import END, encode_entry
-from transom.graph.comparison import Difference, compare
+from transom.graph.comparison import ComparedTree, Difference, compare
 from transom.graph.file_encoder import FileEncoder
 from transom.graph.whiteouts import OPAQUE_ATTRIBUTE, OPAQUE_NAME, check_storable, whiteout_name
 
@@ -37,7 +37,9 @@ def find_changes(lower: Path | None, upper: Path, placeholders: Collection[bytes
     yield from _changes(compare(lower, upper, placeholders=placeholders))
 
 
-def find_upper_changes(upper: Path, lower: Path | None, placeholders: Collection[bytes] = ()) -> Iterator[Change]:
+def find_upper_changes(
+    upper: Path, lower: Path | ComparedTree | None, placeholders: Collection[bytes] = ()
+) -> Iterator[Change]:
     """Yield the same as `find_changes`, from an overlay's upper directory and the whole tree of its lower
     layers.
 
@@ -55,7 +57,9 @@ def write_difference(lower: Path | None, upper: Path, placeholders: Collection[b
     yield from _write(compare(lower, upper, directory_times=not placeholders, placeholders=placeholders))
 
 
-def write_upper(upper: Path, lower: Path | None = None, placeholders: Collection[bytes] = ()) -> Iterator[bytes]:
+def write_upper(
+    upper: Path, lower: Path | ComparedTree | None = None, placeholders: Collection[bytes] = ()
+) -> Iterator[bytes]:
     """Yield, in pieces, the archive of an overlay's upper directory. Raises as `write_difference` does.
 
     With the whole tree of its `lower` layers, directories that are as they are there, and `placeholders` as for

@@ -16,11 +16,12 @@ import os
 import tempfile
 from abc import abstractmethod
 from collections.abc import Collection, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 from typing import IO, ClassVar
 
 from transom.drivers.graph import Capabilities, Change, GraphDriver, Usage
+from transom.graph.comparison import ComparedTree
 from transom.graph.copy import copy_attributes
 from transom.graph.difference import find_upper_changes, measure_difference, write_upper
 from transom.graph.extract import extract
@@ -108,18 +109,21 @@ class StackedLayers(GraphDriver):
         return target
 
     def _mount(self, layer: str, target: Path, *, read_only: bool) -> None:
-        layers = list(_visible(self.root / name / "diff" for name in self._layers.lineage(layer)))
-        self.attach(target, layers, None if read_only else self.root / layer / "work")
+        self.attach(target, self.directories(layer), None if read_only else self.root / layer / "work")
 
     def unmount(self, layer: str) -> None:
         self.detach(self.mounts / layer)
 
+    def directories(self, layer: str) -> list[Path]:
+        """Return what a layer's tree is put together from, topmost first."""
+        return list(_visible(self.root / name / "diff" for name in self._layers.lineage(layer)))
+
     @contextmanager
-    def _view(self, layer: str | None) -> Iterator[Path | None]:
-        """Mount a layer for reading at a place of its own, whoever else has it mounted."""
-        if layer is None:
-            yield None
-            return
+    def view(self, layer: str) -> Iterator[Path | ComparedTree]:
+        """Give a `with` block a layer's whole tree to be read, whoever else has it mounted.
+
+        By default it is mounted at a place of its own.
+        """
         target = Path(tempfile.mkdtemp(prefix=".view-", dir=self.mounts))
         try:
             self._mount(layer, target, read_only=True)
@@ -129,12 +133,16 @@ class StackedLayers(GraphDriver):
 
     # What a layer holds
 
+    def _below(self, layer: str) -> AbstractContextManager[Path | ComparedTree | None]:
+        parent = self.parent(layer)
+        return nullcontext() if parent is None else self.view(parent)
+
     def diff(self, layer: str, placeholders: Collection[bytes] = ()) -> Iterator[bytes]:
-        with self._view(self.parent(layer)) as lower:
+        with self._below(layer) as lower:
             yield from write_upper(self._diff(layer), lower, placeholders)
 
     def changes(self, layer: str, placeholders: Collection[bytes] = ()) -> list[Change]:
-        with self._view(self.parent(layer)) as lower:
+        with self._below(layer) as lower:
             return list(find_upper_changes(self._diff(layer), lower, placeholders))
 
     def usage(self, layer: str) -> Usage:

@@ -6,7 +6,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import ClassVar
 
@@ -15,12 +16,16 @@ from transom.errors import Unavailable
 from transom.graph.file_systems import file_system_name
 from transom.graph.stacked_layers import StackedLayers
 from transom.runtime.syscalls.mounts import MNT_DETACH, is_mount_point, umount2
+from transom_fuse.lower import Lower
 from transom_fuse.probe import DEVICE, mount_device, probe_fuse
 from transom_fuse.servers import Servers
+from transom_fuse.union import Tree
 
 __all__ = ["FuseDriver"]
 
 _SERVERS = ".servers"
+#: Directories that are kept open while layers are compared.
+_MOST_OPEN = 64
 
 
 class FuseDriver(StackedLayers):
@@ -68,6 +73,12 @@ class FuseDriver(StackedLayers):
     def detach(self, target: Path) -> None:
         self._servers.forget(target.name)
         super().detach(target)
+
+    @contextmanager
+    def view(self, layer: str) -> Iterator[Lower]:
+        """The union itself is read: that needs neither a mount nor a server."""
+        with closing(Tree(self.directories(layer), None, most_open=_MOST_OPEN)) as tree:
+            yield Lower(tree)
 
     def status(self) -> list[tuple[str, str]]:
         return [("Backing Filesystem", file_system_name(self.root))]

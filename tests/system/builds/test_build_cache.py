@@ -138,7 +138,9 @@ def test_a_killed_daemon_leaves_no_container_and_no_layer(own_daemon: Daemon, tm
     own_daemon.start()
     wait_for(lambda: not own_daemon.transom("ps", "-aq").stdout)
     assert list((own_daemon.exec_root / "rooms").iterdir()) == []
-    layers = [path.name for path in (own_daemon.data_root / "graph" / GRAPHDRIVER).iterdir() if not path.name.startswith(".")]
+    layers = [
+        path.name for path in (own_daemon.data_root / "graph" / GRAPHDRIVER).iterdir() if not path.name.startswith(".")
+    ]
     assert len(layers) == len(
         own_daemon.transom(
             "image", "inspect", "-f", "{{range .RootFS.Layers}}x{{end}}", own_daemon.busybox

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from testbed.fuse import kill_server, server_of
-from transom.drivers.graph import GraphDriver
+from transom.drivers.graph import Change, ChangeKind, GraphDriver
 from transom.errors import DriverUnavailable, Unavailable
 from transom.runtime.syscalls.mounts import MNT_DETACH, is_mount_point, mount, umount2
 from transom.testing.archives import directory, file, layer_archive, opaque, whiteout
@@ -72,6 +72,8 @@ def test_a_layer_that_one_has_written_is_read_by_the_other(
         (path / "moved").mkdir()
         os.setxattr(path / "moved", "user.test", b"value")
         wanted = describe(path)
+    assert reads.changes("layer") == writes.changes("layer")
+    assert b"".join(reads.diff("layer")) == b"".join(writes.diff("layer"))
     with reads.mounted("layer") as path:
         assert describe(path) == wanted
         (path / "etc" / "added").unlink()
@@ -271,9 +273,16 @@ def test_a_read_only_mount_refuses_writes(driver: GraphDriver) -> None:
         (path / "file").touch()
 
 
-def test_a_driver_without_its_device_says_so(driver: GraphDriver, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_driver_without_its_device_says_so_and_compares_layers_without_it(
+    driver: GraphDriver, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(fuse_driver, "DEVICE", "/dev/none")
     driver.create("one", None)
+    driver.apply("one", layer_archive(file("kept"), file("gone")))
+    driver.create("two", "one")
+    driver.apply("two", layer_archive(file("kept", b"changed"), file("new"), whiteout("gone")))
     with pytest.raises(Unavailable, match="/dev/none"):
-        driver.mount("one")
+        driver.mount("two")
     assert mounts_below(driver.mounts) == []
+    changes = [(b"/gone", ChangeKind.DELETED), (b"/kept", ChangeKind.MODIFIED), (b"/new", ChangeKind.ADDED)]
+    assert driver.changes("two") == [Change(*change) for change in changes]

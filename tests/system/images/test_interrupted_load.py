@@ -30,7 +30,9 @@ def archive(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def stored(daemon: Daemon) -> tuple[set[str], set[str]]:
     """The names of all files in the content store, and of all layers of images."""
     content = {path.name for path in (daemon.data_root / "content").rglob("*") if path.is_file()}
-    return content, {path.name for path in (daemon.data_root / "graph").glob(f"{GRAPHDRIVER}/*") if len(path.name) == 64}
+    return content, {
+        path.name for path in (daemon.data_root / "graph").glob(f"{GRAPHDRIVER}/*") if len(path.name) == 64
+    }
 
 
 def test_a_load_whose_daemon_is_killed_at_any_moment_leaves_all_or_nothing(
