@@ -90,6 +90,8 @@ class _Session(mfusepy.FUSE):  # type: ignore[misc]
     # Attributes
 
     def fgetattr(self, path: bytes | None, buffer: Any, info: Any) -> int:
+        if self._tree.crowded:
+            self._tree.trim()
         node = self._handles[info.contents.fh].node if info and info.contents.fh else self._node(path)
         self._fill(node, self._tree.status(node), buffer.contents)
         return 0

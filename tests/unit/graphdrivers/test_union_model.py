@@ -279,6 +279,10 @@ class UnionModel(RuleBasedStateMachine):
             self.union.close_handle(pair[0])
             os.close(pair[1])
 
+    @rule(most=st.integers(0, 5))
+    def trim(self, most: int) -> None:
+        self.union.trim(most)
+
     @rule()
     def remount(self) -> None:
         for handle, descriptor in self.open:

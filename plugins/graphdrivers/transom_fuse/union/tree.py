@@ -24,14 +24,17 @@ _ALWAYS = os.O_NOFOLLOW | os.O_CLOEXEC
 _DEVICE_SHIFT = 56
 #: Bytes of a name (NAME_MAX).
 _LONGEST = 255
+#: Names that are kept in memory, and directories that are read before some are forgotten: a few may be larger than that.
+_MOST_KNOWN = 50_000
+_MANY_READ = 64
 
 
 class Tree:
     """The layers `lower`, topmost first, below `upper`, if there is one. For one thread.
 
-    Nodes that it gives are the caller's to keep: what is removed from the tree has no names any more. Directories of
-    layers that somebody else changes are shown as they are or as they were. Up to `most_open` directories are kept
-    open, besides the layers' roots.
+    Nodes that it gives are the caller's to keep until `trim`, and beyond while they are held: what is removed from the
+    tree has no names any more. Directories of layers that somebody else changes are shown as they are or as they were.
+    Up to `most_open` directories are kept open, besides the layers' roots.
     """
 
     def __init__(self, lower: Sequence[Path], upper: Path | None, *, most_open: int = 512) -> None:
@@ -55,6 +58,11 @@ class Tree:
         self._descriptors = Descriptors(self.root, roots, most_open)
         #: Files of the upper layer that were looked up, by inode number: names of one file are one node.
         self._files: dict[int, Node] = {}
+        #: Whether `trim` would help.
+        self.crowded = False
+        #: Directories that were read, those first that were read first, and how many since `trim`; names in them.
+        self._listed_directories: dict[Directory, None] = {}
+        self._reads = self._known = 0
 
     def close(self) -> None:
         """Close all directories. Handles are the caller's to close before."""
@@ -171,7 +179,34 @@ class Tree:
             node.held = -1
             self._forget_file(node)
 
+    def trim(self, most: int = _MOST_KNOWN // 2) -> None:
+        """Forget names and nodes, until at most `most` names are known: those of directories that were read first.
+
+        Directories, what is held, and what has another inode number than its layer says, are kept.
+        """
+        known = sum(map(_size, self._listed_directories))
+        for directory in list(self._listed_directories):
+            if known <= most:
+                break
+            known -= _size(directory)
+            del self._listed_directories[directory]
+            # One that was removed stays as it was.
+            if directory.names or directory is self.root:
+                directory.forget()
+                for node in list(directory.children.values()):
+                    self._forget_node(node)
+        self._known = known
+        self._reads = 0
+        self.crowded = False
+
     # How
+
+    def _forget_node(self, node: Node) -> None:
+        if isinstance(node, Directory) or node.uses or (node.layer == UPPER and node.ino != node.real):
+            return
+        for directory, name in node.names:
+            del directory.children[name]
+        self._forget_file(node)
 
     def _forget_file(self, node: Node) -> None:
         if self._files.get(node.real) is node:
@@ -234,6 +269,10 @@ class Tree:
             directory.lower = lower or LISTED
             directory.hidden = hidden - upper.keys()
             directory.upper = upper
+            self._listed_directories[directory] = None
+            self._known += _size(directory)
+            self._reads += 1
+            self.crowded = self._known > _MOST_KNOWN and self._reads >= _MANY_READ
         return directory.upper
 
     def _read_layer(self, directory: Directory, layer: int, found: dict[bytes, Listed], closed: set[bytes]) -> None:
@@ -271,3 +310,8 @@ class Tree:
                     if kind == stat.S_IFCHR and not status.st_rdev:
                         continue
                 found[name] = (kind, entry.inode() | space, (layer,))
+
+
+def _size(directory: Directory) -> int:
+    """Return how many names are known of a directory."""
+    return len(directory.upper or ()) + len(directory.lower)

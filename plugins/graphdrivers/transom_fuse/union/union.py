@@ -352,6 +352,7 @@ class Union(Tree):
         node = Directory(ino, (UPPER,)) if kind == stat.S_IFDIR else Node(kind, ino, UPPER)
         if isinstance(node, Directory):
             node.upper = {}
+            self._listed_directories[node] = None
         self._appear(directory, name, node)
         return node
 
@@ -409,6 +410,7 @@ class Union(Tree):
     def _appear(self, directory: Directory, name: bytes, node: Node) -> None:
         assert directory.upper is not None
         directory.upper[name] = (node.kind, node.real, (UPPER,))
+        self._known += 1
         directory.hidden.discard(name)
         directory.children[name] = node
         node.names.append((directory, name))
