@@ -3,6 +3,8 @@
 What mfusepy does not pass on (flags of renames, times to be left alone) is taken from libfuse directly, by overriding
 its callbacks; so are those for which names as bytes and no dictionaries make a difference that one can measure.
 
+With libfuse 2 renames have no flags, the kernel keeps no attributes, and it knows no lists of permissions (acl(5)).
+
 All of a union's changes come through its one mount, so the kernel may keep what it knows for good, with one exception:
 libfuse knows files by their paths, and two names of one file are two files to the kernel. The attributes of such files
 are not kept, and their data not from one open to the next.
@@ -15,9 +17,10 @@ import os
 import re
 import stat
 import time
+from types import SimpleNamespace
 from typing import Any
 
-from transom_fuse.libfuse import mfusepy
+from transom_fuse.libfuse import OLD, mfusepy, take_descriptor
 from transom_fuse.union import Directory, Handle, Node, Owner, Tree, Union
 from transom_fuse.union.failures import failure
 
@@ -46,6 +49,11 @@ _DEFAULT_ACL = b"system.posix_acl_default"
 
 def serve(descriptor: int, tree: Tree) -> None:
     """Answer the kernel on an open /dev/fuse that is mounted already, until it is unmounted."""
+    if OLD:
+        take_descriptor(
+            descriptor,
+            f"use_ino,big_writes,entry_timeout={_FOREVER},negative_timeout={_FOREVER},attr_timeout=0",
+        )
     _Session(_Operations(tree), f"/dev/fd/{descriptor}", foreground=True, nothreads=True, raw_fi=True)
 
 
@@ -53,6 +61,7 @@ class _Operations:
     """Tells mfusepy, by the names of its attributes, which callbacks there are."""
 
     use_ns = True
+    flag_nullpath_ok = flag_utime_omit_ok = 1
     getattr = readlink = mknod = mkdir = unlink = rmdir = symlink = rename = link = chmod = chown = truncate = True
     open = read = write = statfs = release = fsync = setxattr = getxattr = listxattr = removexattr = opendir = True
     readdir = releasedir = fsyncdir = create = utimens = fallocate = lseek = True
@@ -86,6 +95,12 @@ class _Session(mfusepy.FUSE):  # type: ignore[misc]
         self._config.entry_timeout = self._config.negative_timeout = self._config.attr_timeout = _FOREVER
         self._config.use_ino = 1
         self._config.nullpath_ok = 1
+
+    def init_fuse_2(self, connection: Any) -> None:
+        """The same for libfuse 2, which was told by options what it is told by a configuration now."""
+        wanted = connection.contents
+        wanted.want |= wanted.capable & _DONT_MASK
+        self._config = SimpleNamespace()
 
     # Attributes
 
@@ -319,6 +334,32 @@ class _Session(mfusepy.FUSE):  # type: ignore[misc]
     def fsyncdir(self, path: bytes | None, data_only: int, info: Any) -> int:  # noqa: ARG002
         self._union.sync_directory(self._listings[info.contents.fh][0])
         return 0
+
+    # The same for libfuse 2
+
+    def chmod_fuse_2(self, path: bytes, mode: int) -> int:
+        return self.chmod_fuse_3(path, mode, None)
+
+    def chown_fuse_2(self, path: bytes, uid: int, gid: int) -> int:
+        return self.chown_fuse_3(path, uid, gid, None)
+
+    def truncate_fuse_2(self, path: bytes, size: int) -> int:
+        return self.truncate_fuse_3(path, size, None)
+
+    def ftruncate(self, path: bytes | None, size: int, info: Any) -> int:
+        return self.truncate_fuse_3(path, size, info)
+
+    def utimens_fuse_2(self, path: bytes, times: Any) -> int:
+        return self.utimens_fuse_3(path, times, None)
+
+    def rename_fuse_2(self, path: bytes, new: bytes) -> int:
+        return self.rename_fuse_3(path, new, 0)
+
+    def readdir_fuse_2(self, path: bytes | None, buffer: Any, fill: Any, offset: int, info: Any) -> int:
+        def fill_plainly(buffer: Any, name: bytes, status: Any, next_offset: int, _flags: int) -> int:
+            return int(fill(buffer, name, status, next_offset))
+
+        return self.readdir_fuse_3(path, buffer, fill_plainly, offset, info, 0)
 
     # Paths
 

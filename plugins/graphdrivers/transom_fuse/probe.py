@@ -14,11 +14,17 @@ from transom.runtime.syscalls.libraries import can_load
 from transom.runtime.syscalls.mounts import MNT_DETACH, MS_RDONLY, mount, umount2
 from transom_fuse.union import Union
 
-__all__ = ["DEVICE", "LIBFUSE_NAMES", "mount_device", "probe_fuse"]
+__all__ = ["DEVICE", "find_libfuse", "mount_device", "probe_fuse"]
 
 DEVICE = "/dev/fuse"
-#: What libfuse 3 is called since 3.17, and before.
-LIBFUSE_NAMES = ("libfuse3.so.4", "libfuse3.so.3")
+#: What libfuse 3 is called since 3.17, and before; and libfuse 2, which can do less.
+_LIBFUSE_NAMES = ("libfuse3.so.4", "libfuse3.so.3", "libfuse.so.2")
+
+
+def find_libfuse() -> str | None:
+    """Return the name of the library to be loaded: what mfusepy's variable says, or the best there is."""
+    chosen = os.environ.get("FUSE_LIBRARY_PATH")
+    return next(filter(can_load, [chosen] if chosen else _LIBFUSE_NAMES), None)
 
 
 def mount_device(device: int, target: Path, *, read_only: bool) -> None:
@@ -31,8 +37,8 @@ def mount_device(device: int, target: Path, *, read_only: bool) -> None:
 
 def probe_fuse(root: Path) -> None:
     """Try a mount and a union in `root`, and take all of it away again. Raises `DriverUnavailable`."""
-    if not any(map(can_load, LIBFUSE_NAMES)):
-        raise DriverUnavailable("libfuse 3 is not installed", "install it (Debian's package is libfuse3-3)")
+    if find_libfuse() is None:
+        raise DriverUnavailable("libfuse is not installed", "install it (Debian's package is libfuse3-3)")
     device = _open_device()
     try:
         try:

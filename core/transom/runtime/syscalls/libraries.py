@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ctypes
 
-__all__ = ["can_load"]
+__all__ = ["can_load", "find_symbol"]
 
 
 def can_load(name: str) -> bool:
@@ -14,3 +14,17 @@ def can_load(name: str) -> bool:
     except OSError:
         return False
     return True
+
+
+def find_symbol(library: int, name: str, version: str) -> int:
+    """Return the address that a name has in a loaded library in one of its versions (dlvsym(3)); 0 if there is none.
+
+    Without a version the linker may give the name's oldest meaning. Where the C library knows none, it has one meaning.
+    """
+    process = ctypes.CDLL(None)
+    try:
+        find, versions = process.dlvsym, [version.encode()]
+    except AttributeError:
+        find, versions = process.dlsym, []
+    find.restype = ctypes.c_void_p
+    return find(ctypes.c_void_p(library), name.encode(), *versions) or 0

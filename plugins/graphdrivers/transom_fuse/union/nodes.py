@@ -39,8 +39,9 @@ class Node:
 class Directory(Node):
     """A directory, made of those of the same path in `layers`, topmost first, whose attributes it has.
 
-    What it lists is read when it is needed, and then kept up to date: `upper` is what the upper layer has there, `hidden` are the
-    names of its whiteouts, and `lower` is what the layers below it show. `upper` is None until the directory is read.
+    What it lists is read when it is needed, and then kept up to date: `upper` is what the upper layer has there,
+    `hidden` are the names of its whiteouts, and `lower` is what the layers below it show. `upper` is None until the
+    directory is read.
 
     A directory with lower parts, and all that it is in, has the path that it has in its layers: what is renamed
     belongs to the upper layer alone from then on. So what is in a directory without lower parts has none either.

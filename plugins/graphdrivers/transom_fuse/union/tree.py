@@ -24,7 +24,7 @@ _ALWAYS = os.O_NOFOLLOW | os.O_CLOEXEC
 _DEVICE_SHIFT = 56
 #: Bytes of a name (NAME_MAX).
 _LONGEST = 255
-#: Names that are kept in memory, and directories that are read before some are forgotten: a few may be larger than that.
+#: Names that are kept in memory, and directories that are read before some are forgotten: a few may be larger.
 _MOST_KNOWN = 50_000
 _MANY_READ = 64
 
