@@ -34,9 +34,11 @@ demo: environment
 test: environment
 	@$(PYTEST) tests/system tests/unit
 
-# What takes long and tells little more than `test`, and properties of what nobody has tried before.
+# What takes long and tells little more than `test`, properties of what nobody has tried before, and the system tests on
+# the graph driver that has most of its own code.
 test-exhaustive: environment
 	@$(PYTEST) tests/system tests/unit -m 'exhaustive or hypothesis' --hypothesis-profile=searching
+	@TRANSOM_TEST_GRAPHDRIVER=fuse $(PYTEST) tests/system
 
 unit: environment
 	@$(PYTEST) tests/unit

@@ -43,6 +43,7 @@ class FuseDriver(StackedLayers):
         "What was written to mapped memory is in a commit once it is flushed (msync, close).",
         "Files without a name (O_TMPFILE) cannot be opened.",
         "Renaming a directory of a layer below copies all that is in it.",
+        "On libfuse 2 there are no lists of permissions (acl) and no exchange of names, and attributes are not kept.",
     )
 
     @classmethod

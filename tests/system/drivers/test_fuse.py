@@ -6,8 +6,10 @@ import errno
 import os
 import queue
 import select
+import stat
 import subprocess
 import sys
+import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -17,7 +19,7 @@ from testbed.fuse import kill_server, server_of
 from transom.drivers.graph import Change, ChangeKind, GraphDriver
 from transom.errors import DriverUnavailable, Unavailable
 from transom.runtime.syscalls.mounts import MNT_DETACH, is_mount_point, mount, umount2
-from transom.testing.archives import directory, file, layer_archive, opaque, whiteout
+from transom.testing.archives import directory, file, hard_link, layer_archive, opaque, whiteout
 from transom.testing.trees import describe, edit, mounts_below
 from transom_fuse import driver as fuse_driver
 from transom_fuse import probe
@@ -25,6 +27,10 @@ from transom_fuse.driver import FuseDriver
 from transom_overlay.driver import OverlayDriver
 
 Opener = Callable[..., GraphDriver]
+
+#: What `edit` needs to be there.
+EDITED = [directory("etc"), file("etc/changed"), file("etc/deleted"), directory("replaced"), file("replaced/old")]
+EDITED += [directory("deleted"), file("deleted/file")]
 
 
 @pytest.fixture
@@ -59,9 +65,7 @@ def test_a_layer_that_one_has_written_is_read_by_the_other(
 ) -> None:
     writes, reads = opened(writer), opened(reader)
     writes.create("base", None)
-    before = [directory("etc"), file("etc/changed"), file("etc/deleted"), directory("replaced"), file("replaced/old")]
-    before += [directory("deleted"), file("deleted/file"), directory("moved"), file("moved/file", b"moved")]
-    writes.apply("base", layer_archive(*before))
+    writes.apply("base", layer_archive(*EDITED, directory("moved"), file("moved/file", b"moved")))
     writes.create("middle", "base")
     writes.apply("middle", layer_archive(directory("moved"), file("moved/middle"), whiteout("gone"), opaque("opaque")))
     writes.create("layer", "middle")
@@ -175,23 +179,67 @@ def test_a_full_disk_reaches_the_writer(tmp_path: Path, opened: Opener) -> None:
     umount2(tmp_path / "root", MNT_DETACH)
 
 
+def test_libfuse_2_serves_where_there_is_no_other(opened: Opener, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FUSE_LIBRARY_PATH", "libfuse.so.2")
+    driver = opened()
+    driver.create("below", None)
+    driver.apply("below", layer_archive(*EDITED, file("one", b"one file"), hard_link("two", "one")))
+    driver.create("layer", "below")
+    with driver.mounted("layer") as path:
+        server = server_of(driver.mounts, "layer")
+        assert "libfuse.so.2" in Path(f"/proc/{server}/maps").read_text()
+        edit(path)
+        (path / "third").hardlink_to(path / "one")
+        (path / "third").chmod(0o600)
+        assert stat.S_IMODE((path / "one").stat().st_mode) == 0o600
+        wanted = describe(path)
+    monkeypatch.delenv("FUSE_LIBRARY_PATH")
+    with opened().mounted("layer") as path:
+        assert "libfuse3" in Path(f"/proc/{server_of(driver.mounts, 'layer')}/maps").read_text()
+        assert describe(path) == wanted
+
+
 # Without root, and without what is needed
 
 
-def test_no_rights_are_needed_but_those_in_a_user_namespace(tmp_path: Path) -> None:
-    for name in ("lower", "upper", "work", "target"):
-        (tmp_path / name).mkdir()
-    (tmp_path / "lower" / "file").write_text("lower")
-    (tmp_path / "lower" / "directory").mkdir()
-    script = f"""
-import os, subprocess, sys
+def test_an_unprivileged_user_mounts_unions_in_a_user_namespace(private_mounts: None) -> None:
+    script = """
+import os, stat, sys
 from pathlib import Path
+from transom.runtime.syscalls.mounts import mount, umount2
+from transom.runtime.syscalls.processes import CLONE_NEWNS, CLONE_NEWUSER, unshare
+from transom_fuse import probe
 from transom_fuse.binding import serve
-from transom_fuse.probe import mount_device
 from transom_fuse.union import Union
-base = Path({str(tmp_path)!r})
-device = os.open("/dev/fuse", os.O_RDWR)
-mount_device(device, base / "target", read_only=False)
+
+base, user = Path(sys.argv[1]), 65534
+mount("tmpfs", base, "tmpfs", 0, f"mode=700,uid={user},gid={user}")
+probe.DEVICE = str(base / "fuse")
+# As where udev has made it.
+os.mknod(probe.DEVICE, stat.S_IFCHR | 0o666, os.stat("/dev/fuse").st_rdev)
+os.chmod(probe.DEVICE, 0o666)
+asking, asked = os.pipe()
+answering, answered = os.pipe()
+child = os.fork()
+if child:
+    os.read(asking, 1)
+    Path(f"/proc/{child}/setgroups").write_text("deny")
+    for kind in ("uid", "gid"):
+        Path(f"/proc/{child}/{kind}_map").write_text(f"0 {user} 1")
+    os.write(answered, b".")
+    sys.exit(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+os.setgroups([])
+os.setresgid(user, user, user)
+os.setresuid(user, user, user)
+unshare(CLONE_NEWUSER | CLONE_NEWNS)
+os.write(asked, b".")
+os.read(answering, 1)
+probe.probe_fuse(base)
+for name in ("lower", "lower/directory", "upper", "work", "target"):
+    (base / name).mkdir()
+(base / "lower/file").write_text("lower")
+device = os.open(probe.DEVICE, os.O_RDWR)
+probe.mount_device(device, base / "target", read_only=False)
 if os.fork() == 0:
     serve(device, Union([base / "lower"], base / "upper", base / "work"))
     os._exit(0)
@@ -203,17 +251,15 @@ Path("directory").rmdir()
 Path("directory").mkdir()
 Path("directory/new").write_text("new")
 os.chdir("/")
-subprocess.run(["umount", base / "target"], check=True)
+umount2(base / "target", 0)
 os.wait()
+assert (base / "upper/file").is_char_device()
+assert os.getxattr(base / "upper/directory", "user.overlay.opaque") == b"y"
 """
-    done = subprocess.run(
-        ["unshare", "-U", "-m", "-r", sys.executable, "-c", script],
-        capture_output=True,
-        text=True,
-    )
+    with tempfile.TemporaryDirectory() as base:
+        command = ["unshare", "--mount", sys.executable, "-c", script, base]
+        done = subprocess.run(command, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
-    assert (tmp_path / "upper" / "file").is_char_device()
-    assert os.getxattr(tmp_path / "upper" / "directory", "user.overlay.opaque") == b"y"
 
 
 @pytest.mark.parametrize(
@@ -241,8 +287,8 @@ def test_what_stands_in_the_way_of_the_device_is_said_with_a_remedy(
 
 
 def test_a_machine_without_libfuse_is_told_what_to_install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(probe, "LIBFUSE_NAMES", ("libfuse3.so.99",))
-    with pytest.raises(DriverUnavailable, match="libfuse 3 is not installed: install it"):
+    monkeypatch.setenv("FUSE_LIBRARY_PATH", "libfuse3.so.99")
+    with pytest.raises(DriverUnavailable, match="libfuse is not installed: install it"):
         FuseDriver.probe(tmp_path)
 
 

@@ -13,5 +13,6 @@ def libfuse_2(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("FUSE_LIBRARY_PATH", "libfuse.so.2")
 
 
+@pytest.mark.exhaustive
 class TestFuseOnLibfuse2(GraphDriverSuite):
     driver_class = FuseDriver
