@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from transom.containers.model import Mount, MountKind, Tmpfs
 from transom.containers.names import make_id
@@ -20,15 +19,12 @@ from transom.dockerfile.mounts import RunMount
 from transom.errors import InvalidParameter, NotFound
 from transom.runtime.syscalls.files import RESOLVE_IN_ROOT
 from transom_builder.agents import Agent
-from transom_builder.contexts import Context, Contexts
+from transom_builder.contexts import Context
 from transom_builder.copying import Manner, copy_into
 from transom_builder.keys import key_of
-from transom_builder.options import BuildOptions
 from transom_builder.sources import Found, digest_entries, find
-from transom_builder.workshop import Stack, Workshop
-
-if TYPE_CHECKING:
-    from transom.engine import Engine
+from transom_builder.workplace import Workplace
+from transom_builder.workshop import Stack
 
 __all__ = ["Mounts", "Opened"]
 
@@ -52,26 +48,14 @@ class Opened:
 
 
 class Mounts:
-    """The mounts of one RUN. `files` gives the layers of what a mount names by `from=`.
+    """The mounts of one RUN.
 
     What they need is there for as long as the stack is open that `key` and `open` get.
     """
 
-    def __init__(
-        self,
-        engine: Engine,
-        options: BuildOptions,
-        workshop: Workshop,
-        contexts: Contexts,
-        files: Callable[[str], Stack | Context],
-        mounts: tuple[RunMount, ...],
-        script: Heredoc | None,
-    ) -> None:
-        self._engine = engine
-        self._options = options
-        self._workshop = workshop
-        self._contexts = contexts
-        self._files = files
+    def __init__(self, place: Workplace, mounts: tuple[RunMount, ...], script: Heredoc | None) -> None:
+        self._place = place
+        self._workshop = place.workshop
         self._mounts = mounts
         self._script = script
 
@@ -85,7 +69,7 @@ class Mounts:
         opened = Opened([], [], [])
         room: Path | None = None
         if self._script is not None or any(mount.type in ("secret", "ssh", "cache") for mount in self._mounts):
-            room = held.enter_context(self._engine.rooms.open(make_id()))
+            room = held.enter_context(self._place.engine.rooms.open(make_id()))
         for number, mount in enumerate(self._mounts):
             if mount.type == "bind":
                 self._bind(held, opened, mount)
@@ -122,7 +106,7 @@ class Mounts:
 
     def _root(self, held: ExitStack, mount: RunMount, *, writable: bool = False) -> Path:
         """Return where the files are mounted that a mount is of; with `writable` in a layer that goes afterwards."""
-        source = self._files(mount.from_) if mount.from_ else self._contexts.main()
+        source = self._place.source(mount.from_)
         if isinstance(source, Context):
             if not writable:
                 return source.root
@@ -150,7 +134,7 @@ class Mounts:
     # Directories that stay
 
     def _cache(self, held: ExitStack, opened: Opened, mount: RunMount, place: Path) -> None:
-        cache = self._engine.build_cache
+        cache = self._place.engine.build_cache
         base = self._beginning(mount)
         key = key_of("directory", id=mount.id, base=base.chain_id)
         description = f"cached mount {mount.target} with id {mount.id!r}"
@@ -170,7 +154,7 @@ class Mounts:
 
     def _beginning(self, mount: RunMount) -> Stack:
         """Return the layers that the first content of a cache is in."""
-        source = self._files(mount.from_) if mount.from_ else Stack()
+        source = self._place.named(mount.from_) if mount.from_ else Stack()
         if isinstance(source, Context):
             raise InvalidParameter(f"a cache cannot begin with the files of the context {mount.from_}: copy them")
         return source
@@ -191,7 +175,7 @@ class Mounts:
     # What only the client has
 
     def _secret(self, opened: Opened, mount: RunMount, place: Path) -> None:
-        content = None if self._options.session is None else self._options.session.secret(mount.id)
+        content = None if self._place.options.session is None else self._place.options.session.secret(mount.id)
         if content is None:
             if mount.required:
                 raise InvalidParameter(f"secret {mount.id}: not found: give it with --secret id={mount.id},src=FILE")
@@ -209,7 +193,7 @@ class Mounts:
             opened.bind(place, mount.target, read_only=True)
 
     def _agent(self, held: ExitStack, opened: Opened, mount: RunMount, place: Path) -> None:
-        session = self._options.session
+        session = self._place.options.session
         if session is None:
             if mount.required:
                 raise InvalidParameter(_NO_AGENT.format(mount.id))
@@ -224,7 +208,7 @@ class Mounts:
         owner = (mount.uid or 0, mount.gid or 0)
         mode = 0o600 if mount.mode is None else mount.mode
         agent = Agent(place, partial(session.open_ssh, mount.id), owner, mode)
-        served = self._engine.submit(agent.serve)
+        served = self._place.engine.submit(agent.serve)
         held.callback(served.result)
         held.callback(agent.close)
         opened.bind(place, target, read_only=True)

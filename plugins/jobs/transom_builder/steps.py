@@ -28,6 +28,7 @@ from transom_builder.options import BuildOptions
 from transom_builder.reports import Reports, Step
 from transom_builder.sources import find
 from transom_builder.work import Work, Worker
+from transom_builder.workplace import Workplace
 from transom_builder.workshop import Stack, Workshop
 
 if TYPE_CHECKING:
@@ -177,7 +178,8 @@ class Steps:
 
     def _work(self, stage: Stage, before: _Made, state: StageState, resolved: Resolved, step: Step) -> _Made:
         """Do what changes files, or take what was made before."""
-        worker = Worker(self._engine, self._options, self._workshop, self._contexts, partial(self._files, stage))
+        files = partial(self._files, stage)
+        worker = Worker(Workplace(self._engine, self._options, self._workshop, self._contexts, files))
         try:
             with worker.prepare(Stack.of(before.image), resolved, step) as work:
                 return self._cached_or_done(stage, before, state, resolved, work, step)

@@ -7,7 +7,6 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from transom.containers.users import find_user
 from transom.dockerfile.instructions import Add, Copy
@@ -16,19 +15,16 @@ from transom.graph.archive import Entry, Kind
 from transom.graph.making import NewLayer
 from transom.graph.tree_entries import BytesData
 from transom_builder.additions import add_sources
-from transom_builder.contexts import Context, Contexts
+from transom_builder.contexts import Context
 from transom_builder.copying import Copied, Manner, copy_into
 from transom_builder.download import is_url
 from transom_builder.git import is_repository
 from transom_builder.keys import key_of
 from transom_builder.modes import parse_mode
-from transom_builder.options import BuildOptions
 from transom_builder.reports import Step
 from transom_builder.sources import digest_entries, find, find_parents
-from transom_builder.workshop import Stack, Workshop
-
-if TYPE_CHECKING:
-    from transom.engine import Engine
+from transom_builder.workplace import Workplace
+from transom_builder.workshop import Stack
 
 __all__ = ["Transfer"]
 
@@ -49,20 +45,9 @@ class _Document:
 class Transfer:
     """One COPY or ADD."""
 
-    def __init__(
-        self,
-        engine: Engine,
-        options: BuildOptions,
-        workshop: Workshop,
-        contexts: Contexts,
-        files: Callable[[str], Stack | Context],
-        step: Step,
-    ) -> None:
-        self._engine = engine
-        self._options = options
-        self._workshop = workshop
-        self._contexts = contexts
-        self._files = files
+    def __init__(self, place: Workplace, step: Step) -> None:
+        self._place = place
+        self._workshop = place.workshop
         self._step = step
 
     def prepare(self, held: ExitStack, stack: Stack, instruction: Copy | Add) -> tuple[str, Callable[[], NewLayer]]:
@@ -112,7 +97,7 @@ class Transfer:
             root = self._root(held, "") if local else None
             found += [
                 (addition.item, addition.key)
-                for addition in add_sources(held, self._contexts, root, instruction, self._step)
+                for addition in add_sources(held, self._place.contexts, root, instruction, self._step)
             ]
         elif instruction.sources:
             root = self._root(held, instruction.from_)
@@ -130,7 +115,7 @@ class Transfer:
 
     def _root(self, held: ExitStack, name: str) -> int:
         """Return the descriptor of the root of what is copied from."""
-        source = self._files(name) if name else self._contexts.main()
+        source = self._place.source(name)
         tree = source.root if isinstance(source, Context) else held.enter_context(self._workshop.shown(source))
         descriptor = os.open(tree, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         held.callback(os.close, descriptor)

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from transom.containers.rootfs import find_directory, make_directory
 from transom.containers.users import find_user
@@ -15,18 +14,14 @@ from transom.dockerfile.parse import Dockerfile
 from transom.dockerfile.source import DockerfileError
 from transom.errors import Cancelled, InvalidParameter, StartFailed, TransomError
 from transom.graph.making import NewLayer
-from transom_builder.contexts import Context, Contexts
 from transom_builder.keys import key_of
 from transom_builder.mounts import Mounts
-from transom_builder.options import BuildOptions
 from transom_builder.processes import Process, remove_process, run_process
 from transom_builder.reports import Step
 from transom_builder.stubs import Stubs
 from transom_builder.transfer import Transfer
-from transom_builder.workshop import Stack, Workshop
-
-if TYPE_CHECKING:
-    from transom.engine import Engine
+from transom_builder.workplace import Workplace
+from transom_builder.workshop import Stack
 
 __all__ = ["StepFailed", "Work", "Worker"]
 
@@ -54,21 +49,12 @@ class Work:
 
 
 class Worker:
-    """Does the instructions of one stage. `files` gives the layers of what an instruction names by `--from`."""
+    """Does the instructions of one stage."""
 
-    def __init__(
-        self,
-        engine: Engine,
-        options: BuildOptions,
-        workshop: Workshop,
-        contexts: Contexts,
-        files: Callable[[str], Stack | Context],
-    ) -> None:
-        self._engine = engine
-        self._options = options
-        self._workshop = workshop
-        self._contexts = contexts
-        self._files = files
+    def __init__(self, place: Workplace) -> None:
+        self._place = place
+        self._options = place.options
+        self._workshop = place.workshop
 
     @contextmanager
     def prepare(self, stack: Stack, resolved: Resolved, step: Step) -> Iterator[Work]:
@@ -78,8 +64,7 @@ class Worker:
             if isinstance(instruction, Run):
                 yield self._run(held, stack, resolved, instruction, step)
             elif isinstance(instruction, Copy | Add):
-                transfer = Transfer(self._engine, self._options, self._workshop, self._contexts, self._files, step)
-                yield Work(*transfer.prepare(held, stack, instruction))
+                yield Work(*Transfer(self._place, step).prepare(held, stack, instruction))
             elif isinstance(instruction, Workdir):
                 yield self._workdir(stack, resolved, instruction)
             else:
@@ -135,9 +120,7 @@ class Worker:
     def _run(self, held: ExitStack, stack: Stack, resolved: Resolved, run: Run, step: Step) -> Work:
         if run.security != "sandbox":
             raise InvalidParameter("security.insecure is not allowed: this engine has no such entitlement")
-        mounts = Mounts(
-            self._engine, self._options, self._workshop, self._contexts, self._files, run.mounts, resolved.script
-        )
+        mounts = Mounts(self._place, run.mounts, resolved.script)
         environment = tuple(f"{name}={value}" for name, value in resolved.environment.items())
         key = key_of(
             "run",
@@ -182,7 +165,7 @@ class Worker:
             last.callback(self._remove, layer, step)
             try:
                 code = run_process(
-                    self._engine,
+                    self._place.engine,
                     self._workshop.driver,
                     layer,
                     process,
@@ -201,5 +184,5 @@ class Worker:
             return self._workshop.finish(layer, stack)
 
     def _remove(self, container: str, step: Step) -> None:
-        remove_process(self._engine, container)
+        remove_process(self._place.engine, container)
         step.say(f" ---> Removed intermediate container {container[:12]}\n")
