@@ -14,7 +14,7 @@ from transom.errors import InvalidParameter, Unsupported
 __all__ = ["Node", "check_device", "find_nodes"]
 
 #: What of a directory of devices is the container's own.
-_OWN = frozenset(("pts", "shm", "fd", "mqueue", "console"))
+_OWN = frozenset(("pts", "ptmx", "shm", "fd", "mqueue", "console"))
 
 
 @dataclass(frozen=True)

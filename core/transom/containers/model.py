@@ -181,6 +181,8 @@ class HostConfig:
     group_add: tuple[str, ...] = ()
     ulimits: tuple[Ulimit, ...] = ()
     shm_size: int = 64 << 20
+    #: Whether it has all capabilities and devices, and may change what of the kernel's others see.
+    privileged: bool = False
     restart: RestartPolicy = field(default_factory=RestartPolicy)
     log_driver: str = ""
     log_options: Mapping[str, str] = field(default_factory=dict)

@@ -11,10 +11,10 @@ from pathlib import Path
 from typing import Any
 
 from transom.containers.devices import Node, find_nodes
-from transom.containers.model import Container, ExecConfig, HostConfig, Mount, MountKind
+from transom.containers.model import Container, Device, ExecConfig, HostConfig, Mount, MountKind
 from transom.containers.namespaces import NAMESPACES
 from transom.containers.users import User, find_user
-from transom.runtime.capabilities import DEFAULT_CAPABILITIES
+from transom.runtime.capabilities import DEFAULT_CAPABILITIES, bounding_capabilities
 from transom.runtime.init import INIT_ANNOTATION
 from transom.runtime.program import DEFAULT_PATH
 
@@ -50,6 +50,8 @@ READ_ONLY_PATHS = ("/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sys
 _NETWORK_SYSCTLS = {"net.ipv4.ip_unprivileged_port_start": "0", "net.ipv4.ping_group_range": "0 2147483647"}
 #: What is made in a container's own layer for what every container mounts; it is not a change of the container's.
 PLACEHOLDERS = frozenset((b"dev", b"etc", b"etc/hostname", b"etc/hosts", b"etc/resolv.conf", b"proc", b"sys"))
+#: What a privileged container has of devices.
+_ALL_DEVICES = Device("/dev", "/dev", "rwm")
 
 
 @dataclass(frozen=True)
@@ -87,6 +89,7 @@ def build_spec(container: Container, around: Surroundings) -> dict[str, Any]:
         cwd=run.working_dir or "/",
         terminal=container.config.tty,
         size=container.host.console_size,
+        privileged=container.host.privileged,
     )
     if container.host.ulimits:
         process["rlimits"] = [
@@ -102,7 +105,10 @@ def build_spec(container: Container, around: Surroundings) -> dict[str, Any]:
     namespaces = [{"type": kind, "path": path} if path else {"type": kind} for kind, path in around.namespaces.items()]
     if around.private_network and "network" not in around.namespaces:
         namespaces.append({"type": "network"})
-    nodes = [node for device in container.host.devices for node in find_nodes(device)]
+    privileged = container.host.privileged
+    devices = (_ALL_DEVICES, *container.host.devices) if privileged else container.host.devices
+    nodes = [node for device in devices for node in find_nodes(device)]
+    rules = [{"allow": True, "access": "rwm"}] if privileged else [_device_rule(node) for node in nodes]
     named = around.namespaces.get("uts") == ""
     return {
         "ociVersion": "1.1.0",
@@ -117,9 +123,9 @@ def build_spec(container: Container, around: Surroundings) -> dict[str, Any]:
             "namespaces": namespaces,
             "sysctl": {**(_network_sysctls() if around.private_network else {}), **container.host.sysctls},
             "devices": [_device(node) for node in nodes],
-            "resources": {"devices": [_device_rule(node) for node in nodes]},
-            "maskedPaths": list(MASKED_PATHS),
-            "readonlyPaths": list(READ_ONLY_PATHS),
+            "resources": {"devices": rules},
+            "maskedPaths": [] if privileged else list(MASKED_PATHS),
+            "readonlyPaths": [] if privileged else list(READ_ONLY_PATHS),
             "rootfsPropagation": _root_propagation(container.mounts),
         },
     }
@@ -173,6 +179,7 @@ def exec_process(
         cwd=config.working_dir or run.working_dir or "/",
         terminal=config.tty,
         size=config.console_size,
+        privileged=container.host.privileged,
     )
 
 
@@ -207,8 +214,9 @@ def _process(
     cwd: str,
     terminal: bool,
     size: tuple[int, int],
+    privileged: bool,
 ) -> dict[str, Any]:
-    capabilities = list(DEFAULT_CAPABILITIES)
+    capabilities = list(bounding_capabilities() if privileged else DEFAULT_CAPABILITIES)
     # A process that is not root has none but those that a program's file grants (capabilities(7)).
     held = capabilities if user.uid == 0 else []
     if not any(item.startswith("HOME=") for item in env):
@@ -228,7 +236,8 @@ def _process(
 
 def _mounts(container: Container, around: Surroundings) -> list[dict[str, Any]]:
     """Return all mounts, outer ones first; what was asked for takes the place of a default at the same path."""
-    mounts = {item["destination"]: item for item in _default_mounts(container.host.shm_size)}
+    host = container.host
+    mounts = {item["destination"]: item for item in _default_mounts(host.shm_size, writable=host.privileged)}
     if container.host.ipc == "none":
         del mounts["/dev/shm"]
     elif around.shared_memory is not None:
@@ -262,8 +271,9 @@ def _file(path: str, source: Path) -> dict[str, Any]:
     return {"destination": path, "type": "bind", "source": str(source), "options": ["rbind", "rprivate"]}
 
 
-def _default_mounts(shm_size: int) -> list[dict[str, Any]]:
+def _default_mounts(shm_size: int, *, writable: bool) -> list[dict[str, Any]]:
     quiet = ["nosuid", "noexec", "nodev"]
+    kernel = [*quiet, "rw" if writable else "ro"]
     return [
         {"destination": "/proc", "type": "proc", "source": "proc", "options": quiet},
         {
@@ -272,7 +282,7 @@ def _default_mounts(shm_size: int) -> list[dict[str, Any]]:
             "source": "tmpfs",
             "options": ["nosuid", "strictatime", "mode=755", "size=65536k"],
         },
-        {"destination": "/sys", "type": "sysfs", "source": "sysfs", "options": [*quiet, "ro"]},
+        {"destination": "/sys", "type": "sysfs", "source": "sysfs", "options": kernel},
         {
             "destination": "/dev/pts",
             "type": "devpts",
@@ -286,7 +296,7 @@ def _default_mounts(shm_size: int) -> list[dict[str, Any]]:
             "source": "shm",
             "options": [*quiet, "mode=1777", f"size={shm_size}"],
         },
-        {"destination": "/sys/fs/cgroup", "type": "cgroup", "source": "cgroup", "options": [*quiet, "ro"]},
+        {"destination": "/sys/fs/cgroup", "type": "cgroup", "source": "cgroup", "options": kernel},
     ]
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-__all__ = ["CAPABILITIES", "DEFAULT_CAPABILITIES", "last_capability", "mask"]
+__all__ = ["CAPABILITIES", "DEFAULT_CAPABILITIES", "bounding_capabilities", "last_capability", "mask"]
 
 CAPABILITIES = (
     "CAP_CHOWN",
@@ -77,6 +77,14 @@ def mask(names: Iterable[str]) -> int:
     for name in names:
         bits |= 1 << _NUMBERS[name]
     return bits
+
+
+def bounding_capabilities() -> tuple[str, ...]:
+    """Return the most that this process may pass on: its bounding set, as far as we know its capabilities by name."""
+    with open("/proc/self/status") as file:
+        [text] = (line.partition(":")[2] for line in file if line.startswith("CapBnd:"))
+    held = int(text, 16)
+    return tuple(name for number, name in enumerate(CAPABILITIES) if held >> number & 1)
 
 
 def last_capability() -> int:

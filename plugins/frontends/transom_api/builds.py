@@ -53,6 +53,7 @@ async def post_build(request: web.Request) -> web.StreamResponse:
         pull=query.flag("pull"),
         platform=query.text("platform"),
         network=query.text("networkmode"),
+        allow=query.texts("allow"),
         add_hosts=parse_extra_hosts(Fields({"ExtraHosts": list(query.texts("extrahosts"))})),
         shm_size=_size(query, "shmsize"),
         ulimits=_ulimits(query),

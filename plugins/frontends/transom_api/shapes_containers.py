@@ -34,7 +34,6 @@ _HOST_DEFAULTS: Json = {
     "CapAdd": None,
     "CapDrop": None,
     "Cgroup": "",
-    "Privileged": False,
     "SecurityOpt": None,
     "UsernsMode": "",
     "CpuShares": 0,
@@ -64,8 +63,6 @@ _HOST_DEFAULTS: Json = {
     "CpuPercent": 0,
     "IOMaximumIOps": 0,
     "IOMaximumBandwidth": 0,
-    "MaskedPaths": list(MASKED_PATHS),
-    "ReadonlyPaths": list(READ_ONLY_PATHS),
 }
 
 
@@ -303,6 +300,9 @@ def _host_config(container: Container) -> Json:
         "VolumeDriver": host.volume_driver,
         "VolumesFrom": host.volumes_from or None,
         **_HOST_DEFAULTS,
+        "Privileged": host.privileged,
+        "MaskedPaths": None if host.privileged else list(MASKED_PATHS),
+        "ReadonlyPaths": None if host.privileged else list(READ_ONLY_PATHS),
         **network_options(container.host),
         "CgroupnsMode": host.cgroupns or "private",
         "IpcMode": host.ipc or "private",

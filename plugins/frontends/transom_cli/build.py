@@ -40,7 +40,7 @@ _SPECS = Kind("stringArray", str, multiple=True)
 _PLATFORM = Kind("string", str, multiple=True)
 #: What Docker's client has for what the engine does not do: limits, signed descriptions of builds, other builders.
 _ABSENT = (
-    *"--allow --annotation --attest --builder --cgroup-parent --cpu-period --cpu-quota --cpu-shares -c".split(),
+    *"--annotation --attest --builder --cgroup-parent --cpu-period --cpu-quota --cpu-shares -c".split(),
     *"--cpuset-cpus --cpuset-mems --isolation --memory -m --memory-swap --security-opt --squash".split(),
 )
 _MODES = ("auto", "plain", "quiet", "rawjson", "tty")
@@ -50,6 +50,7 @@ _FALSE = ("", "false", "0", "disabled=true")
 
 @api_command("build", "PATH | URL | -", about="Start a build", least=1, most=1, absent=_ABSENT)
 @flag("--add-host", kind=_HOST, about='Add a custom host-to-IP mapping (format: "host:ip")')
+@flag("--allow", kind=_SPECS, about='Allow extra privileged entitlement ("network.host", "security.insecure")')
 @flag("--build-arg", kind=LIST, about="Set build-time variables")
 @flag("--build-context", kind=_SPECS, about="Additional build contexts (e.g., name=path)")
 @flag("--cache-from", kind=_CACHES, about='External cache sources (e.g., "user/app:cache", "type=registry,ref=…")')
@@ -193,6 +194,7 @@ def _query(
         "pull": flags["pull"],
         "platform": flags["platform"][0] if flags["platform"] else None,
         "networkmode": flags["network"],
+        "allow": flags["allow"],
         "extrahosts": flags["add_host"],
         "shmsize": flags["shm_size"] or None,
         "ulimits": json.dumps(flags["ulimit"]) if flags["ulimit"] else None,

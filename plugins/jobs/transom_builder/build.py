@@ -26,6 +26,7 @@ from transom.registry import Credentials
 from transom_builder.cache_transfer import check_stores, export_caches, import_caches, wants_export
 from transom_builder.checking import check_alone, check_before
 from transom_builder.contexts import Contexts
+from transom_builder.entitlements import check_allowed, check_entitlements
 from transom_builder.options import BuildOptions
 from transom_builder.outputs import check_outputs, deliver_files, deliver_images, keeps_image, names_of
 from transom_builder.publishing import finish, publish
@@ -60,6 +61,7 @@ def build(
     pull: bool = False,
     platform: str = "",
     network: str = "",
+    allow: tuple[str, ...] = (),
     add_hosts: tuple[str, ...] = (),
     shm_size: int = 0,
     ulimits: tuple[Ulimit, ...] = (),
@@ -98,6 +100,7 @@ def build(
         no_cache_filter=no_cache_filter,
         pull=pull,
         network=network,
+        allow=allow,
         add_hosts=add_hosts,
         shm_size=shm_size,
         ulimits=ulimits,
@@ -111,6 +114,7 @@ def build(
         graphdriver=graphdriver,
         execdriver=execdriver,
     )
+    check_allowed(options)
     check_outputs(options)
     check_stores(options)
     wanted = parse_platform(platform) if platform else None
@@ -166,7 +170,8 @@ def _run(
     """Do the steps of a plan, and return them."""
     steps = Steps(engine, job, options, found, crew, workshop.with_epoch(found.epoch), files, reports)
     steps.add()
-    check_before(engine, job, found, recipe.ignored, draws=reports.draws)
+    check_entitlements(options, steps.plan)
+    check_before(engine, job, steps.plan, recipe.ignored, draws=reports.draws)
     try:
         crew.run()
     finally:

@@ -30,6 +30,8 @@ class BuildOptions:
     no_cache_filter: tuple[str, ...] = ()
     pull: bool = False
     network: str = ""
+    #: What steps may do that others may not: `network.host`, `security.insecure`.
+    allow: tuple[str, ...] = ()
     add_hosts: tuple[str, ...] = ()
     shm_size: int = 0
     ulimits: tuple[Ulimit, ...] = ()

@@ -40,6 +40,7 @@ class Process:
     user: str = ""
     working_dir: str = "/"
     image: str = ""
+    privileged: bool = False
     network: str = ""
     extra_hosts: tuple[str, ...] = ()
     shm_size: int = 0
@@ -108,6 +109,7 @@ def _container(engine: Engine, driver: str, layer: str, process: Process) -> Con
     host = HostConfig(
         graphdriver=driver,
         execdriver=process.execdriver,
+        privileged=process.privileged,
         network=process.network,
         extra_hosts=process.extra_hosts,
         shm_size=process.shm_size or HostConfig.shm_size,

@@ -90,6 +90,11 @@ class Steps:
                 task = self._crew.add(partial(self._do, stage, position, instruction), "step", (task,))
             last[stage.index] = task
 
+    @property
+    def plan(self) -> Plan:
+        """What is built: with `add`, also what the images' triggers do."""
+        return self._plan
+
     def result(self) -> Image:
         """Return what the target stage has become."""
         stage = self._plan.everything[self._plan.target]
@@ -141,17 +146,15 @@ class Steps:
 
     def _begin(self, stage: Stage) -> None:
         """Do the FROM of a stage."""
-        name = f"{self._prefix(stage, 0)}FROM {_named(stage)}"
         number = self._numbers.of(stage, 0)
-        with self._reports.step(name, number, self._numbers.title(number, stage.origin)) as step:
-            base: StageState | None = None
-            if isinstance(stage.base, StageRef):
-                below = self._plan.everything[stage.base.index]
-                made = self._made[below.index, len(below.instructions)]
-                made = replace(made, state=begin(self._plan, stage, made.state))
-            elif isinstance(stage.base, Scratch):
-                made = _Made(begin(self._plan, stage, base), Image(Digest(""), stage.platform))
-            elif (image := self._image(stage.base, stage.platform)) is not None:
+        heading = self._numbers.title(number, stage.origin)
+        if isinstance(stage.base, StageRef | Scratch):
+            # There is nothing to do, and so nothing to draw.
+            self._made[stage.index, 0] = made = self._from_here(stage, stage.base)
+            self._reports.say_in_turn(number, f"{heading}\n ---> {self._shown(made)}\n", last=True)
+            return
+        with self._reports.step(f"{self._prefix(stage, 0)}FROM {_named(stage)}", number, heading) as step:
+            if (image := self._image(stage.base, stage.platform)) is not None:
                 made = _Made(begin(self._plan, stage, image.config), replace(image, id=Digest(""), comment=""))
                 self._workshop.top(Stack.of(image))
             else:
@@ -159,6 +162,14 @@ class Steps:
                 made = self._from_files(stage, self._contexts.named(stage.base.name))
             self._made[stage.index, 0] = made
             step.say(f" ---> {self._shown(made)}\n")
+
+    def _from_here(self, stage: Stage, base: StageRef | Scratch) -> _Made:
+        """Return what a stage is that begins with another one, or with nothing."""
+        if isinstance(base, Scratch):
+            return _Made(begin(self._plan, stage, None), Image(Digest(""), stage.platform))
+        below = self._plan.everything[base.index]
+        made = self._made[below.index, len(below.instructions)]
+        return replace(made, state=begin(self._plan, stage, made.state))
 
     def _do(self, stage: Stage, position: int, instruction: Instruction) -> None:
         before = self._made[stage.index, position - 1]

@@ -118,8 +118,6 @@ class Worker:
     # RUN
 
     def _run(self, held: ExitStack, stack: Stack, resolved: Resolved, run: Run, step: Step) -> Work:
-        if run.security != "sandbox":
-            raise InvalidParameter("security.insecure is not allowed: this engine has no such entitlement")
         mounts = Mounts(self._place, run.mounts, resolved.script)
         environment = tuple(f"{name}={value}" for name, value in resolved.environment.items())
         key = key_of(
@@ -130,6 +128,7 @@ class Worker:
             user=resolved.user,
             working_dir=resolved.working_dir,
             network=run.network,
+            security=run.security,
             hosts=self._options.add_hosts,
             mounts=mounts.key(held),
         )
@@ -144,6 +143,7 @@ class Worker:
                 user=resolved.user,
                 working_dir=resolved.working_dir,
                 image=stack.chain_id[7:19],
+                privileged=run.security == "insecure",
                 network=self._options.network if run.network == "default" else run.network,
                 extra_hosts=self._options.add_hosts,
                 shm_size=self._options.shm_size,

@@ -60,3 +60,10 @@ def test_a_build_tells_what_is_found_to_clients_that_draw(builder: Builder) -> N
 def test_what_is_found_fails_a_build_whose_dockerfile_says_so(builder: Builder) -> None:
     with pytest.raises(InvalidParameter, match="lint violation found for rules: WorkdirRelativePath"):
         builder.build("# check=error=true\nFROM BASE\nRUN false\nWORKDIR sub\n")
+
+
+def test_a_check_follows_what_a_base_image_triggers(builder: Builder) -> None:
+    builder.build("FROM BASE\nONBUILD WORKDIR sub\nONBUILD ENV A=$B\n", tags=("triggers",))
+    found = [("WorkdirRelativePath", 2), ("UndefinedVar", 2)]
+    assert warnings(checked(builder, "FROM BASE AS other\nFROM triggers\nENV C=d\n")) == found
+    assert warnings(builder.build("FROM BASE AS other\nFROM triggers\nENV C=d\n").messages) == found

@@ -35,10 +35,10 @@ def test_a_build_that_asks_for_nothing_has_dockers_defaults(asked):
     assert (answer.status, answer.body) == (200, b"")
     assert found == {
         "dockerfile": "", "hidden": "", "remote": "", "tags": (), "target": "", "build_args": {}, "labels": {},
-        "no_cache": False, "no_cache_filter": (), "pull": False, "platform": "", "network": "", "add_hosts": (),
-        "shm_size": 0, "ulimits": (), "cache_from": (), "cache_to": (), "outputs": (), "contexts": {}, "session": None,
-        "credentials": {}, "progress": "docker", "quiet": False, "remove": True, "force_remove": False, "check": False,
-        "graphdriver": "", "execdriver": "",
+        "no_cache": False, "no_cache_filter": (), "pull": False, "platform": "", "network": "", "allow": (),
+        "add_hosts": (), "shm_size": 0, "ulimits": (), "cache_from": (), "cache_to": (), "outputs": (), "contexts": {},
+        "session": None, "credentials": {}, "progress": "docker", "quiet": False, "remove": True,
+        "force_remove": False, "check": False, "graphdriver": "", "execdriver": "",
     }  # fmt: skip
 
 
@@ -47,6 +47,7 @@ def test_everything_that_a_build_can_have_reaches_its_job(asked):
         dockerfile="a/Dockerfile", t=["one:1", "two"], target="last", buildargs='{"A": "1", "B": null}',
         labels='{"k": "v"}', nocache=1, nocachefilter=["x", "y"], pull="true", platform="linux/arm64", q=1, rm=0,
         networkmode="none", extrahosts=["h:1.2.3.4", "six:::1"], shmsize=1 << 20, forcerm=1,
+        allow=["network.host", "x"],
         ulimits='[{"Name": "nofile", "Soft": 10, "Hard": 20}]',
         cachefrom='["app:1", {"type": "registry", "ref": "app:2"}]', cacheto='[{"type": "inline"}]',
         outputs='[{"Type": "local", "Attrs": {"a": "b"}, "Stream": "0"}]', buildcontexts='{"base": "session://base"}',
@@ -56,7 +57,7 @@ def test_everything_that_a_build_can_have_reaches_its_job(asked):
         "dockerfile": "a/Dockerfile", "tags": ("one:1", "two"), "target": "last", "build_args": {"A": "1"},
         "labels": {"k": "v"}, "no_cache": True, "no_cache_filter": ("x", "y"), "pull": True, "platform": "linux/arm64",
         "quiet": True, "remove": False, "force_remove": True, "network": "none", "shm_size": 1 << 20,
-        "add_hosts": ("h:1.2.3.4", "six:::1"), "ulimits": (Ulimit("nofile", 10, 20),),
+        "allow": ("network.host", "x"), "add_hosts": ("h:1.2.3.4", "six:::1"), "ulimits": (Ulimit("nofile", 10, 20),),
         "cache_from": (CacheStore("registry", {"ref": "app:1"}), CacheStore("registry", {"ref": "app:2"})),
         "cache_to": (CacheStore("inline"),), "outputs": (BuildOutput("local", {"a": "b"}, "0"),),
         "contexts": {"base": "session://base"}, "progress": "steps", "check": True, "graphdriver": "vfs",

@@ -68,6 +68,7 @@ def test_every_flag_reaches_the_daemon(built: Any, transom: Transom, place: Path
         " --no-cache --no-cache-filter x,y --pull --platform linux/arm64 --network none --add-host h:1.2.3.4"
         " --shm-size 1m --ulimit nofile=10:20 --cache-from app:1 --cache-from type=registry,ref=app:2"
         " --cache-to type=inline --build-context base=docker-image://debian --force-rm --rm=false"
+        " --allow security.insecure --allow network.host"
         " --graphdriver vfs --execdriver chroot --provenance=false --sbom=false"
     )
     assert transom("image", "build", *flags.split(), ".") == 0
@@ -84,6 +85,7 @@ def test_every_flag_reaches_the_daemon(built: Any, transom: Transom, place: Path
         "dockerfile": ["Dockerfile"], "t": ["one:1", "two"], "target": ["last"], "labels": ['{"k": "v"}'],
         "nocache": ["1"], "nocachefilter": ["x", "y"], "pull": ["1"], "platform": ["linux/arm64"],
         "networkmode": ["none"], "extrahosts": ["h:1.2.3.4"], "shmsize": ["1048576"], "rm": ["0"], "forcerm": ["1"],
+        "allow": ["security.insecure", "network.host"],
         "graphdriver": ["vfs"], "execdriver": ["chroot"], "progress": ["steps"], "version": ["1"],
     }  # fmt: skip
 

@@ -25,6 +25,7 @@ from transom.containers.spec import Surroundings, build_spec, exec_process, merg
 from transom.errors import InvalidParameter
 from transom.graph.digest import Digest
 from transom.graph.model import RunConfig
+from transom.runtime.capabilities import bounding_capabilities
 
 
 @pytest.fixture
@@ -59,6 +60,16 @@ def test_root_has_dockers_capabilities_and_another_user_has_none(container: Cont
     assert "CAP_SYS_ADMIN" not in root["bounding"]
     assert (nobody["effective"], nobody["permitted"]) == ([], [])
     assert nobody["bounding"] == root["bounding"]
+
+
+def test_a_privileged_container_has_what_the_engine_has(container: Container, tmp_path: Path) -> None:
+    made = spec(replace(container, host=replace(container.host, privileged=True)), tmp_path)
+    assert made["process"]["capabilities"]["bounding"] == list(bounding_capabilities())
+    assert made["linux"]["maskedPaths"] == made["linux"]["readonlyPaths"] == []
+    assert made["linux"]["resources"]["devices"] == [{"allow": True, "access": "rwm"}]
+    assert "/dev/null" in {device["path"] for device in made["linux"]["devices"]}
+    [kernel] = [mount for mount in made["mounts"] if mount["destination"] == "/sys"]
+    assert "rw" in kernel["options"]
 
 
 def test_what_is_asked_for_takes_the_place_of_a_default_mount(container: Container, tmp_path: Path) -> None:
