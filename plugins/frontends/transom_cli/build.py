@@ -10,11 +10,11 @@ from pathlib import Path
 from typing import Any
 
 from transom_cli import values
+from transom_cli.build_agents import opened_agents, parse_agents
 from transom_cli.build_context import Context, find_context
 from transom_cli.build_options import (
     Output,
     attributes_for_daemon,
-    parse_agents,
     parse_arguments,
     parse_cache,
     parse_contexts,
@@ -81,7 +81,7 @@ _FALSE = ("", "false", "0", "disabled=true")
 @flag("--sbom", default="", about='Refused unless "false": nothing is attested here')
 @flag("--secret", kind=_SPECS, about='Secret to expose to the build (format: "id=mysecret[,src=/local/secret]")')
 @flag("--shm-size", kind=BYTES, default=0, about='Shared memory size for build containers (size of "/dev/shm")')
-@flag("--ssh", kind=_SPECS, about='SSH agent socket to expose to the build (format: "default|<id>=<socket>")')
+@flag("--ssh", kind=_SPECS, about='SSH agent or keys to expose to the build ("default|<id>[=<socket>|<key>[,<key>]]")')
 @flag("tags", "--tag", "-t", kind=LIST, about='Name and optionally a tag (format: "name:tag")')
 @flag("--target", about="Set the target build stage to build")
 @flag("--ulimit", kind=_ULIMIT, about="Ulimit options")
@@ -96,12 +96,8 @@ def build(client: Client, arguments: list[str], **flags: Any) -> None:
             raise CommandFailed(f"invalid tag {name!r}: refusing to create a tag with a digest reference")
     outputs = parse_outputs(flags["outputs"], load=flags["load"], push=flags["push"])
     places, local = parse_contexts(flags["build_context"])
-    answers = Answers(
-        parse_secrets(flags["secret"]),
-        parse_agents(flags["ssh"]),
-        local,
-        {str(index): output.take for index, output in enumerate(outputs) if output.take is not None},
-    )
+    secrets, agents = parse_secrets(flags["secret"]), parse_agents(flags["ssh"])
+    results = {str(index): output.take for index, output in enumerate(outputs) if output.take is not None}
     context = find_context(arguments[0], flags["file"] or "")
     for name in ("iidfile", "metadata_file"):
         _remove(flags[name])
@@ -109,7 +105,11 @@ def build(client: Client, arguments: list[str], **flags: Any) -> None:
     display = _display(mode)
     body = _compressed(context.body) if flags["compress"] else context.body
     result = _Result()
-    with opened(client, answers) as session, display.shown():
+    with (
+        opened_agents(agents) as sockets,
+        opened(client, Answers(secrets, sockets, local, results)) as session,
+        display.shown(),
+    ):
         if session is not None:
             query["session"] = session.name
         headers = _credentials(client)

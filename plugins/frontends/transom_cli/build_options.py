@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import stat
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import partial
 from pathlib import Path
@@ -17,7 +16,6 @@ from transom_cli.output_file import check_path, write_output, write_to_standard_
 __all__ = [
     "Output",
     "fields_of",
-    "parse_agents",
     "parse_arguments",
     "parse_cache",
     "parse_contexts",
@@ -184,29 +182,6 @@ def _read_secret(path: str) -> bytes:
         return Path(path).read_bytes()
     except OSError as error:
         raise CommandFailed(f"failed to read secret {path}: {(error.strerror or str(error)).lower()}") from error
-
-
-def parse_agents(given: Iterable[str]) -> dict[str, str]:
-    """Return the socket of the agent behind each `--ssh`: `default`, or `ID=SOCKET`. Raises `CommandFailed`."""
-    agents = {}
-    for text in given:
-        name, _, place = text.partition("=")
-        path = place or os.environ.get("SSH_AUTH_SOCK", "")
-        if not path:
-            raise CommandFailed("invalid empty ssh agent socket: make sure SSH_AUTH_SOCK is set")
-        if "," in path or not _is_socket(path):
-            raise CommandFailed(
-                f"{path} is not the socket of an SSH agent: add keys to an agent with ssh-add, and name its socket"
-            )
-        agents[name or "default"] = path
-    return agents
-
-
-def _is_socket(path: str) -> bool:
-    try:
-        return stat.S_ISSOCK(Path(path).stat().st_mode)
-    except OSError as error:
-        raise CommandFailed(f"failed to stat {path}: {(error.strerror or str(error)).lower()}") from error
 
 
 def parse_contexts(given: Iterable[str]) -> tuple[dict[str, str], dict[str, Callable[[], Iterable[bytes]]]]:
