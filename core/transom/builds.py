@@ -1,9 +1,9 @@
 """Builds, as their edge and their jobs agree on them: what only the client has, where results go, what is kept.
 
 The job `build` takes the context as a tar archive, compressed or not, as its input; with `remote` the input is the
-Dockerfile to build from, if it is not empty. Of its parameters, `hidden` is a directory of the archive that does not
-belong to the context, with a Dockerfile that is not in it (`dockerfile` names it there) and the `.dockerignore` that
-the client has heeded; `credentials` are by the name of a registry, and
+Dockerfile to build from, if it is not empty. Of its parameters, `dockerfile` is a path in the archive, or a URL;
+`hidden` is a directory of the archive that does not belong to the context, with a Dockerfile that is not in it and the
+`.dockerignore` that the client has heeded; `credentials` are by the name of a registry, and
 `contexts` are named contexts: `docker-image://REFERENCE`, `oci-layout://NAME[:TAG][@DIGEST]` (the layout comes over the
 session as NAME), the URL of a repository or an archive, or `session://NAME` for a directory of the client's.
 

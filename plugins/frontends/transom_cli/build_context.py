@@ -50,7 +50,8 @@ def is_remote(name: str) -> bool:
 
 
 def find_context(name: str, file: str) -> Context:
-    """Return the context of a name, with the Dockerfile `file`; empty for the usual one, `-` for standard input.
+    """Return the context of a name, with the Dockerfile `file`: a path, or a URL that the daemon fetches it from; empty
+    for the usual one, `-` for standard input.
 
     Raises `CommandFailed` for what cannot be found; what cannot be read fails while it is sent.
     """
@@ -73,7 +74,9 @@ def _from_input(file: str) -> Context:
     head = _read_block()
     if _is_archive(head):
         return Context(_rest_of_input(head), dockerfile=file)
-    return _with_hidden(file or _DOCKERFILE, head + _read_input(), None, iter(()))
+    if file:
+        raise CommandFailed("ambiguous Dockerfile source: both stdin and flag correspond to Dockerfiles")
+    return _with_hidden(_DOCKERFILE, head + _read_input(), None, iter(()))
 
 
 def _read_block() -> bytes:
@@ -115,6 +118,8 @@ def _from_directory(directory: str, file: str) -> Context:
         content, name = _read_input(), _DOCKERFILE
         ignored = _read_ignored([os.path.join(directory, ".dockerignore")])
         return _with_hidden(name, content, ignored, _walk(directory, ignored))
+    if _URL.match(file):
+        return Context(pack_directory(directory), dockerfile=file)
     path = file or _usual(directory)
     try:
         inside = os.path.relpath(os.path.realpath(path, strict=True), os.path.realpath(directory))

@@ -26,6 +26,7 @@ from transom.registry import Credentials
 from transom_builder.cache_transfer import check_stores, export_caches, import_caches, wants_export
 from transom_builder.checking import check_alone, check_before
 from transom_builder.contexts import Contexts
+from transom_builder.download import is_url
 from transom_builder.entitlements import check_allowed, check_entitlements
 from transom_builder.options import BuildOptions
 from transom_builder.outputs import check_outputs, deliver_files, deliver_images, keeps_image, names_of
@@ -42,7 +43,7 @@ if TYPE_CHECKING:
 __all__ = ["build"]
 
 #: As many steps of one build are done at the same time. Most of them wait for a process, or for a disk.
-_LANES = {"step": 8, "pull": 4}
+_LANES = {"step": 8}
 
 
 def build(
@@ -89,7 +90,8 @@ def build(
     for what cannot be, and what registries and drivers raise. Then there is no new image and no name has changed.
     """
     options = BuildOptions(
-        dockerfile=dockerfile or "Dockerfile",
+        dockerfile=(not is_url(dockerfile) and dockerfile) or "Dockerfile",
+        dockerfile_url=dockerfile if is_url(dockerfile) else "",
         hidden=hidden,
         remote=remote,
         tags=tuple(_parse_tag(tag) for tag in tags),

@@ -18,7 +18,7 @@ from typing import IO, TYPE_CHECKING, cast
 
 from transom.containers.paths import resolve
 from transom.dockerfile.ignore import Patterns, ignore_names
-from transom.errors import CorruptContent, InvalidParameter, Unsupported
+from transom.errors import CorruptContent, InvalidParameter
 from transom.graph.compression import decompress
 from transom.graph.extract import extract_below
 from transom.graph.header import BLOCK, decode_header
@@ -80,8 +80,14 @@ class Contexts:
         return self._main
 
     def dockerfile(self) -> bytes:
-        """Return the Dockerfile's content. Raises `InvalidParameter` if it is not there."""
-        context = self.main()
+        """Return the Dockerfile's content. Raises `InvalidParameter` if it is not there, and as `open_url`."""
+        context, url = self.main(), self._options.dockerfile_url
+        if url:
+            with (
+                self._reports.step(f"[internal] load remote build definition from {url}"),
+                open_url(url) as (stream, _),
+            ):
+                return stream.read(_LARGEST)
         return self._dockerfile or read_file(context.root, self._options.dockerfile)
 
     def has(self, name: str) -> bool:
@@ -93,14 +99,10 @@ class Contexts:
         return self._named[name]
 
     def add(self, name: str, place: str) -> None:
-        """Fetch a named context of files, in the thread that begins the build.
+        """Fetch a named context of files; a name is added once.
 
         `place` is `session://NAME`, or the URL of a repository or an archive.
         """
-        if self.has(name):
-            return
-        if place.startswith("oci-layout://"):
-            raise Unsupported(f"the context {name} is an oci-layout: load it, and name the image with docker-image://")
         with self._reports.step(
             f"[context {name}] load from client" if is_session(place) else f"[context {name}] {place}"
         ) as step:

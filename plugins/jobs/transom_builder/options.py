@@ -18,6 +18,8 @@ class BuildOptions:
     """The parameters of a build, checked as far as they can be before it begins."""
 
     dockerfile: str = "Dockerfile"
+    #: Where the Dockerfile is, if it is on the web.
+    dockerfile_url: str = ""
     #: The directory of the context that is for the builder alone, empty for none.
     hidden: str = ""
     remote: str = ""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import TYPE_CHECKING
@@ -23,7 +24,7 @@ from transom.times import format_moment
 from transom_builder.cache_transfer import Exported
 from transom_builder.contexts import Context, Contexts
 from transom_builder.copying import Manner, copy_into
-from transom_builder.images import find_image
+from transom_builder.images import find_image, load_layout
 from transom_builder.options import BuildOptions
 from transom_builder.reports import Reports, Step
 from transom_builder.sources import find
@@ -37,10 +38,14 @@ if TYPE_CHECKING:
 
 __all__ = ["Steps"]
 
-#: A named context that is an image.
+#: Named contexts that are images.
 _IMAGE = "docker-image://"
+_LAYOUT = "oci-layout://"
 _COMMENT = "buildkit.dockerfile.v0"
 _SECOND = 10**9
+#: As many images and contexts are looked for at the same time.
+_FINDERS = 4
+_FIND = "find"
 
 
 @dataclass(frozen=True)
@@ -108,35 +113,50 @@ class Steps:
     # Images
 
     def _resolve(self) -> None:
-        """Find all images that the plan needs. Triggers of theirs may make it need more."""
+        """Find all images that the plan needs, side by side. Triggers of theirs may make it need more."""
         done: set[int] = set()
+        found: set[tuple[Source, Platform]] = set()
         while missing := [stage for stage in self._plan.stages if stage.index not in done]:
+            wanted = dict.fromkeys(pair for stage in missing for pair in self._wanted(stage))
+            crew = Crew(self._job, {_FIND: _FINDERS})
+            for need, platform in wanted:
+                if (need, platform) not in found:
+                    crew.add(partial(self._find, need, platform), _FIND)
+            crew.run()
+            found.update(wanted)
             for stage in missing:
                 done.add(stage.index)
-                for need in stage.needs:
-                    self._find(need, stage.platform)
                 image = self._image(stage.base, stage.platform)
                 if image is not None:
                     self._plan = self._plan.with_triggers(stage, image.config.on_build)
 
-    def _find(self, need: Source, platform: Platform) -> None:
+    def _wanted(self, stage: Stage) -> Iterator[tuple[ImageName | ContextName, Platform]]:
+        """Yield what a stage needs from elsewhere, its base first; files are the same for every platform."""
+        for need in (stage.base, *stage.sources.values()):
+            if isinstance(need, ContextName) and not self._is_image(need):
+                yield need, self._plan.target_platform
+            elif isinstance(need, ContextName | ImageName):
+                yield need, stage.platform
+
+    def _is_image(self, context: ContextName) -> bool:
+        return self._options.contexts[context.name].startswith((_IMAGE, _LAYOUT))
+
+    def _find(self, need: ImageName | ContextName, platform: Platform) -> None:
         """Find an image, or the files of a named context."""
-        if isinstance(need, ContextName):
-            place = self._options.contexts[need.name]
-            if not place.startswith(_IMAGE):
-                self._contexts.add(need.name, place)
-                return
-            name = place.removeprefix(_IMAGE)
-            reference = Reference.parse(name).tagged()
-        elif isinstance(need, ImageName):
-            name, reference = need.name, need.reference
-        else:
+        place = self._options.contexts[need.name] if isinstance(need, ContextName) else ""
+        if isinstance(need, ContextName) and not self._is_image(need):
+            self._contexts.add(need.name, place)
             return
-        if (need, platform) not in self._images:
+        if place.startswith(_LAYOUT):
+            with self._reports.step(f"[context {need.name}] {place}"):
+                image = load_layout(self._job, self._options, place.removeprefix(_LAYOUT), platform, self._workshop)
+        else:
+            name = place.removeprefix(_IMAGE) or need.name
+            reference = Reference.parse(name).tagged()
             with self._reports.step(f"[internal] load metadata for {reference}") as step:
                 image = find_image(self._job, self._options, name, reference, platform, step)
                 self._workshop.keep_image(image)
-                self._images[need, platform] = image
+        self._images[need, platform] = image
 
     def _image(self, source: Source, platform: Platform) -> Image | None:
         """Return the image that a source is, None if it is something else."""

@@ -15,12 +15,12 @@ from transom.errors import CorruptContent, InvalidParameter, NotFound
 from transom.graph.compression import decompress
 from transom.graph.digest import Digest, chain_ids
 from transom.graph.lease import Lease
-from transom.graph.model import Platform
+from transom.graph.model import Image, Platform
 from transom.graph.verify import CountingReader, VerifyingReader
 from transom.job import Job
 from transom_images.layers import UNPACK
 from transom_images.members import Members
-from transom_images.offers import Offer, find_offers
+from transom_images.offers import Offer, choose_offer, find_offers
 from transom_images.progress import LayerProgress
 
 if TYPE_CHECKING:
@@ -29,11 +29,16 @@ if TYPE_CHECKING:
 __all__ = ["image_load"]
 
 
-def image_load(engine: Engine, job: Job, *, platform: Platform | None = None) -> None:
+def image_load(
+    engine: Engine, job: Job, *, platform: Platform | None = None, chosen: str | None = None
+) -> tuple[Image, ...]:
     """Load the images of the archive that is the job's input: OCI layouts and Docker's own format, also compressed.
 
     All of an archive is read and verified before the first image is there. `platform` chooses from images for
-    several platforms. Raises `InvalidParameter` for what is no such archive or is damaged, `NotFound` if there is
+    several platforms. With `chosen`, the archive is an OCI layout of which one image is loaded, and gets no name: that
+    of a tag or a digest, or `latest` or the only one if it is empty. Returns the images.
+
+    Raises `InvalidParameter` for what is no such archive or is damaged, `NotFound` if there is
     none for the platform, `Unsupported`, `StorageFull`; then nothing has changed.
     """
     if job.input is None:
@@ -42,13 +47,16 @@ def image_load(engine: Engine, job: Job, *, platform: Platform | None = None) ->
         members = Members(engine.content, lease, drafts, job.check)
         try:
             members.read(decompress(cast("io.RawIOBase", job.input)))
-            offers = find_offers(members, platform)
+            offers = find_offers(members, platform) if chosen is None else [choose_offer(members, platform, chosen)]
             loading = _Loading(engine, job, lease, engine.graphdriver())
             sizes = loading.prepare(offers)
         except CorruptContent as error:
             raise InvalidParameter(f"cannot load the archive: {error}") from error
-        for offer in offers:
-            loading.publish(offer, sizes.get(offer.image.id))
+        images = tuple(loading.publish(offer, sizes.get(offer.image.id)) for offer in offers)
+    if chosen is None:
+        for image in images:
+            engine.events.record("image", "load", image.id, {**image.config.labels, "name": image.id})
+    return images
 
 
 @dataclass(frozen=True)
@@ -102,7 +110,7 @@ class _Loading:
                 VerifyingReader(decompress(CountingReader(blob, lambda _: crew.check())), diff_ids[index]).verify()
         sizes[index] = self.engine.layers.unpack(self.driver, diff_ids, index, descriptor.digest, self.lease, report)
 
-    def publish(self, offer: Offer, sizes: list[int] | None) -> None:
+    def publish(self, offer: Offer, sizes: list[int] | None) -> Image:
         """Make an image visible with its names, and say so. One that is here already only gets the names."""
         images, job, image = self.engine.images, self.job, offer.image
         named_before = {name: images.named(name) for name in offer.names}
@@ -130,4 +138,4 @@ class _Loading:
             job.say(f"Loaded image: {name.familiar}\n")
         if not offer.names:
             job.say(f"Loaded image ID: {image.id}\n")
-        self.engine.events.record("image", "load", image.id, {**image.config.labels, "name": image.id})
+        return image

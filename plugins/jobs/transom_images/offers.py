@@ -32,7 +32,7 @@ from transom_images.layout import (
 from transom_images.manifests import LIMIT, Entry, Index, choose, parse_manifest
 from transom_images.members import Member, Members
 
-__all__ = ["Offer", "find_offers"]
+__all__ = ["Offer", "choose_offer", "find_offers"]
 
 #: How many indexes may stand between the layout's own and a manifest.
 _MOST_INDEXES: Final = 4
@@ -80,6 +80,29 @@ def find_offers(members: Members, platform: Platform | None) -> list[Offer]:
     return list(united.values())
 
 
+def choose_offer(members: Members, platform: Platform | None, chosen: str) -> Offer:
+    """Return one image of an OCI layout, without a name: that of a tag or digest, `latest` or the only one for none.
+
+    Raises `CorruptContent`, `Unsupported`, and `NotFound` if it is not there.
+    """
+    described = tuple(_entries(members))
+    found = [entry for entry, notes in described if _is_called(entry, notes, chosen or "latest")]
+    if not found and not chosen and len(described) == 1:
+        found = [described[0][0]]
+    if not found:
+        raise NotFound(f"oci-layout reference {chosen or 'latest'!r} could not be resolved: it is not in {INDEX}")
+    offer = _from_descriptor(members, found[0].manifest, (), platform)
+    _check_platform(offer.image, platform)
+    return offer
+
+
+def _is_called(entry: Entry, annotations: Any, name: str) -> bool:
+    """Whether an entry of an index has a tag or a digest."""
+    given = annotations if isinstance(annotations, Mapping) else {}
+    whole = {reference.tag for reference in _names(annotations)}
+    return name in (entry.manifest.digest, given.get(REFERENCE_NAME)) or name in whole
+
+
 def _check_platform(image: Image, platform: Platform | None) -> None:
     found, here = normalize(image.platform), Platform.here()
     if found.os != here.os:
@@ -95,16 +118,23 @@ def _check_platform(image: Image, platform: Platform | None) -> None:
 
 
 def _from_index(members: Members, platform: Platform | None) -> Iterator[Offer]:
+    described = tuple(_entries(members))
+    runnable = [_runs_on(entry, platform or Platform.here()) for entry, _ in described]
+    if described and not any(runnable):
+        raise NotFound(f"the archive has no image for the platform {platform or Platform.here()}")
+    for (entry, notes), wanted in zip(described, runnable, strict=True):
+        if wanted:
+            yield _from_descriptor(members, entry.manifest, _names(notes), platform)
+
+
+def _entries(members: Members) -> Iterator[tuple[Entry, Any]]:
+    """Yield the entries of the layout's index, each with its annotations."""
     content = members.need(INDEX).read(LIMIT)
     index = parse_manifest(content)
     if not isinstance(index, Index):
         raise CorruptContent(f"its {INDEX} is not an index")
-    runnable = [_runs_on(entry, platform or Platform.here()) for entry in index.entries]
-    if index.entries and not any(runnable):
-        raise NotFound(f"the archive has no image for the platform {platform or Platform.here()}")
-    for entry, described, wanted in zip(index.entries, orjson.loads(content)["manifests"], runnable, strict=True):
-        if wanted:
-            yield _from_descriptor(members, entry.manifest, _names(described.get("annotations")), platform)
+    for entry, described in zip(index.entries, orjson.loads(content)["manifests"], strict=True):
+        yield entry, described.get("annotations")
 
 
 def _runs_on(entry: Entry, platform: Platform) -> bool:

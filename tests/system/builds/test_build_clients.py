@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 import os
 import signal
 import subprocess
@@ -129,6 +130,21 @@ def test_our_client_builds_shows_and_tags(daemon: Daemon, place: Place) -> None:
     assert {"ours:1", "ours:2"} <= _tags(daemon)
     again = daemon.transom("build", "--progress", "plain", str(directory))
     assert again.stderr.count("CACHED") == 2
+
+
+def test_our_client_sends_an_image_in_an_oci_layout(daemon: Daemon, place: Place, tmp_path: Path) -> None:
+    directory = place("FROM other AS last\nCOPY --from=base /etc/passwd /copied")
+    layout = tmp_path / "layout"
+    source = f"docker://{daemon.busybox}"
+    subprocess.run(["skopeo", "copy", "-q", "--src-tls-verify=false", source, f"oci:{layout}:v1"], check=True)
+    digest = json.loads((layout / "index.json").read_text())["manifests"][0]["digest"]
+    images = daemon.transom("images", "-aq").stdout
+    contexts = ("--build-context", f"base=oci-layout://{layout}@{digest}", "--build-context")
+    daemon.transom("build", "-t", "layout:1", *contexts, f"other=oci-layout://{layout}:v1", str(directory))
+    assert daemon.transom("run", "--rm", "layout:1", "cat", "/copied").stdout.startswith("root:")
+    assert len(daemon.transom("images", "-aq").stdout.split()) == len(images.split()) + 1
+    done = daemon.transom("build", *contexts, f"other=oci-layout://{layout}:v2", str(directory), check=False)
+    assert "oci-layout reference 'v2' could not be resolved" in done.stderr
 
 
 def test_what_fails_is_shown_with_its_place_and_leaves_nothing(daemon: Daemon, place: Place) -> None:

@@ -112,7 +112,7 @@ def test_an_image_is_pushed(builder: Builder, registry: Registry) -> None:
         ({"cache_from": (CacheStore("gha", {}),)}, Unsupported, "cannot be imported"),
         ({"cache_to": (CacheStore("registry", {}),)}, InvalidParameter, "ref is needed"),
         ({"cache_to": (CacheStore("registry", {"ref": "x", "mode": "max"}),)}, Unsupported, "mode=min"),
-        ({"contexts": {"base": "oci-layout://base"}}, Unsupported, "oci-layout"),
+        ({"contexts": {"base": "oci-layout://base"}}, InvalidParameter, "has opened no session"),
     ],
 )
 def test_what_cannot_be_is_refused(

@@ -301,6 +301,21 @@ def test_the_dockerfile_may_come_beside_a_remote_context(builder: Builder, repos
         assert names(tree) == ["beside"]
 
 
+def test_the_dockerfile_may_be_elsewhere(builder: Builder, web: tuple[Path, str], repository: str) -> None:
+    root, url = web
+    (root / "of-the-web").write_text("FROM scratch\nCOPY file /\n")
+    (root / "wrong").write_text("FROM scratch\nNOTHING\n")
+    built = builder.build("RUN false", {"file": "x"}, dockerfile=f"{url}/of-the-web")
+    job = builder.engine.job("build", remote=repository, dockerfile=f"{url}/of-the-web")
+    for image in (built.image, builder.engine.images.get(job.run())):
+        with builder.tree(image) as tree:
+            assert names(tree) == ["file"]
+    with pytest.raises(InvalidParameter, match=r"^Dockerfile:2: unknown instruction: NOTHING"):
+        builder.build("RUN false", dockerfile=f"{url}/wrong")
+    with pytest.raises(NotFound, match="404"):
+        builder.build("RUN false", dockerfile=f"{url}/nothing")
+
+
 class Directories:
     """A client with directories."""
 

@@ -266,6 +266,20 @@ def test_a_dockerfile_on_standard_input_beside_a_directory(feed, tree: Path) -> 
     assert names(context) == [".dockerignore", "Dockerfile", "a.log", "z"]
 
 
+def test_a_dockerfile_of_the_web_is_the_daemons_business(tree: Path) -> None:
+    (tree / ".dockerignore").write_text("b\n")
+    url = "https://example.com/Dockerfile"
+    assert names(context := find_context(str(tree), url)) == [".dockerignore", "Dockerfile", "a.log", "z"]
+    assert (context.dockerfile, context.hidden) == (url, "")
+    assert find_context("https://example.com/a.tar", url) == Context((), "https://example.com/a.tar", url)
+
+
+def test_two_dockerfiles_are_one_too_many(feed) -> None:
+    feed(b"FROM stdin")
+    with pytest.raises(CommandFailed, match="ambiguous Dockerfile source"):
+        find_context("-", "https://example.com/Dockerfile")
+
+
 def test_a_dockerfile_on_standard_input_beside_a_context_elsewhere(feed) -> None:
     feed(b"FROM stdin")
     assert find_context("https://example.com/a.tar", "-") == Context((b"FROM stdin",), "https://example.com/a.tar")
