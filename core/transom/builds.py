@@ -70,7 +70,10 @@ class BuildOutput:
 
 @dataclass(frozen=True)
 class CacheStore:
-    """One `--cache-from` or `--cache-to`: its type (`registry`, `inline`) and its other attributes, such as `ref`."""
+    """One `--cache-from` or `--cache-to`: its type (`registry`, `inline`, `local`) and its other attributes, as `ref`.
+
+    The `stream` of a local one is the name of the session's context, or output, that it comes from or goes to.
+    """
 
     type: str
     attributes: Mapping[str, str] = field(default_factory=dict)

@@ -26,6 +26,9 @@ __all__ = ["CONFIG_TYPE", "LAYER_TYPE", "MANIFEST_TYPE", "NewLayer", "derive", "
 CONFIG_TYPE: Final = "application/vnd.oci.image.config.v1+json"
 MANIFEST_TYPE: Final = "application/vnd.oci.image.manifest.v1+json"
 LAYER_TYPE: Final = "application/vnd.oci.image.layer.v1.tar"
+_DOCKER_CONFIG_TYPE: Final = "application/vnd.docker.container.image.v1+json"
+_DOCKER_MANIFEST_TYPE: Final = "application/vnd.docker.distribution.manifest.v2+json"
+_DOCKER_LAYER_TYPE: Final = "application/vnd.docker.image.rootfs.diff.tar"
 _GZIP_LAYER_TYPE: Final = f"{LAYER_TYPE}+gzip"
 #: The diff ID of a layer archive without entries.
 _EMPTY: Final = Digest.of(END)
@@ -104,9 +107,19 @@ def derive(
 
 
 def describe(
-    config: Descriptor, layers: Sequence[Descriptor], annotations: Mapping[str, str] | None = None
+    config: Descriptor,
+    layers: Sequence[Descriptor],
+    annotations: Mapping[str, str] | None = None,
+    *,
+    docker: bool = False,
 ) -> tuple[Descriptor, bytes]:
-    """Return the manifest of a configuration and its layers, lowest first, and what describes it."""
+    """Return the manifest of a configuration and its layers, lowest first, and what describes it.
+
+    With `docker` it is Docker's image manifest version 2, schema 2, which has no layers in zstd.
+    """
+    media_type = _DOCKER_MANIFEST_TYPE if docker else MANIFEST_TYPE
+
+    layer_type = _docker_layer_type if docker else oci_layer_type
 
     def fields(descriptor: Descriptor, media_type: str) -> dict[str, object]:
         return {"mediaType": media_type, "digest": str(descriptor.digest), "size": descriptor.size}
@@ -114,13 +127,13 @@ def describe(
     content = orjson.dumps(
         {
             "schemaVersion": 2,
-            "mediaType": MANIFEST_TYPE,
-            "config": fields(config, CONFIG_TYPE),
-            "layers": [fields(layer, oci_layer_type(layer.media_type)) for layer in layers],
+            "mediaType": media_type,
+            "config": fields(config, _DOCKER_CONFIG_TYPE if docker else CONFIG_TYPE),
+            "layers": [fields(layer, layer_type(layer.media_type)) for layer in layers],
             **({"annotations": dict(annotations)} if annotations else {}),
         }
     )
-    return Descriptor(MANIFEST_TYPE, Digest.of(content), len(content)), content
+    return Descriptor(media_type, Digest.of(content), len(content)), content
 
 
 def oci_layer_type(media_type: str) -> str:
@@ -128,3 +141,7 @@ def oci_layer_type(media_type: str) -> str:
     if media_type.startswith("application/vnd.oci."):
         return media_type
     return LAYER_TYPE + "".join(f"+{kind}" for kind in ("gzip", "zstd") if media_type.endswith(kind))
+
+
+def _docker_layer_type(media_type: str) -> str:
+    return f"{_DOCKER_LAYER_TYPE}.gzip" if media_type.endswith("gzip") else _DOCKER_LAYER_TYPE

@@ -11,12 +11,12 @@ from typing import Any
 
 from transom_cli import values
 from transom_cli.build_agents import opened_agents, parse_agents
+from transom_cli.build_caches import parse_exports, parse_imports
 from transom_cli.build_context import Context, find_context
 from transom_cli.build_options import (
     Output,
     attributes_for_daemon,
     parse_arguments,
-    parse_cache,
     parse_contexts,
     parse_outputs,
     parse_secrets,
@@ -53,8 +53,8 @@ _FALSE = ("", "false", "0", "disabled=true")
 @flag("--allow", kind=_SPECS, about='Allow extra privileged entitlement ("network.host", "security.insecure")')
 @flag("--build-arg", kind=LIST, about="Set build-time variables")
 @flag("--build-context", kind=_SPECS, about="Additional build contexts (e.g., name=path)")
-@flag("--cache-from", kind=_CACHES, about='External cache sources (e.g., "user/app:cache", "type=registry,ref=…")')
-@flag("--cache-to", kind=_SPECS, about='Cache export destinations (e.g., "type=inline", "type=registry,ref=…")')
+@flag("--cache-from", kind=_CACHES, about='External cache sources (e.g., "user/app:cache", "type=local,src=path")')
+@flag("--cache-to", kind=_SPECS, about='Cache export destinations (e.g., "user/app:cache", "type=local,dest=path")')
 @flag("--call", default="build", about='Set method for evaluating build ("check")')
 @flag("--check", kind=BOOL, about='Shorthand for "--call=check"')
 @flag("--compress", kind=BOOL, about="Compress the build context using gzip")
@@ -96,18 +96,21 @@ def build(client: Client, arguments: list[str], **flags: Any) -> None:
             raise CommandFailed(f"invalid tag {name!r}: refusing to create a tag with a digest reference")
     outputs = parse_outputs(flags["outputs"], load=flags["load"], push=flags["push"])
     places, local = parse_contexts(flags["build_context"])
+    imports, sources = parse_imports(flags["cache_from"])
+    exports, destinations = parse_exports(flags["cache_to"])
     secrets, agents = parse_secrets(flags["secret"]), parse_agents(flags["ssh"])
     results = {str(index): output.take for index, output in enumerate(outputs) if output.take is not None}
     context = find_context(arguments[0], flags["file"] or "")
     for name in ("iidfile", "metadata_file"):
         _remove(flags[name])
     query = _query(client, flags, context, outputs, places)
+    query |= {"cachefrom": _json(imports), "cacheto": _json(exports)}
     display = _display(mode)
     body = _compressed(context.body) if flags["compress"] else context.body
     result = _Result()
     with (
         opened_agents(agents) as sockets,
-        opened(client, Answers(secrets, sockets, local, results)) as session,
+        opened(client, Answers(secrets, sockets, local | sources, results | destinations)) as session,
         display.shown(),
     ):
         if session is not None:
@@ -198,8 +201,6 @@ def _query(
         "extrahosts": flags["add_host"],
         "shmsize": flags["shm_size"] or None,
         "ulimits": json.dumps(flags["ulimit"]) if flags["ulimit"] else None,
-        "cachefrom": _json(parse_cache(flags["cache_from"])),
-        "cacheto": _json(parse_cache(flags["cache_to"])),
         "outputs": _json([_described(index, output) for index, output in enumerate(outputs)]),
         "buildcontexts": places or None,
         "rm": "1" if flags["rm"] else "0",

@@ -17,10 +17,10 @@ __all__ = [
     "Output",
     "fields_of",
     "parse_arguments",
-    "parse_cache",
     "parse_contexts",
     "parse_outputs",
     "parse_secrets",
+    "taking_directory",
 ]
 
 _TYPES = ("image", "local", "tar", "docker", "oci", "registry", "cacheonly")
@@ -84,7 +84,7 @@ def _parse_output(text: str) -> Output:
         )  # fmt: skip
     dest = fields.get("dest", "")
     if kind == "local":
-        return Output(kind, fields, _taking_directory(dest))
+        return Output(kind, fields, taking_directory(dest))
     if kind in _ARCHIVES and (dest or kind != "docker"):
         fields["dest"] = dest or "-"
         return Output(kind, fields, _taking_file(kind, dest or "-"))
@@ -102,7 +102,8 @@ def _taking_file(kind: str, dest: str) -> Callable[[Iterator[bytes]], None]:
     return write_to_standard_output
 
 
-def _taking_directory(dest: str) -> Callable[[Iterator[bytes]], None]:
+def taking_directory(dest: str) -> Callable[[Iterator[bytes]], None]:
+    """Return what unpacks a result into a directory. Raises `CommandFailed` for what cannot be one."""
     if not dest or dest == "-":
         raise CommandFailed("dest is required for local output: give a directory")
     if os.path.lexists(dest) and not Path(dest).is_dir():
@@ -116,23 +117,6 @@ def _taking_directory(dest: str) -> Callable[[Iterator[bytes]], None]:
         unpack(Chunks(chunks), dest, lambda name: name)
 
     return take
-
-
-def parse_cache(given: Iterable[str]) -> list[dict[str, str]]:
-    """Return what `--cache-from` or `--cache-to` names, each with a `type`. Raises `CommandFailed`."""
-    stores = []
-    for text in given:
-        if "=" not in text:
-            stores += [{"type": "registry", "ref": name} for name in text.split(",")]
-            continue
-        try:
-            fields = fields_of(text)
-        except ValueError as error:
-            raise CommandFailed(f"invalid value {text!r} of a cache: {error}") from error
-        if not fields.get("type"):
-            raise CommandFailed(f"type required form> {text!r}")
-        stores.append(fields)
-    return stores
 
 
 def parse_secrets(given: Iterable[str]) -> dict[str, Callable[[], bytes]]:

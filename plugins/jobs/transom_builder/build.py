@@ -23,7 +23,9 @@ from transom.errors import InvalidParameter
 from transom.graph.platforms import parse_platform
 from transom.graph.reference import Reference, parse_name
 from transom.registry import Credentials
-from transom_builder.cache_transfer import check_stores, export_caches, import_caches, wants_export
+from transom_builder.cache_export import export_caches
+from transom_builder.cache_import import ImportedCaches
+from transom_builder.cache_stores import check_stores
 from transom_builder.checking import check_alone, check_before
 from transom_builder.contexts import Contexts
 from transom_builder.download import is_url
@@ -138,15 +140,15 @@ def build(
         if check:
             check_alone(engine, job, found, recipe.ignored, everything=not options.target)
             return ""
-        import_caches(engine, job, options, reports)
-        steps = _run(engine, job, options, found, recipe, crew, workshop, files, reports)
+        caches = ImportedCaches(job, options, files, lease, reports)
+        caches.read()
+        steps = _run(engine, job, options, found, recipe, crew, workshop, files, caches, reports)
         image = finish(options, found, steps.result())
         deliver_files(options, image, workshop, reports)
-        exported = steps.exported() if wants_export(options) else ()
-        result = publish(engine, options, image, workshop, lease, reports, exported) if keeps_image(options) else None
+        result = publish(job, options, image, steps, workshop, lease, reports) if keeps_image(options) else None
         if result is not None:
             deliver_images(job, options, result, reports)
-            export_caches(job, options, result, reports)
+        export_caches(job, options, steps, lease, reports)
     for warning in found.warnings:
         reports.say(f"{warning}\n")
     if result is None:
@@ -167,10 +169,11 @@ def _run(
     crew: Crew,
     workshop: Workshop,
     files: Contexts,
+    caches: ImportedCaches,
     reports: Reports,
 ) -> Steps:
     """Do the steps of a plan, and return them."""
-    steps = Steps(engine, job, options, found, crew, workshop.with_epoch(found.epoch), files, reports)
+    steps = Steps(engine, job, options, found, crew, workshop.with_epoch(found.epoch), files, caches, reports)
     steps.add()
     check_entitlements(options, steps.plan)
     check_before(engine, job, steps.plan, recipe.ignored, draws=reports.draws)

@@ -107,15 +107,17 @@ class Contexts:
             f"[context {name}] load from client" if is_session(place) else f"[context {name}] {place}"
         ) as step:
             if is_session(place):
-                session = self._options.session
-                if session is None:
-                    raise InvalidParameter(f"the context {name} is the client's, which has opened no session")
-                stream = session.context(place.removeprefix(_SESSION))
-                with stream:
-                    context = self.fill(self._stack, lambda _, root: self._unpack(root, stream, step))
+                self._named[name] = self.directory(place.removeprefix(_SESSION), step)
             else:
-                context = self._remote(place, step)
-            self._named[name] = context
+                self._named[name] = self._remote(place, step)
+
+    def directory(self, name: str, step: Step) -> Context:
+        """Fetch a directory of the client's by its name in the session."""
+        session = self._options.session
+        if session is None:
+            raise InvalidParameter(f"the context {name} is the client's, which has opened no session")
+        with session.context(name) as stream:
+            return self.fill(self._stack, lambda _, root: self._unpack(root, stream, step))
 
     def fill(self, held: ExitStack, fill: Callable[[Path, int], object]) -> Context:
         """Make a context that lasts as long as a stack is open; `fill` gets its root, and a descriptor of that."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import IO, TYPE_CHECKING
 
 from transom.builds import BuildOutput
@@ -10,6 +10,8 @@ from transom.errors import InvalidParameter, Unsupported
 from transom.graph.model import Image
 from transom.graph.reference import Reference, parse_name
 from transom.graph.tree_archive import write_tree
+from transom_builder.attributes import flag
+from transom_builder.compressions import check_compression
 from transom_builder.options import BuildOptions
 from transom_builder.reports import Reports
 from transom_builder.workshop import Stack, Workshop
@@ -22,6 +24,7 @@ __all__ = ["check_outputs", "deliver_files", "deliver_images", "keeps_image", "n
 _FILES = ("local", "tar")
 _ARCHIVES = ("docker", "oci")
 _NOTHING = "cacheonly"
+_COMPRESSION = ("compression", "compression-level", "force-compression")
 _TYPES = ("image", "registry", *_FILES, *_ARCHIVES, _NOTHING)
 
 
@@ -34,8 +37,9 @@ def check_outputs(options: BuildOptions) -> None:
             raise InvalidParameter(f"the output {output.type} goes to the client, which has opened no session")
         if output.type in (*_FILES, "oci") and not output.stream:
             raise InvalidParameter(f"the output {output.type} needs a destination: give it a dest")
-        if output.attributes.get("compression", "gzip") != "gzip":
-            raise Unsupported(f"layers are compressed with gzip, not {output.attributes['compression']}")
+    compression = check_compression(layer_attributes(options))
+    if compression is not None and compression.kind == "zstd" and not has_oci_types(options):
+        raise Unsupported("layers in zstd are named by OCI's media types alone: leave out oci-mediatypes=false")
     if any(output.type == "registry" for output in options.outputs) and not names_of(options):
         raise InvalidParameter("tag is needed when pushing to registry: give one with --tag")
 
@@ -43,6 +47,27 @@ def check_outputs(options: BuildOptions) -> None:
 def keeps_image(options: BuildOptions) -> bool:
     """Return whether the result becomes an image of the engine, as it does if nobody says where it goes."""
     return not options.outputs or any(output.type not in (*_FILES, _NOTHING) for output in options.outputs)
+
+
+def layer_attributes(options: BuildOptions) -> Mapping[str, str]:
+    """Return what outputs say of the compression of the image's layers, which is one for all of them.
+
+    Raises `InvalidParameter`.
+    """
+    given = [
+        {name: output.attributes[name] for name in _COMPRESSION if name in output.attributes}
+        for output in options.outputs
+        if output.type not in (*_FILES, _NOTHING)
+    ]
+    chosen = [attributes for attributes in given if attributes]
+    if any(attributes != chosen[0] for attributes in chosen):
+        raise InvalidParameter("the outputs of one build are one image: give all of them the same compression")
+    return chosen[0] if chosen else {}
+
+
+def has_oci_types(options: BuildOptions) -> bool:
+    """Return whether the image's manifest has OCI's media types, and not Docker's. Raises `InvalidParameter`."""
+    return all(flag(output.attributes, "oci-mediatypes", default=True) for output in options.outputs)
 
 
 def names_of(options: BuildOptions) -> tuple[Reference, ...]:
@@ -83,7 +108,9 @@ def push(job: Job, options: BuildOptions, names: Iterable[Reference], reports: R
     for name in names:
         with reports.step(f"pushing {name}") as step:
             credentials = options.credentials.get(name.domain)
-            job.child("push", step.follow, reference=name.familiar, credentials=credentials).run()
+            # What was not to be compressed is not.
+            compress = layer_attributes(options).get("compression") != "uncompressed"
+            job.child("push", step.follow, reference=name.familiar, credentials=credentials, compress=compress).run()
 
 
 def _opened(options: BuildOptions, output: BuildOutput) -> IO[bytes]:

@@ -13,14 +13,17 @@ from transom.graph.lease import Lease
 from transom.graph.making import CONFIG_TYPE, describe
 from transom.graph.model import Image
 from transom.times import format_moment
-from transom_builder.cache_transfer import Exported, annotate
+from transom_builder.cache_export import has_inline_cache
+from transom_builder.cache_records import annotate
+from transom_builder.compressions import compressed
 from transom_builder.options import BuildOptions
-from transom_builder.outputs import names_of
+from transom_builder.outputs import has_oci_types, layer_attributes, names_of
 from transom_builder.reports import Reports
+from transom_builder.steps import Steps
 from transom_builder.workshop import Stack, Workshop
 
 if TYPE_CHECKING:
-    from transom.engine import Engine
+    from transom.job import Job
 
 __all__ = ["finish", "publish"]
 
@@ -37,25 +40,22 @@ def finish(options: BuildOptions, plan: Plan, image: Image) -> Image:
 
 
 def publish(
-    engine: Engine,
-    options: BuildOptions,
-    image: Image,
-    workshop: Workshop,
-    lease: Lease,
-    reports: Reports,
-    steps: tuple[Exported, ...] = (),
+    job: Job, options: BuildOptions, image: Image, steps: Steps, workshop: Workshop, lease: Lease, reports: Reports
 ) -> Image:
     """Store what a build has made as an image, let the tags name it, and return it.
 
-    With `steps` its manifest says how it was made, for those who import it as a cache.
+    With an inline cache its manifest tells of the steps, for those who import it.
     """
-    names = names_of(options)
+    engine = job.engine
+    names, attributes = names_of(options), layer_attributes(options)
+    annotations = annotate(steps.kept_of_result()) if has_inline_cache(options) else None
     with reports.step("exporting to image") as step:
         workshop.top(Stack.of(image))
         content = write_config(image)
         layers = [engine.images.descriptor(blob) for blob in image.blobs]
+        layers = compressed(job, layers, attributes, lease, made_elsewhere=steps.base_blobs())
         config = Descriptor(CONFIG_TYPE, Digest.of(content), len(content))
-        manifest, manifest_content = describe(config, layers, annotate(steps) if steps else None)
+        manifest, manifest_content = describe(config, layers, annotations, docker=not has_oci_types(options))
         # With its names at once: a kill in between would leave an image that nobody finds.
         result = engine.images.publish(
             content,

@@ -21,7 +21,8 @@ from transom.graph.making import NewLayer, derive
 from transom.graph.model import History, Image, Platform, RunConfig
 from transom.graph.reference import Reference
 from transom.times import format_moment
-from transom_builder.cache_transfer import Exported
+from transom_builder.cache_import import ImportedCaches
+from transom_builder.cache_records import KeptStep
 from transom_builder.contexts import Context, Contexts
 from transom_builder.copying import Manner, copy_into
 from transom_builder.images import find_image, load_layout
@@ -55,7 +56,7 @@ class _Made:
     state: StageState
     image: Image
     key: str = ""
-    exported: tuple[Exported, ...] = ()
+    kept: tuple[KeptStep, ...] = ()
 
 
 class Steps:
@@ -70,6 +71,7 @@ class Steps:
         crew: Crew,
         workshop: Workshop,
         contexts: Contexts,
+        caches: ImportedCaches,
         reports: Reports,
     ) -> None:
         self._engine = engine
@@ -79,6 +81,7 @@ class Steps:
         self._crew = crew
         self._workshop = workshop
         self._contexts = contexts
+        self._caches = caches
         self._reports = reports
         self._images: dict[tuple[Source, Platform], Image] = {}
         self._made: dict[tuple[int, int], _Made] = {}
@@ -105,10 +108,20 @@ class Steps:
         stage = self._plan.everything[self._plan.target]
         return self._made[stage.index, len(stage.instructions)].image
 
-    def exported(self) -> tuple[Exported, ...]:
+    def kept_of_result(self) -> tuple[KeptStep, ...]:
         """Return the steps that the target stage is made of, for those who import them."""
-        stage = self._plan.everything[self._plan.target]
-        return self._made[stage.index, len(stage.instructions)].exported
+        return self._kept_of(self._plan.everything[self._plan.target])
+
+    def kept(self) -> tuple[KeptStep, ...]:
+        """Return all steps that were done or taken from a cache, each once."""
+        return tuple({step.key: step for stage in self._plan.stages for step in self._kept_of(stage)}.values())
+
+    def base_blobs(self) -> frozenset[Digest]:
+        """Return the blobs of the layers that were made elsewhere: those of images."""
+        return frozenset(blob for image in self._images.values() for blob in image.blobs)
+
+    def _kept_of(self, stage: Stage) -> tuple[KeptStep, ...]:
+        return self._made[stage.index, len(stage.instructions)].kept
 
     # Images
 
@@ -227,15 +240,16 @@ class Steps:
             if found is not None and self._workshop.keep(found.layer):
                 step.cached()
             else:
-                layer = work.do()
-                found = CachedStep(layer, format_moment(self._now()))
+                found = self._caches.fetch(work.key, step) if self._may_use_cache(stage) else None
+                if found is not None:
+                    step.cached()
+                else:
+                    found = CachedStep(work.do(), format_moment(self._now()))
                 cache.forget(work.key)
-                diff_ids = (*before.image.diff_ids, layer.diff_id)
+                diff_ids = (*before.image.diff_ids, found.layer.diff_id)
                 cache.add(work.key, found, diff_ids, type="regular", description=text, parent=before.key)
         made = self._finished(before, state, resolved, found.layer, self._moment(found.made))
-        diff_id = "" if found.layer.empty else found.layer.diff_id
-        step_made = Exported(work.key, before.key, diff_id, found.made, text)
-        return replace(made, key=work.key, exported=(*before.exported, step_made))
+        return replace(made, key=work.key, kept=(*before.kept, KeptStep(work.key, before.key, found, text)))
 
     def _may_use_cache(self, stage: Stage) -> bool:
         names = {name.lower() for name in self._options.no_cache_filter}
@@ -247,7 +261,7 @@ class Steps:
         image = derive(before.image, layer, config=state.config, step=step)
         if not resolved.history:
             image = replace(image, history=before.image.history)
-        return _Made(state, replace(image, author=state.author), before.key, before.exported)
+        return _Made(state, replace(image, author=state.author), before.key, before.kept)
 
     def _files(self, stage: Stage, name: str) -> Stack | Context:
         """Return what an instruction of a stage names by `--from` or `from=`: layers, or a context of files."""

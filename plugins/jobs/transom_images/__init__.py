@@ -1,4 +1,4 @@
-"""The jobs about images: pull, push, list, inspect, history, tag, remove, prune, save, load, import."""
+"""The jobs about images: pull, push, list, inspect, history, tag, remove, prune, save, load, import; and artifacts."""
 
 from __future__ import annotations
 
@@ -28,4 +28,7 @@ def transom_jobs() -> Mapping[str, HandlerName]:
         "image_save": "transom_images.saving:image_save",
         "image_load": "transom_images.loading:image_load",
         "image_import": "transom_images.importing:image_import",
+        "artifact_manifest": "transom_images.artifacts:artifact_manifest",
+        "artifact_blob": "transom_images.artifacts:artifact_blob",
+        "artifact_push": "transom_images.artifacts:artifact_push",
     }

@@ -19,7 +19,10 @@ from transom_images.refusals import refuse_push
 from transom_images.retries import retry
 from transom_images.transport import Answer, Body, Interrupted, Transport
 
-__all__ = ["Destination", "Session"]
+__all__ = ["SILENCE", "Destination", "Session"]
+
+#: Seconds that a registry may think about what it was sent. Some copy a blob before they answer.
+SILENCE = 120.0
 
 _RANGE = re.compile(r"(?:bytes=)?0-(\d{1,19})\Z")
 _OCTETS = "application/octet-stream"

@@ -24,11 +24,11 @@ from transom.graph.reference import Reference
 from transom.job import Job
 from transom.registry import Credentials
 from transom_images.connections import Patience
-from transom_images.destination import Destination
+from transom_images.destination import SILENCE, Destination
 from transom_images.manifests import LIMIT, Index, Manifest, elsewhere, parse_manifest
 from transom_images.packing import PACK, packed
 from transom_images.progress import LayerProgress, Progress, Silence
-from transom_images.upload import Uploader
+from transom_images.upload import Uploader, other_repositories
 
 if TYPE_CHECKING:
     from transom.engine import Engine
@@ -37,8 +37,6 @@ __all__ = ["push"]
 
 #: A lane of the crew.
 _UPLOAD = "upload"
-#: Seconds that a registry may think about what it was sent. Some copy a blob before they answer.
-_SILENCE = 120.0
 
 
 def push(
@@ -49,11 +47,13 @@ def push(
     tag: str = "",
     platform: str = "",
     credentials: Credentials | None = None,
+    compress: bool = True,
 ) -> tuple[Digest, ...]:
     """Push an image, or all tags of a repository, and return the digests of the manifests.
 
     `tag` takes the place of the reference's own; where neither has one, all tags are pushed. `platform` is like
-    "linux/arm64", and refuses an image for another one.
+    "linux/arm64", and refuses an image for another one. Layers that were never compressed are, unless `compress` is
+    False.
 
     Raises `InvalidParameter` for a bad reference or platform, `NotFound` for an image that is not there or not for the
     platform, `Unauthorized`, `Forbidden` and `RegistryError` as the registry says, `CorruptContent`, `Cancelled`.
@@ -66,11 +66,14 @@ def push(
     job.progress(f"The push refers to repository [{wanted.name}]")
     images = _find(engine, wanted)
     crew = Crew(job, {PACK: os.cpu_count() or 1, _UPLOAD: engine.config.max_concurrent_uploads})
-    with closing(
-        Destination(wanted, engine.config, credentials, Patience(crew.check, silence=_SILENCE))
-    ) as destination:
+    with closing(Destination(wanted, engine.config, credentials, Patience(crew.check, silence=SILENCE))) as destination:
         pushing = _Push(
-            engine, job, destination, Uploader(destination, engine.content, engine.config, crew.check), crew
+            engine,
+            job,
+            destination,
+            Uploader(destination, engine.content, engine.config, crew.check),
+            crew,
+            compress,
         )
         digests = tuple(pushing.push(item, image) for item, image in images.items())
     engine.events.record("image", "push", wanted.familiar, {"name": wanted.familiar_name})
@@ -110,13 +113,15 @@ class _Push:
     destination: Destination
     uploader: Uploader
     crew: Crew
+    compress: bool
 
     def push(self, reference: Reference, image: Image) -> Digest:
         """Push one image as one tag, and say so."""
         assert reference.tag is not None
         images = self.engine.images
         with images.lease(f"push {reference} {self.job.number}", resumable=False) as lease:
-            image = packed(self.engine, self.crew, image, lease)
+            if self.compress:
+                image = packed(self.engine, self.crew, image, lease)
             manifest, content, parsed = self._manifest(image, lease)
             self._upload(reference, image, parsed, content)
             self.destination.put_manifest(reference.tag, manifest, content)
@@ -161,15 +166,4 @@ class _Push:
     def _upload_one(self, reference: Reference, blob: Descriptor, voice: Progress) -> None:
         # Another push of the blob to the repository is waited for: then the repository has it.
         with self.engine.transfers.hold((reference.name, blob.digest), self.crew.check):
-            self.uploader.upload(blob, self._sources(reference, blob), voice)
-
-    def _sources(self, reference: Reference, blob: Descriptor) -> list[str]:
-        """Return the other repositories of the registry that have a blob, those with a like path first."""
-        own = reference.path.split("/")
-
-        def likeness(path: str) -> int:
-            return sum(a == b for a, b in zip(path.split("/"), own, strict=False))
-
-        known = self.engine.images.repositories(blob.digest)
-        paths = {item.path for item in known if item.domain == reference.domain and item.path != reference.path}
-        return sorted(paths, key=lambda path: (-likeness(path), path))
+            self.uploader.upload(blob, other_repositories(self.engine.images, reference, blob), voice)

@@ -10,18 +10,32 @@ from dataclasses import dataclass, field
 from transom.config import Config
 from transom.errors import CorruptContent, Forbidden, RegistryError, Unauthorized
 from transom.graph.content import ContentStore, Descriptor
+from transom.graph.images import ImageStore
+from transom.graph.reference import Reference
 from transom_images.destination import Destination, Session
 from transom_images.progress import Progress
 from transom_images.refusals import Rejected
 from transom_images.retries import Retries, announcement
 from transom_images.transport import Interrupted
 
-__all__ = ["Uploader"]
+__all__ = ["Uploader", "other_repositories"]
 
 #: A blob of up to so many bytes is sent with the end of its upload, in one request less.
 _SMALL = 64 << 10
 #: How many other repositories are asked for a blob before it is sent.
 _MOST_MOUNTS = 3
+
+
+def other_repositories(images: ImageStore, reference: Reference, blob: Descriptor) -> list[str]:
+    """Return the paths of a registry's other repositories that have a blob, those with a like path first."""
+    own = reference.path.split("/")
+
+    def likeness(path: str) -> int:
+        return sum(a == b for a, b in zip(path.split("/"), own, strict=False))
+
+    known = images.repositories(blob.digest)
+    paths = {item.path for item in known if item.domain == reference.domain and item.path != reference.path}
+    return sorted(paths, key=lambda path: (-likeness(path), path))
 
 
 class Uploader:

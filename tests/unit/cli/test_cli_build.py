@@ -241,6 +241,8 @@ def test_a_context_elsewhere_is_fetched_by_the_daemon(built: Any, transom: Trans
         ("--build-context base", "expected key=value"),
         ("--build-context base=none", "none is not a directory"),
         ("--cache-to ref=x", "type required"),
+        ("--cache-to type=local", "dest is required"),
+        ("--cache-from type=local", "src is required"),
         ("--disable-content-trust=false", "signatures of images cannot be verified"),
         ("--add-host x", "bad format for add-host"),
     ],
@@ -251,6 +253,12 @@ def test_what_cannot_be_is_refused_before_anything_is_sent(
     assert transom("build", *flags.split(), ".") != 0
     assert words in capfd.readouterr().err
     assert built.requests == []
+
+
+def test_a_cache_that_is_not_there_yet_is_no_error(built: Any, transom: Transom, place: Path, capfd: Capture) -> None:
+    assert transom("build", "--cache-from", "type=local,src=none", ".") == 0
+    assert "local cache import at none not found" in capfd.readouterr().err
+    assert "cachefrom" not in query(built.requests[0])
 
 
 def test_an_agent_is_needed_for_ssh(built: Any, transom: Transom, place: Path, capfd: Capture, monkeypatch) -> None:
@@ -314,6 +322,19 @@ def test_a_secret_is_given_when_the_daemon_asks(
     asked = [request for request in session.requests if request.path == "/build"]
     assert query(asked[0])["session"] == [session.session]
     assert content not in asked[0].target.encode() + asked[0].body
+
+
+def test_caches_in_directories_come_and_go_over_the_session(session: Any, transom: Transom, place: Path) -> None:
+    (place / "cache").mkdir()
+    (place / "cache/index.json").write_text("{}")
+    session.wanted = {"kind": "context", "id": "cache-from-0"}
+    flags = "--cache-from type=local,src=cache,tag=x --cache-to type=local,dest=new,mode=max"
+    assert transom("build", *flags.split(), ".") == 0
+    found = query(next(request for request in session.requests if request.path == "/build"))
+    assert json.loads(found["cachefrom"][0]) == [{"type": "local", "tag": "x", "stream": "cache-from-0"}]
+    assert json.loads(found["cacheto"][0]) == [{"type": "local", "mode": "max", "stream": "cache-to-0"}]
+    with tarfile.open(fileobj=io.BytesIO(session.answer)) as archive:
+        assert archive.getnames() == ["index.json"]
 
 
 def test_a_named_directory_is_given_when_the_daemon_asks(session: Any, transom: Transom, place: Path) -> None:

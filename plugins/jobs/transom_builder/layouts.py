@@ -1,0 +1,117 @@
+"""OCI layouts of the client's that hold a cache: directories with an index, manifests and blobs.
+
+OCI image specification, image-layout.md.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+from typing import Any, Final
+
+import orjson
+
+from transom.errors import CorruptContent, InvalidParameter, NotFound
+from transom.graph.archive import Entry, Kind
+from transom.graph.archive_writer import END, encode_entry, padding
+from transom.graph.content import ContentStore, Descriptor
+from transom.graph.digest import Digest
+from transom.graph.lease import Lease
+from transom.graph.making import MANIFEST_TYPE
+from transom.runtime.syscalls.files import openat2
+from transom_builder.contexts import read_file
+
+__all__ = ["copy_blob", "find_manifest", "pack_layout", "read_blob"]
+
+_INDEX: Final = "index.json"
+_LAYOUT: Final = orjson.dumps({"imageLayoutVersion": "1.0.0"})
+_TAG: Final = "org.opencontainers.image.ref.name"
+_CHUNK: Final = 1 << 20
+
+
+def pack_layout(
+    content: ContentStore, manifest: bytes, config: bytes, blobs: Iterable[Descriptor], check: Callable[[], None]
+) -> Iterator[bytes]:
+    """Yield a layout as an archive, in which `latest` is a manifest; its blobs come first, and the index last."""
+    for blob in dict.fromkeys(blobs):
+        yield encode_entry(Entry(_place(blob.digest), Kind.FILE, size=blob.size))
+        with content.open(blob.digest) as file:
+            while data := file.read(_CHUNK):
+                check()
+                yield data
+        yield padding(blob.size)
+    digest = Digest.of(manifest)
+    described = {"mediaType": MANIFEST_TYPE, "digest": digest, "size": len(manifest), "annotations": {_TAG: "latest"}}
+    index = orjson.dumps({"schemaVersion": 2, "manifests": [described]})
+    yield from _small(_place(Digest.of(config)), config)
+    yield from _small(_place(digest), manifest)
+    yield from _small(b"oci-layout", _LAYOUT)
+    yield from _small(_INDEX.encode(), index)
+    yield END
+
+
+def _small(name: bytes, content: bytes) -> Iterator[bytes]:
+    yield encode_entry(Entry(name, Kind.FILE, size=len(content)))
+    yield content
+    yield padding(len(content))
+
+
+def _place(digest: Digest) -> bytes:
+    return f"blobs/{digest.algorithm}/{digest.hex}".encode()
+
+
+def find_manifest(root: Path, *, tag: str = "", digest: str = "") -> bytes:
+    """Return the manifest of a layout that has a tag, `latest` where nothing is said, or a digest.
+
+    Raises `NotFound`, and `CorruptContent` for nonsense.
+    """
+    if not digest:
+        wanted = tag or "latest"
+        found = [item["digest"] for item in _entries(root) if (item.get("annotations") or {}).get(_TAG) == wanted]
+        if not found:
+            raise NotFound(f"the layout has no {wanted} in its {_INDEX}")
+        digest = str(found[-1])
+    return read_blob(root, Digest.parse(digest))
+
+
+def _entries(root: Path) -> list[dict[str, Any]]:
+    try:
+        entries = orjson.loads(_read(root, _INDEX))["manifests"]
+        return [item for item in entries if isinstance(item["digest"], str)]
+    except (orjson.JSONDecodeError, KeyError, TypeError) as error:
+        raise CorruptContent(f"the layout's {_INDEX} cannot be read: {error}") from error
+
+
+def _read(root: Path, name: str) -> bytes:
+    try:
+        return read_file(root, name)
+    except InvalidParameter as error:
+        raise NotFound(f"the layout has no {name}") from error
+
+
+def read_blob(root: Path, digest: Digest) -> bytes:
+    """Return a small blob of a layout, verified. Raises `NotFound` and `CorruptContent`."""
+    content = _read(root, _place(digest).decode())
+    if Digest.of(content) != digest:
+        raise CorruptContent(f"the layout's blob {digest} is damaged")
+    return content
+
+
+def copy_blob(root: Path, blob: Descriptor, content: ContentStore, lease: Lease, check: Callable[[], None]) -> None:
+    """Copy a blob of a layout into the content store, where the lease keeps it. Raises as `read_blob`."""
+    lease.keep_blob(blob)
+    top = os.open(root, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        descriptor = openat2(top, b"/" + _place(blob.digest), os.O_RDONLY | os.O_NONBLOCK)
+    except OSError as error:
+        raise NotFound(f"the layout has no blob {blob.digest}") from error
+    finally:
+        os.close(top)
+    with open(descriptor, "rb") as file, content.ingest(blob.digest, blob.size, check) as ingest:
+        if not ingest.present:
+            ingest.reset()
+            while data := file.read(_CHUNK):
+                check()
+                ingest.write(data)
+            ingest.commit()
