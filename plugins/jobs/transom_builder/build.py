@@ -144,6 +144,7 @@ def build(
         caches.read()
         steps = _run(engine, job, options, found, recipe, crew, workshop, files, caches, reports)
         image = finish(options, found, steps.result())
+        steps.tell_rest(image)
         deliver_files(options, image, workshop, reports)
         result = publish(job, options, image, steps, workshop, lease, reports) if keeps_image(options) else None
         if result is not None:

@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING, Any
 import orjson
 
 from transom.builds import CacheStore
-from transom.errors import CorruptContent, TransomError
+from transom.errors import CorruptContent, NotFound, TransomError
 from transom.graph.build_cache import CachedStep
 from transom.graph.content import Descriptor
 from transom.graph.digest import Digest
 from transom.graph.lease import Lease
+from transom.graph.model import Image
 from transom_builder.cache_records import CONFIG_TYPE, KeptStep, read_annotation, read_cache
 from transom_builder.cache_stores import reference_of
 from transom_builder.contexts import Contexts
@@ -40,9 +41,18 @@ class ImportedCaches:
         self._lease = lease
         self._reports = reports
         self._steps: dict[str, tuple[KeptStep, _Fetch]] = {}
+        #: The images that Docker's own builder takes steps from and no others, where there are any.
+        self._images: list[Image] = []
 
     def read(self) -> None:
-        """Read what the caches tell of. One that cannot be read is told of, and no error."""
+        """Read what the caches tell of. One that cannot be read is told of, and no error.
+
+        For clients of Docker's own builder they are images that are here, and no others.
+        """
+        if not self._reports.draws:
+            for store in self._options.cache_from:
+                self._read_image(store)
+            return
         for store in self._options.cache_from:
             if store.type == "inline":
                 continue
@@ -53,6 +63,15 @@ class ImportedCaches:
                 except TransomError as error:
                     self._job.check()
                     step.status(f"failed to import the cache: {error}", done=True)
+
+    def allows(self, diff_ids: tuple[Digest, ...]) -> bool:
+        """Return whether a step of this engine may be taken that makes these layers.
+
+        Docker's own builder looks nowhere else if it is given images to look in.
+        """
+        if self._reports.draws or not self._options.cache_from:
+            return True
+        return any(image.diff_ids[: len(diff_ids)] == diff_ids for image in self._images)
 
     def fetch(self, key: str, step: Step) -> CachedStep | None:
         """Return what the step of a key made, after bringing its layer here; None if no cache has it."""
@@ -67,6 +86,20 @@ class ImportedCaches:
                 step.status(f"failed to fetch {kept.layer.blob.digest} of the cache: {error}", done=True)
                 return None
         return kept.step
+
+    def _read_image(self, store: CacheStore) -> None:
+        """Take what an image that is here tells of; one that is not here, or tells nothing, is passed over."""
+        engine = self._job.engine
+        try:
+            image = engine.images.get(reference_of(store).familiar)
+            engine.images.keep(image, self._lease)
+            manifest = engine.content.read(engine.images.manifest(image).digest, _LARGEST_CONFIG)
+            self._images.append(image)
+            steps = _steps_of(manifest, lambda blob: engine.content.read(blob.digest, _LARGEST_CONFIG))
+        except (CorruptContent, NotFound):
+            return
+        for key, kept in steps.items():
+            self._steps.setdefault(key, (kept, lambda _: None))
 
     def _read(self, store: CacheStore, step: Step) -> None:
         if store.type == "registry":

@@ -16,7 +16,10 @@ from transom.job import Aux, Message, Output, Progress
 if TYPE_CHECKING:
     from transom.job import Job
 
-__all__ = ["Reports", "Step"]
+__all__ = ["USING_CACHE", "Reports", "Step"]
+
+#: What Docker's own builder says of what was done before.
+USING_CACHE = " ---> Using cache\n"
 
 #: More output of one step than this, in characters, is not kept until its turn comes.
 _MOST_KEPT = 2 << 20
@@ -129,7 +132,7 @@ class Step:
         """Tell that its result was there."""
         self._cached = True
         self._draw()
-        self.say(" ---> Using cache\n")
+        self.say(USING_CACHE)
 
     def end(self, error: str = "") -> None:
         """Tell that it is done, or has failed. For `Reports`."""

@@ -13,7 +13,7 @@ from transom.crew import Crew, Task
 from transom.dockerfile.evaluation import Resolved, StageState, advance, begin, title
 from transom.dockerfile.instructions import Add, Copy, From, Instruction, Run, Workdir
 from transom.dockerfile.stages import ContextName, ImageName, Plan, Scratch, Source, Stage, StageRef
-from transom.errors import TransomError
+from transom.errors import NotFound, TransomError
 from transom.graph.build_cache import CachedStep
 from transom.graph.digest import Digest
 from transom.graph.image_config import write_config
@@ -29,6 +29,7 @@ from transom_builder.images import find_image, load_layout
 from transom_builder.options import BuildOptions
 from transom_builder.reports import Reports, Step
 from transom_builder.sources import find
+from transom_builder.verdicts import Unsaid, Verdicts
 from transom_builder.work import Work, Worker
 from transom_builder.workplace import Workplace
 from transom_builder.workshop import Stack, Workshop
@@ -57,6 +58,9 @@ class _Made:
     image: Image
     key: str = ""
     kept: tuple[KeptStep, ...] = ()
+    #: Whether its last step was done before, and the instructions behind that.
+    cached: bool = False
+    unsaid: tuple[Unsaid, ...] = ()
 
 
 class Steps:
@@ -82,6 +86,7 @@ class Steps:
         self._workshop = workshop
         self._contexts = contexts
         self._caches = caches
+        self._verdicts = Verdicts(reports)
         self._reports = reports
         self._images: dict[tuple[Source, Platform], Image] = {}
         self._made: dict[tuple[int, int], _Made] = {}
@@ -107,6 +112,22 @@ class Steps:
         """Return what the target stage has become."""
         stage = self._plan.everything[self._plan.target]
         return self._made[stage.index, len(stage.instructions)].image
+
+    def tell_rest(self, image: Image) -> None:
+        """Say of the instructions behind the last steps whether they were done before; `image` is the result."""
+        target = self._plan.everything[self._plan.target]
+        known = not self._options.no_cache and self._is_here(image)
+        self._verdicts.tell(self._made[target.index, len(target.instructions)].unsaid, cached=known)
+        for stage in self._plan.stages:
+            made = self._made[stage.index, len(stage.instructions)]
+            self._verdicts.tell(made.unsaid, cached=made.cached)
+
+    def _is_here(self, image: Image) -> bool:
+        try:
+            self._engine.images.get(Digest.of(write_config(image)))
+        except NotFound:
+            return False
+        return True
 
     def kept_of_result(self) -> tuple[KeptStep, ...]:
         """Return the steps that the target stage is made of, for those who import them."""
@@ -212,8 +233,8 @@ class Steps:
         if not resolved.makes_layer:
             made = self._finished(before, state, resolved, NewLayer.nothing(), before.image.created)
             self._reports.say_in_turn(number, f"{self._numbers.title(number, instruction)}\n")
-            self._reports.say_in_turn(number, f" ---> {self._shown(made)}\n", last=True)
-            self._made[stage.index, position] = made
+            unsaid = (*before.unsaid, Unsaid(number, self._shown(made)))
+            self._made[stage.index, position] = replace(made, cached=before.cached, unsaid=unsaid)
             return
         with self._reports.step(name, number, self._numbers.title(number, instruction)) as step:
             made = self._work(stage, before, state, resolved, step)
@@ -228,6 +249,7 @@ class Steps:
             with worker.prepare(Stack.of(before.image), resolved, step) as work:
                 return self._cached_or_done(stage, before, state, resolved, work, step)
         except TransomError as error:
+            self._verdicts.tell(before.unsaid, cached=False)
             raise worker.explain(error, resolved, self._plan.dockerfile, draws=self._reports.draws) from error
 
     def _cached_or_done(
@@ -236,20 +258,32 @@ class Steps:
         cache = self._engine.build_cache
         text = f"{resolved.instruction.name} {resolved.instruction.text.partition(' ')[2]}".strip()
         with cache.building(work.key, self._crew.check):
-            found = cache.find(work.key) if self._may_use_cache(stage) else None
-            if found is not None and self._workshop.keep(found.layer):
+            found = self._known(before, work.key) if self._may_use_cache(stage) else None
+            fetched = None
+            if found is None and self._may_use_cache(stage):
+                found = fetched = self._caches.fetch(work.key, step)
+            cached = found is not None
+            self._verdicts.tell(before.unsaid, cached=cached)
+            if cached:
                 step.cached()
-            else:
-                found = self._caches.fetch(work.key, step) if self._may_use_cache(stage) else None
-                if found is not None:
-                    step.cached()
-                else:
-                    found = CachedStep(work.do(), format_moment(self._now()))
+            if found is None:
+                found = CachedStep(work.do(), format_moment(self._now()))
+            if fetched is not None or not cached:
                 cache.forget(work.key)
                 diff_ids = (*before.image.diff_ids, found.layer.diff_id)
                 cache.add(work.key, found, diff_ids, type="regular", description=text, parent=before.key)
         made = self._finished(before, state, resolved, found.layer, self._moment(found.made))
-        return replace(made, key=work.key, kept=(*before.kept, KeptStep(work.key, before.key, found, text)))
+        return replace(
+            made, key=work.key, cached=cached, kept=(*before.kept, KeptStep(work.key, before.key, found, text))
+        )
+
+    def _known(self, before: _Made, key: str) -> CachedStep | None:
+        """Return what was done before in this engine, and is still there and allowed."""
+        found = self._engine.build_cache.find(key)
+        if found is None or not self._workshop.keep(found.layer):
+            return None
+        below = before.image.diff_ids
+        return found if self._caches.allows(below if found.layer.empty else (*below, found.layer.diff_id)) else None
 
     def _may_use_cache(self, stage: Stage) -> bool:
         names = {name.lower() for name in self._options.no_cache_filter}

@@ -15,7 +15,7 @@ from testbed.clients import TRANSOM
 from testbed.daemon import GRAPHDRIVER, Daemon
 from testbed.registry import Registry
 from testbed.waiting import wait_for
-from transom.builds import CacheRecord
+from transom.builds import CacheRecord, CacheStore
 from transom.errors import InvalidParameter
 from transom.job import Aux
 
@@ -146,3 +146,26 @@ def test_a_killed_daemon_leaves_no_container_and_no_layer(own_daemon: Daemon, tm
             "image", "inspect", "-f", "{{range .RootFS.Layers}}x{{end}}", own_daemon.busybox
         ).stdout.strip()
     )
+
+
+def lines(builder: Builder, text: str, **parameters: object) -> list[bool]:
+    """Build as Docker's own builder tells of it, and return of each instruction whether it was done before."""
+    told = builder.build(text, progress="docker", **parameters).text
+    return [" ---> Using cache\n" in step for step in told.split("Step ")[1:]]
+
+
+def test_instructions_that_change_no_file_are_told_of_as_what_follows_them(builder: Builder) -> None:
+    text = "FROM BASE\nENV A={}\nRUN echo $A > /a\nRUN echo > /b\nLABEL x={}\nCMD a\n"
+    assert lines(builder, text.format("told", 1)) == [False] * 6
+    assert lines(builder, text.format("told", 1)) == [False, True, True, True, True, True]
+    assert lines(builder, text.format("told", 2)) == [False, True, True, True, False, False]
+    assert lines(builder, text.format("other", 1)) == [False] * 6
+    assert lines(builder, text.format("told", 1), no_cache=True) == [False] * 6
+
+
+def test_dockers_own_builder_takes_steps_of_the_named_images_alone(builder: Builder) -> None:
+    text = "FROM BASE\nENV FOO=bar\nRUN touch /baz\nRUN touch /bax\n"
+    builder.build(text, tags=("named:1",))
+    named, missing = CacheStore("registry", {"ref": "named:1"}), CacheStore("registry", {"ref": "missing:1"})
+    assert lines(builder, text, cache_from=(missing, named)) == [False, True, True, True]
+    assert lines(builder, text, cache_from=(missing,)) == [False] * 4
