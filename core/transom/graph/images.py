@@ -170,8 +170,6 @@ class ImageStore:
         with self._db.transaction(durable=True):
             node = self._db.put("image", image.id, records.dump(image), root=True)
             self._db.link(node, "config", self._db.need("blob", image.id))
-            # The same image may have had another one.
-            self._db.unlink(node, "manifest")
             self._db.link(node, "manifest", self._db.need("blob", manifest.digest))
             for position, layer in enumerate(self._layers.settle(driver, image)):
                 self._db.link(node, "layer", layer, position)

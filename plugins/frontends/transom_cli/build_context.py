@@ -1,8 +1,8 @@
 """The context of a build: a local directory, an archive or a Dockerfile on standard input, or something elsewhere.
 
 A directory is sent as an archive that is written while it is sent, in the order of names, without what `.dockerignore`
-leaves out. The Dockerfile goes along where it is in the context. Where it is not, or is left out, it goes into a
-directory of the archive that is for the builder alone, with the file that says what is left out.
+leaves out. First comes a directory that is for the builder alone, with the Dockerfile, which need not be in the
+context, and the file that says what is left out: so the builder fetches what it needs while the rest is on its way.
 """
 
 from __future__ import annotations
@@ -122,7 +122,6 @@ def _from_directory(directory: str, file: str) -> Context:
         return Context(pack_directory(directory), dockerfile=file)
     path = file or _usual(directory)
     try:
-        inside = os.path.relpath(os.path.realpath(path, strict=True), os.path.realpath(directory))
         with open(path, "rb") as opened:
             content = opened.read()
     except OSError as error:
@@ -130,9 +129,7 @@ def _from_directory(directory: str, file: str) -> Context:
         raise CommandFailed(f"failed to read dockerfile: open {shown}: {(error.strerror or '').lower()}") from error
     beside = [os.path.join(os.path.dirname(path), name) for name in ignore_names(os.path.basename(path))[:-1]]
     ignored = _read_ignored([*beside, os.path.join(directory, ".dockerignore")])
-    if inside.startswith("../") or _is_hidden(inside, ignored):
-        return _with_hidden(os.path.basename(path), content, ignored, _walk(directory, ignored))
-    return Context(_whole(_walk(directory, ignored)), dockerfile=inside)
+    return _with_hidden(os.path.basename(path), content, ignored, _walk(directory, ignored))
 
 
 def _usual(directory: str) -> str:
@@ -140,12 +137,6 @@ def _usual(directory: str) -> str:
     path = os.path.join(directory, _DOCKERFILE)
     lower = os.path.join(directory, _DOCKERFILE.lower())
     return lower if not os.path.lexists(path) and os.path.lexists(lower) else path
-
-
-def _is_hidden(path: str, ignored: bytes | None) -> bool:
-    """Return whether the Dockerfile at a path of the context is left out, or what leaves out is."""
-    patterns = _parse(ignored)
-    return patterns.matches(path) or (ignored is not None and patterns.matches(".dockerignore"))
 
 
 def _with_hidden(name: str, content: bytes, ignored: bytes | None, walk: Iterator[bytes]) -> Context:

@@ -11,6 +11,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from contextlib import ExitStack
+from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING
 
 from transom.builds import BuildOutput, BuildSession, CacheStore
@@ -18,8 +20,9 @@ from transom.containers.model import Ulimit
 from transom.containers.names import make_id
 from transom.crew import Crew
 from transom.dockerfile.parse import parse
-from transom.dockerfile.stages import Plan, plan
+from transom.dockerfile.stages import plan
 from transom.errors import InvalidParameter
+from transom.graph.model import Platform
 from transom.graph.platforms import parse_platform
 from transom.graph.reference import Reference, parse_name
 from transom.registry import Credentials
@@ -33,7 +36,7 @@ from transom_builder.entitlements import check_allowed, check_entitlements
 from transom_builder.options import BuildOptions
 from transom_builder.outputs import check_outputs, deliver_files, deliver_images, keeps_image, names_of
 from transom_builder.publishing import finish, publish
-from transom_builder.recipe import Recipe, read_recipe
+from transom_builder.recipe import Recipe, read_recipe, take_away
 from transom_builder.reports import Reports
 from transom_builder.steps import Steps
 from transom_builder.workshop import Workshop
@@ -46,6 +49,8 @@ __all__ = ["build"]
 
 #: As many steps of one build are done at the same time. Most of them wait for a process, or for a disk.
 _LANES = {"step": 8}
+#: What is done at the same time before that.
+_BEGINNING = {"context": 1, "images": 1}
 
 
 def build(
@@ -129,20 +134,13 @@ def build(
         stack.callback(reports.finish)
         workshop = Workshop(engine, engine.graphdriver(graphdriver), lease, crew.check)
         files = stack.enter_context(Contexts(job, options, workshop, reports))
-        recipe = read_recipe(files, options)
-        found = plan(
-            parse(recipe.content, recipe.name),
-            target=options.target,
-            build_args=options.build_args,
-            platform=wanted,
-            contexts=tuple(options.contexts),
+        making = _Making(
+            engine, job, options, crew, workshop, files, ImportedCaches(job, options, files, lease, reports), reports
         )
-        if check:
-            check_alone(engine, job, found, recipe.ignored, everything=not options.target)
+        steps = making.steps(wanted, check=check)
+        if steps is None:
             return ""
-        caches = ImportedCaches(job, options, files, lease, reports)
-        caches.read()
-        steps = _run(engine, job, options, found, recipe, crew, workshop, files, caches, reports)
+        found = steps.plan
         image = finish(options, found, steps.result())
         steps.tell_rest(image)
         deliver_files(options, image, workshop, reports)
@@ -161,28 +159,62 @@ def build(
     return result.id
 
 
-def _run(
-    engine: Engine,
-    job: Job,
-    options: BuildOptions,
-    found: Plan,
-    recipe: Recipe,
-    crew: Crew,
-    workshop: Workshop,
-    files: Contexts,
-    caches: ImportedCaches,
-    reports: Reports,
-) -> Steps:
-    """Do the steps of a plan, and return them."""
-    steps = Steps(engine, job, options, found, crew, workshop.with_epoch(found.epoch), files, caches, reports)
-    steps.add()
-    check_entitlements(options, steps.plan)
-    check_before(engine, job, steps.plan, recipe.ignored, draws=reports.draws)
-    try:
-        crew.run()
-    finally:
-        engine.layers.secure(workshop.driver)
-    return steps
+@dataclass
+class _Making:
+    """What a build has at hand until its steps are done."""
+
+    engine: Engine
+    job: Job
+    options: BuildOptions
+    crew: Crew
+    workshop: Workshop
+    files: Contexts
+    caches: ImportedCaches
+    reports: Reports
+    recipe: Recipe | None = None
+    planned: Steps | None = None
+
+    def steps(self, platform: Platform | None, *, check: bool) -> Steps | None:
+        """Do the steps and return them; None if the Dockerfile is only to be checked.
+
+        What they need from elsewhere is fetched while the context comes.
+        """
+        beginning = Crew(self.job, _BEGINNING)
+        beginning.add(self.files.load, "context")
+        beginning.add(partial(self._prepare, platform, check=check), "images")
+        beginning.run()
+        recipe, steps = self.recipe, self.planned
+        if recipe is None or steps is None:
+            return None
+        take_away(self.files, self.options, recipe)
+        steps.add()
+        check_entitlements(self.options, steps.plan)
+        check_before(self.engine, self.job, steps.plan, recipe.ignored, draws=self.reports.draws)
+        try:
+            self.crew.run()
+        finally:
+            self.engine.layers.secure(self.workshop.driver)
+        return steps
+
+    def _prepare(self, platform: Platform | None, *, check: bool) -> None:
+        """Read the Dockerfile, and find what its stages need from elsewhere."""
+        options = self.options
+        recipe = self.recipe = read_recipe(self.files, options)
+        found = plan(
+            parse(recipe.content, recipe.name),
+            target=options.target,
+            build_args=options.build_args,
+            platform=platform,
+            contexts=tuple(options.contexts),
+        )
+        if check:
+            check_alone(self.engine, self.job, found, recipe.ignored, everything=not options.target)
+            return
+        self.caches.read()
+        workshop = self.workshop.with_epoch(found.epoch)
+        steps = Steps(self.engine, self.job, options, found, self.crew, workshop, self.files, self.caches, self.reports)
+        steps.resolve()
+        self.planned = steps
 
 
 def _parse_tag(tag: str) -> Reference:

@@ -9,7 +9,8 @@ from __future__ import annotations
 import errno
 import io
 import os
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
 from itertools import chain
@@ -19,8 +20,9 @@ from typing import IO, TYPE_CHECKING, cast
 from transom.containers.paths import resolve
 from transom.dockerfile.ignore import Patterns, ignore_names
 from transom.errors import CorruptContent, InvalidParameter
+from transom.graph.archive import Entry, read_archive
 from transom.graph.compression import decompress
-from transom.graph.extract import extract_below
+from transom.graph.extract import place_below
 from transom.graph.header import BLOCK, decode_header
 from transom.graph.streams import stream_of
 from transom.runtime.syscalls.files import openat2
@@ -61,6 +63,10 @@ class Contexts:
         self._reports = reports
         self._stack = ExitStack()
         self._main: Context | None = None
+        self._root: Path | None = None
+        self._failure: BaseException | None = None
+        self._begun = threading.Event()
+        self._loaded = threading.Event()
         self._dockerfile: bytes | None = None
         self._named: dict[str, Context] = {}
         #: What raises where the build is not to go on.
@@ -72,23 +78,48 @@ class Contexts:
     def __exit__(self, *_: object) -> None:
         self._stack.close()
 
-    def main(self) -> Context:
-        """Return the build's own context, fetched when it is first asked for, in the thread that begins the build."""
-        if self._main is None:
+    def load(self) -> None:
+        """Fetch the build's own context, while another thread may wait for it, or for what is first in it.
+
+        Raises `InvalidParameter`, and what a download raises.
+        """
+        try:
             with self._reports.step("[internal] load build context") as step:
                 self._main = self._load(step)
+        except BaseException as error:
+            self._failure = error
+            raise
+        finally:
+            self._begun.set()
+            self._loaded.set()
+
+    def main(self) -> Context:
+        """Return the build's own context, when it is there. Raises what `load` raises."""
+        self._loaded.wait()
+        if self._main is None:
+            raise self._failure or RuntimeError("the context was not loaded")
         return self._main
+
+    def beginning(self) -> Path:
+        """Return where the Dockerfile is and what the client has left out, when that is there.
+
+        A client that sends both in a directory for the builder sends them first, and the rest may be on its way.
+        """
+        self._begun.wait()
+        if self._options.hidden and self._root is not None and self._failure is None:
+            return self._root
+        return self.main().root
 
     def dockerfile(self) -> bytes:
         """Return the Dockerfile's content. Raises `InvalidParameter` if it is not there, and as `open_url`."""
-        context, url = self.main(), self._options.dockerfile_url
+        root, url = self.beginning(), self._options.dockerfile_url
         if url:
             with (
                 self._reports.step(f"[internal] load remote build definition from {url}"),
                 open_url(url) as (stream, _),
             ):
                 return stream.read(_LARGEST)
-        return self._dockerfile or read_file(context.root, self._options.dockerfile)
+        return self._dockerfile or read_file(root, self._options.dockerfile)
 
     def has(self, name: str) -> bool:
         """Return whether a name is that of a context of files, which `add` has made."""
@@ -138,7 +169,23 @@ class Contexts:
             return self._remote(self._options.remote, step)
         if source is None:
             raise InvalidParameter("there is nothing to build: send a context as a tar archive")
-        return self.fill(self._stack, lambda _, root: self._unpack(root, source, step))
+        return self.fill(self._stack, lambda path, root: self._unpack(root, source, step, self._noticing(path)))
+
+    def _noticing(self, root: Path) -> Callable[[Iterable[Entry]], Iterator[Entry]]:
+        """Return what passes entries on, and notices when those that are for the builder alone are in their places."""
+        hidden = os.fsencode(self._options.hidden) + b"/"
+
+        def passed(entries: Iterable[Entry]) -> Iterator[Entry]:
+            seen = False
+            for entry in entries:
+                if entry.name.startswith(hidden):
+                    seen = True
+                elif seen and not self._begun.is_set():
+                    self._root = root
+                    self._begun.set()
+                yield entry
+
+        return passed
 
     def _remote(self, place: str, step: Step) -> Context:
         """Fetch files from elsewhere, without what their .dockerignore leaves out."""
@@ -190,12 +237,18 @@ class Contexts:
         if patterns is not None:
             remove_matching(context.root, patterns, (self._options.dockerfile, *ignore_names(self._options.dockerfile)))
 
-    def _unpack(self, root: int, stream: IO[bytes], step: Step) -> None:
-        """Unpack an archive, compressed or not, whose files all become root's."""
+    def _unpack(
+        self,
+        root: int,
+        stream: IO[bytes],
+        step: Step,
+        passed: Callable[[Iterable[Entry]], Iterable[Entry]] = lambda entries: entries,
+    ) -> None:
+        """Unpack an archive, compressed or not, whose files all become root's; `passed` sees them before."""
         counting = _Counting(stream, lambda size: step.status("transferring context", size))
         try:
             archive = decompress(counting)
-            extract_below(archive, root, b"", owner=(0, 0), check=self.check)
+            place_below(passed(read_archive(archive)), root, b"", owner=(0, 0), check=self.check)
             # What follows the archive is nobody's, and still has to be read before the answer.
             while archive.read(_CHUNK):
                 self.check()

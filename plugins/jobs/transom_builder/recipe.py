@@ -14,35 +14,46 @@ from transom.runtime.syscalls.files import openat2
 from transom_builder.contexts import Contexts, read_file
 from transom_builder.options import BuildOptions
 
-__all__ = ["Recipe", "read_recipe"]
+__all__ = ["Recipe", "read_recipe", "take_away"]
 
 
 @dataclass(frozen=True)
 class Recipe:
-    """A Dockerfile's content, the name that errors call it by, and what its context leaves out, if that is known."""
+    """A Dockerfile's content, the name that errors call it by, and what its context leaves out, if that is known.
+
+    `beside` is the path of the file that says so.
+    """
 
     content: bytes
     name: str
     ignored: Patterns | None = None
+    beside: str = ""
 
 
 def read_recipe(contexts: Contexts, options: BuildOptions) -> Recipe:
-    """Read the Dockerfile, and take away from the context what does not belong to it.
+    """Read the Dockerfile, and the file beside it that says what is left out, when they are there.
+
+    Raises `InvalidParameter`.
+    """
+    content = contexts.dockerfile()
+    beside, ignored = _read_ignored(contexts.beginning(), options.dockerfile)
+    return Recipe(content, PurePosixPath(options.dockerfile).name, ignored, beside)
+
+
+def take_away(contexts: Contexts, options: BuildOptions, recipe: Recipe) -> None:
+    """Take away from the context what does not belong to it.
 
     Clients leave out what is to be left out, but for the Dockerfile and the file that says so, which the builder needs:
     both are sent in any case, in their places, or in the directory `options.hidden`. Raises `InvalidParameter`.
     """
-    content = contexts.dockerfile()
-    root, name = contexts.main().root, options.dockerfile
-    beside, ignored = _read_ignored(root, name)
+    root = contexts.main().root
     if options.hidden:
         shutil.rmtree(root / _hidden(options.hidden))
-    elif ignored is not None:
-        for path in (name, beside):
+    elif recipe.ignored is not None:
+        for path in (options.dockerfile, recipe.beside):
             clean = str(PurePosixPath("/", path)).lstrip("/")
-            if ignored.matches(clean):
+            if recipe.ignored.matches(clean):
                 _remove(root, clean)
-    return Recipe(content, PurePosixPath(name).name, ignored)
 
 
 def _remove(root: Path, path: str) -> None:

@@ -64,7 +64,11 @@ class _Made:
 
 
 class Steps:
-    """The steps of one build. `add` gives them to the crew; when that is done, `result` is there."""
+    """The steps of one build.
+
+    `resolve` finds what they need from elsewhere, and `add` gives them to the crew; when that is done, `result` is
+    there.
+    """
 
     def __init__(
         self,
@@ -92,8 +96,7 @@ class Steps:
         self._made: dict[tuple[int, int], _Made] = {}
 
     def add(self) -> None:
-        """Find the images that the stages are based on and copy from, and give the crew the steps."""
-        self._resolve()
+        """Give the crew the steps, after `resolve`."""
         self._numbers = _Numbers(self._plan)
         last: dict[int, Task] = {}
         for stage in self._plan.stages:
@@ -105,7 +108,7 @@ class Steps:
 
     @property
     def plan(self) -> Plan:
-        """What is built: with `add`, also what the images' triggers do."""
+        """What is built; after `resolve` also what the images' triggers do."""
         return self._plan
 
     def result(self) -> Image:
@@ -146,7 +149,7 @@ class Steps:
 
     # Images
 
-    def _resolve(self) -> None:
+    def resolve(self) -> None:
         """Find all images that the plan needs, side by side. Triggers of theirs may make it need more."""
         done: set[int] = set()
         found: set[tuple[Source, Platform]] = set()

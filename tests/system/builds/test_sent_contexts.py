@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import io
 import tarfile
+import threading
 from pathlib import Path
 
 import pytest
 
-from testbed.builds import Builder
+from testbed.builds import Builder, context
 from transom.errors import InvalidParameter
+from transom.job import Aux
 
 DOCKERFILE = "FROM BASE\nCOPY . /all\n"
 
@@ -46,6 +49,45 @@ def test_what_is_beside_another_dockerfile_counts_for_it(builder: Builder) -> No
 def test_a_hidden_directory_is_for_the_builder_alone(builder: Builder) -> None:
     files = {".h/My": DOCKERFILE.replace("BASE", builder.busybox), ".h/My.dockerignore": "a", "a": ""}
     assert copied(builder, files, text="RUN false", dockerfile=".h/My", hidden=".h") == {"Dockerfile", "a"}
+
+
+class Slow(io.RawIOBase):
+    """A context of which the second part comes when something has happened."""
+
+    def __init__(self, first: bytes, second: bytes, happened: threading.Event) -> None:
+        self._halves = [first, second]
+        self._happened = happened
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: memoryview) -> int:  # type: ignore[override]
+        if len(self._halves) == 1:
+            assert self._happened.wait(60)
+        data = self._halves[0][: len(buffer)] if self._halves else b""
+        buffer[: len(data)] = data
+        if self._halves:
+            self._halves[0] = self._halves[0][len(data) :]
+            self._halves = [half for half in self._halves if half]
+        return len(data)
+
+
+def test_images_are_looked_for_while_the_context_comes(builder: Builder) -> None:
+    found = threading.Event()
+
+    def report(message: object) -> None:
+        vertex = message.value.get("vertex", {}) if isinstance(message, Aux) else {}
+        if "load metadata" in vertex.get("name", "") and vertex.get("completed"):
+            found.set()
+
+    text = f"FROM {builder.busybox}\nCOPY last /\n"
+    whole = context({".h/Dockerfile": text, "other": bytes(4 << 20), "last": "sent last"}).getvalue()
+    where = whole.index(b"last\0")
+    stream = io.BufferedReader(Slow(whole[:where], whole[where:], found), 512)
+    parameters = {"dockerfile": ".h/Dockerfile", "hidden": ".h", "progress": "steps"}
+    job = builder.engine.job("build", input=stream, report=report, **parameters)
+    with builder.tree(builder.engine.images.get(job.run())) as tree:
+        assert (tree / "last").read_text() == "sent last"
 
 
 def test_errors_call_a_dockerfile_by_its_name(builder: Builder) -> None:

@@ -46,7 +46,16 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def query(request: Any) -> dict[str, list[str]]:
-    return parse_qs(urlsplit(request.target).query, keep_blank_values=True)
+    """The parameters of a request, but for the directory of the archive that is for the builder alone."""
+    found = parse_qs(urlsplit(request.target).query, keep_blank_values=True)
+    if hidden := found.pop("hidden", None):
+        found["dockerfile"] = [found["dockerfile"][0].removeprefix(f"{hidden[0]}/")]
+    return found
+
+
+def names(archive: tarfile.TarFile) -> list[str]:
+    """The names in a context, but for that directory's."""
+    return [name for name in archive.getnames() if not name.startswith(".transom-")]
 
 
 def test_a_build_sends_the_directory(built: Any, transom: Transom, place: Path) -> None:
@@ -58,7 +67,7 @@ def test_a_build_sends_the_directory(built: Any, transom: Transom, place: Path) 
         "progress": ["steps"], "version": ["1"],
     }  # fmt: skip
     with tarfile.open(fileobj=io.BytesIO(request.body)) as archive:
-        assert archive.getnames() == ["Dockerfile"]
+        assert names(archive) == ["Dockerfile"]
 
 
 def test_every_flag_reaches_the_daemon(built: Any, transom: Transom, place: Path, monkeypatch: Any) -> None:
@@ -93,7 +102,7 @@ def test_every_flag_reaches_the_daemon(built: Any, transom: Transom, place: Path
 def test_compressed_means_compressed(built: Any, transom: Transom, place: Path) -> None:
     assert transom("build", "--compress", ".") == 0
     with tarfile.open(fileobj=io.BytesIO(built.requests[0].body), mode="r:gz") as archive:
-        assert archive.getnames() == ["Dockerfile"]
+        assert names(archive) == ["Dockerfile"]
 
 
 def test_progress_goes_to_standard_error(built: Any, transom: Transom, place: Path, capfd: Capture) -> None:
