@@ -358,7 +358,7 @@ def test_a_registry_that_keeps_another_manifest_is_not_believed(engine: Engine, 
 def test_a_registry_that_falls_silent_is_given_up(
     engine: Engine, scripted: Scripted, name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(push_job, "_SILENCE", 0.5)
+    monkeypatch.setattr(push_job, "SILENCE", 0.5)
     ended = threading.Event()
     scripted.script("^PATCH", lambda _: ended.wait(60))
     try:
