@@ -17,9 +17,11 @@ from testbed.waiting import wait_for
 from transom.runtime.syscalls.mounts import MS_PRIVATE, MS_REC, mount
 from transom.runtime.syscalls.processes import CLONE_NEWNET, CLONE_NEWNS, unshare
 
-__all__ = ["CGROUP_PARENT", "become_private", "end_dead_runs", "left_behind"]
+__all__ = ["CGROUP_PARENT", "become_private", "end_dead_runs", "left_behind", "outside"]
 
 _VARIABLE = "TRANSOM_TEST_RUN"
+#: Where the machine's network namespace is found after this process has left it.
+_OUTSIDE = "TRANSOM_TEST_OUTSIDE"
 _CGROUPS = Path("/sys/fs/cgroup")
 _OWN = Path("/proc/self")
 
@@ -47,9 +49,17 @@ CGROUP_PARENT = f"transom-test-{os.getpid()}-{_start_of(_OWN)}-{_pids()}"
 def become_private() -> None:
     """Leave the machine's network and mounts. Call it before any thread exists."""
     os.environ[_VARIABLE] = CGROUP_PARENT
+    if _OUTSIDE not in os.environ:
+        # Of a worker, its parent's is the machine's.
+        os.environ[_OUTSIDE] = f"/proc/{os.getpid()}/fd/{os.open('/proc/self/ns/net', os.O_RDONLY)}"
     unshare(CLONE_NEWNET | CLONE_NEWNS)
     mount("none", "/", None, MS_PRIVATE | MS_REC)
     subprocess.run(["ip", "link", "set", "lo", "up"], check=True)
+
+
+def outside(*command: str) -> list[str]:
+    """Return the command line by which a command has the machine's network, to fetch what tests need."""
+    return ["nsenter", f"--net={os.environ[_OUTSIDE]}", "--", *command]
 
 
 def end_dead_runs() -> None:
