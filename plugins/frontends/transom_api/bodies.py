@@ -53,6 +53,9 @@ def parse_image_config(content: bytes) -> RunConfig | None:
     if content.strip() in (b"", b"null"):
         return None
     body = parse_object(content)
+    if body.empty:
+        # The SDK for Python sends it when it means nothing.
+        return None
     refuse_unsupported(body, IMAGE_FIELDS)
     return _parse_config(body).run
 

@@ -39,6 +39,11 @@ class Fields:
         self._path = path
         self._folded: dict[str, Any] | None = None
 
+    @property
+    def empty(self) -> bool:
+        """Whether it has no field at all."""
+        return not self._value
+
     def __contains__(self, name: str) -> bool:
         return self.raw(name) is not None
 

@@ -137,7 +137,7 @@ def test_an_export_is_a_stream_of_bytes(engine, api):
     assert api.get("/containers/c/export").status == 409
 
 
-@pytest.mark.parametrize("body", [None, b"", b"null\n"])
+@pytest.mark.parametrize("body", [None, b"", b"null\n", b"{}"])
 def test_a_commit_without_a_configuration_keeps_the_containers(engine, api, body):
     engine.results["commit"] = "sha256:1"
     answer = api.post("/commit?container=c&repo=r&tag=t&author=a&comment=m&changes=CMD+x&changes=ENV+a%3Db", body)
