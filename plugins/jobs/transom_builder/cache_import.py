@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Any
 import orjson
 
 from transom.builds import CacheStore
-from transom.errors import CorruptContent, NotFound, TransomError
+from transom.errors import CorruptContent, InvalidParameter, NotFound, TransomError
 from transom.graph.build_cache import CachedStep
 from transom.graph.content import Descriptor
 from transom.graph.digest import Digest
 from transom.graph.lease import Lease
 from transom.graph.model import Image
-from transom_builder.cache_records import CONFIG_TYPE, KeptStep, read_annotation, read_cache
+from transom_builder.cache_records import CONFIG_TYPE, KeptStep, read_annotation, read_cache, read_descriptor
 from transom_builder.cache_stores import reference_of
 from transom_builder.contexts import Contexts
 from transom_builder.layouts import copy_blob, find_manifest, read_blob
@@ -135,9 +135,8 @@ def _steps_of(content: bytes, read_config: Callable[[Descriptor], bytes]) -> dic
     """Return the steps that a manifest tells of, by key, which is of a cache or of an image."""
     try:
         manifest: dict[str, Any] = orjson.loads(content)
-        described = manifest["config"]
-        config = Descriptor(str(described["mediaType"]), Digest.parse(described["digest"]), int(described["size"]))
-    except (ValueError, KeyError, TypeError, TransomError) as error:
+        config = read_descriptor(manifest["config"])
+    except (ValueError, KeyError, TypeError, InvalidParameter) as error:
         raise CorruptContent(f"the manifest of the cache cannot be read: {error}") from error
     if config.size > _LARGEST_CONFIG:
         raise CorruptContent(f"the configuration of the cache has {config.size} bytes, which is too many")

@@ -19,7 +19,7 @@ from transom.graph.content import Descriptor
 from transom.graph.digest import Digest
 from transom.graph.making import MANIFEST_TYPE, NewLayer
 
-__all__ = ["CONFIG_TYPE", "KeptStep", "annotate", "describe_cache", "read_annotation", "read_cache"]
+__all__ = ["CONFIG_TYPE", "KeptStep", "annotate", "describe_cache", "read_annotation", "read_cache", "read_descriptor"]
 
 #: What the configuration of a cache's manifest is called.
 CONFIG_TYPE: Final = "application/vnd.transom.build.cache.v1+json"
@@ -103,7 +103,8 @@ def read_annotation(manifest: Mapping[str, Any], config: bytes) -> dict[str, Kep
 
     Raises `CorruptContent` for nonsense.
     """
-    text = (manifest.get("annotations") or {}).get(_ANNOTATION)
+    annotations = manifest.get("annotations")
+    text = annotations.get(_ANNOTATION) if isinstance(annotations, Mapping) else None
     return _read(manifest, text, config) if isinstance(text, str) else {}
 
 
@@ -119,23 +120,24 @@ def _read(manifest: Mapping[str, Any], said: bytes | str, config: bytes) -> dict
             return {}
         steps = [records.load(_Record, step) for step in value["steps"]]
         diff_ids = orjson.loads(config)["rootfs"]["diff_ids"]
-        blobs = dict(zip(diff_ids, (_descriptor(layer) for layer in manifest["layers"]), strict=True))
+        blobs = dict(zip(diff_ids, (read_descriptor(layer) for layer in manifest["layers"]), strict=True))
         return {step.key: _known(step, blobs) for step in steps if not step.diff_id or step.diff_id in blobs}
     except (orjson.JSONDecodeError, KeyError, TypeError, AttributeError, ValueError, InvalidParameter) as error:
         raise CorruptContent(f"the cache cannot be read: {error}") from error
 
 
-def _descriptor(layer: Mapping[str, Any]) -> Descriptor:
-    size = layer["size"]
+def read_descriptor(blob: Mapping[str, Any]) -> Descriptor:
+    """Return what a manifest says of a blob. Raises `InvalidParameter`, `KeyError`, `TypeError` or `ValueError`."""
+    size = blob["size"]
     if not isinstance(size, int) or size < 0:
-        raise ValueError("a layer has no size")
-    return Descriptor(str(layer["mediaType"]), Digest.parse(str(layer["digest"])), size)
+        raise ValueError("a blob has no size")
+    return Descriptor(str(blob["mediaType"]), Digest.parse(str(blob["digest"])), size)
 
 
 def _known(step: _Record, blobs: Mapping[str, Descriptor]) -> KeptStep:
     texts = (step.key, step.parent, step.diff_id, step.made, step.description)
-    if not all(isinstance(text, str) for text in texts) or not isinstance(step.size, int):
-        raise ValueError("a step is no text")
+    if not all(isinstance(text, str) for text in texts) or not isinstance(step.size, int) or step.size < 0:
+        raise ValueError("a step is none")
     layer = NewLayer.nothing()
     if step.diff_id:
         layer = NewLayer(blobs[step.diff_id], Digest.parse(step.diff_id), step.size)

@@ -68,18 +68,19 @@ def find_manifest(root: Path, *, tag: str = "", digest: str = "") -> bytes:
     """
     if not digest:
         wanted = tag or "latest"
-        found = [item["digest"] for item in _entries(root) if (item.get("annotations") or {}).get(_TAG) == wanted]
+        found = [digest for digest, name in _entries(root) if name == wanted]
         if not found:
             raise NotFound(f"the layout has no {wanted} in its {_INDEX}")
-        digest = str(found[-1])
+        digest = found[-1]
     return read_blob(root, Digest.parse(digest))
 
 
-def _entries(root: Path) -> list[dict[str, Any]]:
+def _entries(root: Path) -> list[tuple[str, Any]]:
+    """Return the digests of the manifests, and their tags."""
     try:
         entries = orjson.loads(_read(root, _INDEX))["manifests"]
-        return [item for item in entries if isinstance(item["digest"], str)]
-    except (orjson.JSONDecodeError, KeyError, TypeError) as error:
+        return [(str(item["digest"]), dict(item.get("annotations") or {}).get(_TAG)) for item in entries]
+    except (orjson.JSONDecodeError, KeyError, TypeError, ValueError, AttributeError) as error:
         raise CorruptContent(f"the layout's {_INDEX} cannot be read: {error}") from error
 
 
