@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from transom.errors import Conflict, InvalidParameter, NotFound
+from transom.errors import InvalidParameter, NotFound
+from transom.graph.lease import Lease
 from transom.graph.model import Image, Platform
 from transom.graph.platforms import normalize
 from transom.graph.reference import Reference
 from transom_builder.options import BuildOptions
 from transom_builder.reports import Step
-from transom_builder.workshop import Workshop
 
 if TYPE_CHECKING:
     from transom.engine import Engine
@@ -40,28 +39,20 @@ def find_image(
     return job.engine.images.get(reference.familiar)
 
 
-def load_layout(job: Job, options: BuildOptions, place: str, platform: Platform, workshop: Workshop) -> Image:
+def load_layout(job: Job, options: BuildOptions, place: str, platform: Platform, lease: Lease) -> Image:
     """Return an image of an OCI layout of the client's, `NAME[:TAG][@DIGEST]`, which is here for this build alone.
 
-    Raises `NotFound`, and what `image_load` raises.
+    Raises `NotFound`, and what `layout_load` raises.
     """
     if options.session is None:
         raise InvalidParameter(f"the context {place} is the client's, which has opened no session")
     name, _, digest = place.partition("@")
     name, _, tag = name.partition(":")
-    images = job.engine.images
-    before = {image.id for image in images.list()}
     with options.session.context(name) as stream:
-        load = job.child("image_load", platform=platform, chosen=digest or tag)
+        load = job.child("layout_load", chosen=digest or tag, lease=lease, platform=platform)
         load.input = stream
-        [image] = load.run()
-    workshop.keep_image(image)
-    if image.id not in before and not images.names(image):
-        with suppress(Conflict, NotFound):
-            # Somebody else may have use for it meanwhile, or none.
-            images.remove(image.id)
-    found: Image = image
-    return found
+        image: Image = load.run()
+    return image
 
 
 def local_image(engine: Engine, name: str, platform: Platform) -> Image | None:

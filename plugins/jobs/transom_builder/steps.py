@@ -186,7 +186,9 @@ class Steps:
             return
         if place.startswith(_LAYOUT):
             with self._reports.step(f"[context {need.name}] {place}"):
-                image = load_layout(self._job, self._options, place.removeprefix(_LAYOUT), platform, self._workshop)
+                image = load_layout(
+                    self._job, self._options, place.removeprefix(_LAYOUT), platform, self._workshop.lease
+                )
         else:
             name = place.removeprefix(_IMAGE) or need.name
             reference = Reference.parse(name).tagged()

@@ -72,6 +72,11 @@ class Workshop:
         self.driver = driver
 
     @property
+    def lease(self) -> Lease:
+        """What keeps what is made."""
+        return self._lease
+
+    @property
     def check(self) -> Callable[[], None]:
         """What raises where the build is not to go on."""
         return self._check

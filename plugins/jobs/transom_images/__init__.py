@@ -27,6 +27,7 @@ def transom_jobs() -> Mapping[str, HandlerName]:
         "image_prune": "transom_images.removing:image_prune",
         "image_save": "transom_images.saving:image_save",
         "image_load": "transom_images.loading:image_load",
+        "layout_load": "transom_images.loading:layout_load",
         "image_import": "transom_images.importing:image_import",
         "artifact_manifest": "transom_images.artifacts:artifact_manifest",
         "artifact_blob": "transom_images.artifacts:artifact_blob",

@@ -1,12 +1,13 @@
-"""The job `image_load`: images from an archive that `docker save`, or any tool that writes OCI layouts, has made."""
+"""The jobs `image_load` and `layout_load`: images from an archive that `docker save` or another tool has made."""
 
 from __future__ import annotations
 
 import io
 import os
 import secrets
+from collections.abc import Callable
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, cast
 
@@ -26,37 +27,38 @@ from transom_images.progress import LayerProgress
 if TYPE_CHECKING:
     from transom.engine import Engine
 
-__all__ = ["image_load"]
+__all__ = ["image_load", "layout_load"]
 
 
-def image_load(
-    engine: Engine, job: Job, *, platform: Platform | None = None, chosen: str | None = None
-) -> tuple[Image, ...]:
+def image_load(engine: Engine, job: Job, *, platform: Platform | None = None) -> None:
     """Load the images of the archive that is the job's input: OCI layouts and Docker's own format, also compressed.
 
     All of an archive is read and verified before the first image is there. `platform` chooses from images for
-    several platforms. With `chosen`, the archive is an OCI layout of which one image is loaded, and gets no name: that
-    of a tag or a digest, or `latest` or the only one if it is empty. Returns the images.
-
-    Raises `InvalidParameter` for what is no such archive or is damaged, `NotFound` if there is
+    several platforms. Raises `InvalidParameter` for what is no such archive or is damaged, `NotFound` if there is
     none for the platform, `Unsupported`, `StorageFull`; then nothing has changed.
     """
-    if job.input is None:
-        raise InvalidParameter("there is nothing to load: send an archive of images")
     with engine.images.lease(f"load {secrets.token_hex(8)}", resumable=False) as lease, ExitStack() as drafts:
-        members = Members(engine.content, lease, drafts, job.check)
-        try:
-            members.read(decompress(cast("io.RawIOBase", job.input)))
-            offers = find_offers(members, platform) if chosen is None else [choose_offer(members, platform, chosen)]
-            loading = _Loading(engine, job, lease, engine.graphdriver())
-            sizes = loading.prepare(offers)
-        except CorruptContent as error:
-            raise InvalidParameter(f"cannot load the archive: {error}") from error
-        images = tuple(loading.publish(offer, sizes.get(offer.image.id)) for offer in offers)
-    if chosen is None:
-        for image in images:
-            engine.events.record("image", "load", image.id, {**image.config.labels, "name": image.id})
-    return images
+        loading = _Loading(engine, job, lease, engine.graphdriver())
+        offers, sizes = loading.read(drafts, lambda members: find_offers(members, platform))
+        for offer in offers:
+            loading.publish(offer, sizes.get(offer.image.id))
+
+
+def layout_load(engine: Engine, job: Job, *, chosen: str, lease: Lease, platform: Platform) -> Image:
+    """Return one image of the OCI layout that is the job's input, an archive, without making it an image of the engine.
+
+    Its blobs and layers are kept by the lease. It is that of a tag or a digest, or if `chosen` is empty `latest` or the
+    only one. Raises as `image_load`, and `NotFound` if it is not there.
+    """
+    with ExitStack() as drafts:
+        loading = _Loading(engine, job, lease, engine.graphdriver())
+        [offer], sizes = loading.read(drafts, lambda members: [choose_offer(members, platform, chosen)])
+    if offer.image.id not in sizes:
+        image = engine.images.get(offer.image.id)
+        engine.images.keep(image, lease)
+        return image
+    blobs = tuple(descriptor.digest for _, descriptor in offer.layers)
+    return replace(offer.image, blobs=blobs, sizes=tuple(sizes[offer.image.id]))
 
 
 @dataclass(frozen=True)
@@ -67,6 +69,20 @@ class _Loading:
     job: Job
     lease: Lease
     driver: str
+
+    def read(
+        self, drafts: ExitStack, find: Callable[[Members], list[Offer]]
+    ) -> tuple[list[Offer], dict[Digest, list[int]]]:
+        """Read the archive that is the job's input, and `prepare` what is found in it. Raises as `image_load`."""
+        if self.job.input is None:
+            raise InvalidParameter("there is nothing to load: send an archive of images")
+        members = Members(self.engine.content, self.lease, drafts, self.job.check)
+        try:
+            members.read(decompress(cast("io.RawIOBase", self.job.input)))
+            offers = find(members)
+            return offers, self.prepare(offers)
+        except CorruptContent as error:
+            raise InvalidParameter(f"cannot load the archive: {error}") from error
 
     def prepare(self, offers: list[Offer]) -> dict[Digest, list[int]]:
         """Store and unpack the layers of the images that are not here, and return each one's layers' sizes."""
@@ -110,7 +126,7 @@ class _Loading:
                 VerifyingReader(decompress(CountingReader(blob, lambda _: crew.check())), diff_ids[index]).verify()
         sizes[index] = self.engine.layers.unpack(self.driver, diff_ids, index, descriptor.digest, self.lease, report)
 
-    def publish(self, offer: Offer, sizes: list[int] | None) -> Image:
+    def publish(self, offer: Offer, sizes: list[int] | None) -> None:
         """Make an image visible with its names, and say so. One that is here already only gets the names."""
         images, job, image = self.engine.images, self.job, offer.image
         named_before = {name: images.named(name) for name in offer.names}
@@ -138,4 +154,4 @@ class _Loading:
             job.say(f"Loaded image: {name.familiar}\n")
         if not offer.names:
             job.say(f"Loaded image ID: {image.id}\n")
-        return image
+        self.engine.events.record("image", "load", image.id, {**image.config.labels, "name": image.id})

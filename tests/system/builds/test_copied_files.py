@@ -335,6 +335,19 @@ class Directories:
         raise NotFound(name)
 
 
+def test_named_contexts_of_the_web(builder: Builder, web: tuple[Path, str], repository: str) -> None:
+    root, url = web
+    (root / "named.tar").write_bytes(context({"f": "of an archive"}).getvalue())
+    built = builder.build(
+        "FROM scratch\nCOPY --from=packed f /\nCOPY --from=old file /old\nCOPY --from=below Dockerfile /below\n",
+        contexts={"packed": f"{url}/named.tar", "old": f"{repository}#v1", "below": f"{repository}#main:sub"},
+    )
+    with builder.tree(built.image) as tree:
+        assert (tree / "f").read_text() == "of an archive"
+        assert (tree / "old").read_text() == "first"
+        assert (tree / "below").read_text().startswith("FROM scratch")
+
+
 def test_named_contexts(builder: Builder) -> None:
     built = builder.build(
         "FROM files AS base\nFROM stand-in AS image\nFROM base\nCOPY --from=other f /of-other\n"
@@ -363,6 +376,10 @@ def test_only_stages_that_the_target_needs_are_built(builder: Builder) -> None:
     built = builder.build(dockerfile)
     with builder.tree(built.image) as tree:
         assert [(tree / name).read_text() for name in ("1", "2", "again")] == ["1\n", "2\n", "1\n"]
+    # A stage that begins with another one has nothing to do for that.
+    told = {item["name"] for item in built.vertices if "name" in item}
+    assert {"[one 2/2] RUN echo 1 > /1", "[last 1/2] COPY --from=two /2 /"} < told
+    assert not any(" 0/" in name for name in told)
     one = builder.build(dockerfile, target="one")
     assert one.image.diff_ids == built.image.diff_ids[: len(one.image.diff_ids)]
     with pytest.raises(InvalidParameter, match="exit code: 1"):
