@@ -64,10 +64,11 @@ class SizeCounter:
             self._records, self._wanted = b"", size + -size % BLOCK
             return
         records, self._records = self._records or b"", None
-        if found := _SIZE.search(records):
+        # Few records have what is looked for, and to look for a word is quick.
+        if b" size=" in records and (found := _SIZE.search(records)):
             size = int(found[1])
         if kind in _FILES:
-            whole = _WHOLE.search(records)
+            whole = _WHOLE.search(records) if b"realsize" in records else None
             self.size += int(whole[1]) if whole else size
             self._skip = size + -size % BLOCK
         elif kind == _SYMLINK:

@@ -8,6 +8,7 @@ there.
 from __future__ import annotations
 
 import struct
+import zlib
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -20,6 +21,7 @@ BLOCK = 512
 
 _FIELDS = struct.Struct("100s8s8s8s12s12s8s1s100s8s32s32s8s8s155s12x")
 _CHECKSUM = slice(148, 156)
+_HALF = BLOCK // 2
 _USTAR = b"ustar\x0000"
 #: Eleven octal digits: the largest size, and latest time, that a plain ustar header can say.
 _MAXIMUM = 0o77777777777
@@ -66,7 +68,7 @@ def decode_header(block: bytes) -> Header:
     (name, mode, uid, gid, size, mtime, checksum, kind, link, magic, _, _, major, minor, prefix) = _FIELDS.unpack(block)
     # The checksum counts its own field as spaces. Some old programs added the bytes as signed numbers.
     expected = decode_number(checksum)
-    actual = sum(block) - sum(checksum) + 8 * 0x20
+    actual = _sum(block) - sum(checksum) + 8 * 0x20
     if actual != expected:
         high = sum(byte > 0x7F for byte in block) - sum(byte > 0x7F for byte in checksum)
         if actual - 256 * high != expected:
@@ -111,8 +113,15 @@ def encode_header(header: Header) -> bytes:
             prefix,
         )
     )
-    block[_CHECKSUM] = b"%06o\0 " % sum(block)
+    block[_CHECKSUM] = b"%06o\0 " % _sum(block)
     return bytes(block)
+
+
+def _sum(block: bytes | bytearray) -> int:
+    """Return the sum of a block's bytes: the lower half of Adler-32 (RFC 1950) is just that, from one on and modulo
+    65521, which half a block does not reach."""
+    view = memoryview(block)
+    return (zlib.adler32(view[:_HALF]) & 0xFFFF) + (zlib.adler32(view[_HALF:]) & 0xFFFF) - 2
 
 
 def fits(value: int, *, identity: bool = False) -> bool:
