@@ -7,7 +7,8 @@ the new image is, `describe` writes the manifest that goes with it (OCI image sp
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import Final
 
@@ -32,6 +33,8 @@ _DOCKER_LAYER_TYPE: Final = "application/vnd.docker.image.rootfs.diff.tar"
 _GZIP_LAYER_TYPE: Final = f"{LAYER_TYPE}+gzip"
 #: The diff ID of a layer archive without entries.
 _EMPTY: Final = Digest.of(END)
+#: How much of an archive is digested and compressed at once, in bytes.
+_BLOCK: Final = 1 << 19
 
 
 @dataclass(frozen=True)
@@ -59,13 +62,18 @@ def pack(archive: Iterable[bytes], content: ContentStore, lease: Lease) -> NewLa
     Its size is right if the archive is one of ours (`archive_writer`).
     """
     found = hashlib.sha256()
-    with content.draft() as draft:
+    with content.draft() as draft, ThreadPoolExecutor(2, "transom-pack") as threads:
         writer = GzipWriter(draft.write)
         counter = SizeCounter()
-        for chunk in archive:
-            found.update(chunk)
-            writer.write(chunk)
-            counter.feed(chunk)
+        working: tuple[Future[None], ...] = ()
+        for block in _blocks(archive):
+            # One block is digested and compressed, without holding the interpreter, while the next one is read.
+            for work in working:
+                work.result()
+            working = (threads.submit(found.update, block), threads.submit(writer.write, block))
+            counter.feed(block)
+        for work in working:
+            work.result()
         writer.finish()
         layer = NewLayer(
             Descriptor(_GZIP_LAYER_TYPE, draft.digest, draft.size), Digest(f"sha256:{found.hexdigest()}"), counter.size
@@ -74,6 +82,20 @@ def pack(archive: Iterable[bytes], content: ContentStore, lease: Lease) -> NewLa
             lease.keep_blob(layer.blob)
             draft.commit()
     return layer
+
+
+def _blocks(pieces: Iterable[bytes]) -> Iterator[bytes]:
+    """Yield the same bytes in larger pieces."""
+    waiting: list[bytes] = []
+    size = 0
+    for piece in pieces:
+        waiting.append(piece)
+        size += len(piece)
+        if size >= _BLOCK:
+            yield b"".join(waiting)
+            waiting, size = [], 0
+    if waiting:
+        yield b"".join(waiting)
 
 
 def derive(
