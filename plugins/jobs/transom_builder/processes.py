@@ -59,7 +59,7 @@ def run_process(
     check: Callable[[], None],
     started: Callable[[str], None] = lambda _: None,
 ) -> int:
-    """Run a process in a layer and return its exit code; the layer stays, and is not mounted when this returns.
+    """Run a process in a layer and return its exit code; the layer stays, and is mounted as it was before.
 
     `output` gets what it writes, with the number of the stream; `started` the ID of the container, which is removed
     by `remove_process`. `check` is called often, and what it raises ends the process. Raises `StartFailed`.

@@ -160,26 +160,26 @@ class Worker:
     ) -> NewLayer:
         with self._workshop.writable(stack) as layer, ExitStack() as last:
             stubs = Stubs(targets)
+            last.callback(self._remove, layer, step)
+            # The container has one more share in this mount, so that the layer is mounted once and not three times.
             with self._workshop.mounted(layer) as tree:
                 stubs.make(tree)
-            last.callback(self._remove, layer, step)
-            try:
-                code = run_process(
-                    self._place.engine,
-                    self._workshop.driver,
-                    layer,
-                    process,
-                    step.log,
-                    self._workshop.check,
-                    lambda container: step.say(f" ---> Running in {container[:12]}\n"),
-                )
-            except StartFailed as error:
-                raise InvalidParameter(
-                    f'process "{" ".join(process.arguments)}" did not complete successfully: {error}'
-                ) from error
-            if code:
-                raise _ProcessFailed(process.arguments, code)
-            with self._workshop.mounted(layer) as tree:
+                try:
+                    code = run_process(
+                        self._place.engine,
+                        self._workshop.driver,
+                        layer,
+                        process,
+                        step.log,
+                        self._workshop.check,
+                        lambda container: step.say(f" ---> Running in {container[:12]}\n"),
+                    )
+                except StartFailed as error:
+                    raise InvalidParameter(
+                        f'process "{" ".join(process.arguments)}" did not complete successfully: {error}'
+                    ) from error
+                if code:
+                    raise _ProcessFailed(process.arguments, code)
                 stubs.remove(tree)
             return self._workshop.finish(layer, stack)
 
