@@ -158,6 +158,8 @@ class HostConfig:
     """What a client asked for that depends on the machine. Empty strings mean the engine's default."""
 
     graphdriver: str = ""
+    #: How many bytes its files may have, as the client wrote it; empty is without limit.
+    storage_size: str = ""
     execdriver: str = ""
     network: str = ""
     #: The ports that are to be published, and whether all others that are exposed are too, at ports that are free.

@@ -24,6 +24,7 @@ from pathlib import Path
 from typing import IO, ClassVar
 
 from transom.drivers.base import Driver
+from transom.errors import Unsupported
 
 __all__ = ["Capabilities", "Change", "ChangeKind", "Deviations", "GraphDriver", "Usage"]
 
@@ -34,7 +35,7 @@ class Capabilities:
 
     #: A layer can be created and filled before its parent exists, so that a pull unpacks in parallel.
     independent_layers: bool = False
-    #: The size of a container's layer can be limited.
+    #: The size of a container's layer can be limited (`limit`).
     quota: bool = False
     #: Layers can be mounted with shifted owners for a user namespace.
     user_namespaces: bool = False
@@ -114,6 +115,14 @@ class GraphDriver(Driver):
     @abstractmethod
     def remove(self, layer: str) -> None:
         """Delete what the layer holds. Harmless for a layer that does not exist or is half made."""
+
+    def limit(self, layer: str, size: int) -> None:
+        """Let a layer, with all that it shows of its ancestors, hold at most so many bytes from now on.
+
+        Who writes more gets EDQUOT or ENOSPC. It is called for a container's layer that `create` has just made. Raises
+        `Unsupported` unless `capabilities.quota`.
+        """
+        raise Unsupported(f"the graph driver {self.name!r} cannot limit the size of the layer {layer} to {size} bytes")
 
     def apply(self, layer: str, archive: IO[bytes]) -> int:
         """Fill a fresh layer from an uncompressed layer archive, and return the bytes of its regular files and links.

@@ -232,8 +232,10 @@ class LayerStore:
 
     # A container's own layer
 
-    def prepare(self, container: str, driver: str, parent: str | None) -> str:
+    def prepare(self, container: str, driver: str, parent: str | None, size: int = 0) -> str:
         """Make the layer that a container writes to, on top of what `ensure` returned, and return its name.
+
+        It holds at most `size` bytes with all that is below it, if that is not 0; the driver must be able to limit it.
 
         It stays until `remove`, or until the next start of the engine if no container of that ID is recorded
         then. Raises `NotFound` if the parent was removed meanwhile, `Conflict` if the container has a layer
@@ -246,6 +248,8 @@ class LayerStore:
             try:
                 with storage_full(f"make the layer of the container {container}"):
                     graph.create(container, parent)
+                    if size:
+                        graph.limit(container, size)
                 self._snapshots.put(replace(snapshot, ready=True))
             except BaseException:
                 self._delete(graph, snapshot)

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Collection, Mapping
 from typing import TYPE_CHECKING
 
+from transom import sizes
 from transom.errors import InvalidParameter, Unsupported
 
 if TYPE_CHECKING:
@@ -22,7 +22,6 @@ __all__ = [
     "refuse_unknown",
 ]
 
-_SIZE = re.compile(r"(\d+(?:\.\d+)?) ?([kmgtp]?)(i?b)?\Z", re.IGNORECASE | re.ASCII)
 _TRUTHS = {"1": True, "t": True, "true": True, "0": False, "f": False, "false": False}
 #: What every driver has: how the container's output reaches it, and whether what it writes is kept a second time.
 _COMMON = ("mode", "max-buffer-size", "cache-disabled")
@@ -66,24 +65,17 @@ def parse_buffer_size(options: Mapping[str, str]) -> int:
     if "max-buffer-size" not in options:
         return _DEFAULT_BUFFER_SIZE
     try:
-        return _parse_size(options["max-buffer-size"], 1024)
+        return sizes.parse_size(options["max-buffer-size"], 1024)
     except InvalidParameter as error:
         raise InvalidParameter(f"error parsing option max-buffer-size: {error}") from error
 
 
 def parse_size(text: str) -> int:
     """Return the bytes of `max-size` as Docker reads it: `10m` is ten million. Raises `InvalidParameter`."""
-    size = _parse_size(text, 1000)
+    size = sizes.parse_size(text, 1000)
     if size <= 0:
         raise InvalidParameter("max-size must be a positive number")
     return size
-
-
-def _parse_size(text: str, thousand: int) -> int:
-    match = _SIZE.match(text)
-    if match is None:
-        raise InvalidParameter(f"invalid size: '{text}'")
-    return int(float(match[1]) * thousand ** " kmgtp".index(match[2].lower() or " "))
 
 
 def parse_count(text: str) -> int:

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import os
 import shutil
@@ -16,7 +17,7 @@ from typing import ClassVar
 import pytest
 
 from transom.drivers.graph import Change, ChangeKind, GraphDriver
-from transom.errors import CorruptContent, TransomError
+from transom.errors import CorruptContent, TransomError, Unsupported
 from transom.graph.archive import read_archive
 from transom.testing.archives import (
     MTIME,
@@ -38,6 +39,9 @@ __all__ = ["GraphDriverSuite"]
 
 #: How deep a chain of layers every driver must carry.
 _DEEP = 200
+
+#: The bytes that a layer is limited to.
+_LIMIT = 16 << 20
 
 #: What a capability for binding low ports looks like on disk (capabilities(7), version 2).
 _CAPABILITY = bytes.fromhex("0100000200040000000000000000000000000000")
@@ -205,6 +209,27 @@ class GraphDriverSuite:
     def test_layers_have_names_of_1_to_128_characters(self, driver: GraphDriver, layer: str) -> None:
         self.make(driver, layer, None, file("file"))
         assert self.names(driver, layer) == {b"file"}
+
+    def test_a_layer_can_be_limited_to_a_size_if_the_driver_says_so(self, driver: GraphDriver) -> None:
+        self.make(driver, "parent", None, file("file", b"of the parent"))
+        for layer in ("limited", "free"):
+            driver.create(layer, "parent")
+        if not driver.capabilities.quota:
+            with pytest.raises(Unsupported, match="limited"):
+                driver.limit("limited", _LIMIT)
+            return
+        driver.limit("limited", _LIMIT)
+        with driver.mounted("limited") as path, driver.mounted("free") as free:
+            with pytest.raises(OSError) as raised:
+                _fill(path / "large", 4 * _LIMIT)
+            assert raised.value.errno in (errno.EDQUOT, errno.ENOSPC)
+            assert _LIMIT // 4 < (path / "large").stat().st_size <= _LIMIT
+            assert (path / "file").read_bytes() == b"of the parent"
+            _fill(free / "large", 2 * _LIMIT)
+            (path / "large").unlink()
+            (path / "small").write_bytes(bytes(4096))
+        driver.remove("limited")
+        assert self.names(driver, "parent") == {b"file"}
 
     # Layer archives
 
@@ -576,3 +601,11 @@ class GraphDriverSuite:
             assert set(driver.root.rglob("*")) == before
         self.make(driver, "half", "parent", file("whole"))
         assert self.names(driver, "half") == {b"file", b"whole"}
+
+
+def _fill(path: Path, size: int) -> None:
+    """Write a file of so many bytes to the disk, which cannot be made smaller."""
+    with open(path, "wb", buffering=0) as file:
+        for _ in range(size >> 20):
+            file.write(os.urandom(1 << 20))
+            os.fsync(file)

@@ -103,8 +103,10 @@ def _parse_healthcheck(check: Fields) -> Healthcheck:
 def _parse_host(host: Fields) -> HostConfig:
     refuse_unsupported(host, HOST_FIELDS)
     log = host.object("LogConfig")
+    storage = _parse_storage(host)
     return HostConfig(
-        graphdriver=_parse_graphdriver(host),
+        graphdriver=storage.get("driver", ""),
+        storage_size=storage.get("size", ""),
         execdriver=host.string("Runtime"),
         network=host.string("NetworkMode"),
         ports=parse_bindings(host),
@@ -159,13 +161,13 @@ def warnings_of(body: Fields) -> list[str]:
     return []
 
 
-def _parse_graphdriver(host: Fields) -> str:
-    """Return the graph driver that `--storage-opt driver=NAME` chooses."""
+def _parse_storage(host: Fields) -> dict[str, str]:
+    """Return the options of storage: `driver`, a graph driver, and `size`."""
     options = host.mapping("StorageOpt")
-    driver = options.pop("driver", "")
-    if options:
-        raise Unsupported(f"the storage option {next(iter(options))!r} is not supported: the only one is driver=NAME")
-    return driver
+    for name in options:
+        if name not in ("driver", "size"):
+            raise Unsupported(f"the storage option {name!r} is not supported: there are driver=NAME and size=BYTES")
+    return options
 
 
 def parse_exec(body: Fields) -> ExecConfig:

@@ -344,7 +344,8 @@ def _host_config(container: Container) -> Json:
 
 
 def _storage_options(host: HostConfig) -> Mapping[str, str] | None:
-    return {"driver": host.graphdriver} if host.graphdriver else None
+    options = {"driver": host.graphdriver, "size": host.storage_size}
+    return {name: value for name, value in options.items() if value} or None
 
 
 def _is_short_tmpfs(mount: Mount) -> bool:

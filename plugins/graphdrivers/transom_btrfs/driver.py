@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import ClassVar
 
-from transom.drivers.graph import GraphDriver
+from transom.drivers.graph import Capabilities, GraphDriver
 from transom.errors import DriverUnavailable
 from transom.graph.file_systems import file_system_name
 from transom.graph.layer_directories import LayerDirectories
@@ -25,7 +25,11 @@ from transom.runtime.syscalls.btrfs import (
     create_snapshot,
     create_subvolume,
     destroy_subvolume,
+    enable_quota,
     is_subvolume,
+    limit_subvolume,
+    remove_qgroup,
+    subvolume_id,
     subvolumes_in,
 )
 from transom.runtime.syscalls.files import file_system_type, openat2
@@ -33,6 +37,8 @@ from transom.runtime.syscalls.files import file_system_type, openat2
 __all__ = ["BtrfsDriver"]
 
 _TREE = "tree"
+#: A file system that counts nothing has no qgroups, and Linux removes them by itself since 6.10.
+_NO_QGROUP = (errno.ENOTCONN, errno.ENOENT, errno.EBUSY, errno.EINVAL)
 _ELSEWHERE = "put the data root on a Btrfs file system (mkfs.btrfs, then --data-root), or choose another graph driver"
 
 
@@ -41,10 +47,12 @@ class BtrfsDriver(GraphDriver):
 
     name: ClassVar[str] = "btrfs"
     rank: ClassVar[int] = 50
+    capabilities: ClassVar[Capabilities] = Capabilities(quota=True)
     merit: ClassVar[str] = "a layer is a snapshot of the one below: made at once, sharing what it does not change"
     limits: ClassVar[tuple[str, ...]] = (
         "A mount is the layer's directory itself, so a read-only mount can be written to.",
-        "The size of a container's layer cannot be limited.",
+        "The size of a container's files can be limited, but df shows the whole file system, and subvolumes that the"
+        " container makes are not counted.",
     )
 
     @classmethod
@@ -72,6 +80,13 @@ class BtrfsDriver(GraphDriver):
             else:
                 with _opened(source) as snapshotted:
                     create_snapshot(place, _TREE.encode(), snapshotted)
+
+    def limit(self, layer: str, size: int) -> None:
+        """Limit what the layer's subvolume refers to. The first limit turns on the file system's quota."""
+        with _opened(self.root) as root:
+            enable_quota(root)
+        with _opened(self._layers.path(layer) / _TREE) as tree:
+            limit_subvolume(tree, size)
 
     def mount(self, layer: str, *, read_only: bool = False) -> Path:  # noqa: ARG002 as the limits say
         return self._layers.path(layer) / _TREE
@@ -107,24 +122,34 @@ def _destroy_tree(directory: Path) -> None:
 
 
 def _destroy(directory: int, name: bytes) -> None:
-    try:
-        destroy_subvolume(directory, name)
-        return
-    except OSError as error:
-        if error.errno != errno.ENOTEMPTY:
-            raise
     root = os.open(name, DIRECTORY, dir_fd=directory)
     try:
-        for path in list(subvolumes_in(root)):
-            above, _, below = path.rpartition(b"/")
-            place = openat2(root, above or b".", DIRECTORY)
-            try:
-                _destroy(place, below)
-            finally:
-                os.close(place)
+        number = subvolume_id(root)
+        try:
+            destroy_subvolume(directory, name)
+        except OSError as error:
+            if error.errno != errno.ENOTEMPTY:
+                raise
+            _destroy_nested(root)
+            destroy_subvolume(directory, name)
     finally:
         os.close(root)
-    destroy_subvolume(directory, name)
+    try:
+        remove_qgroup(directory, number)
+    except OSError as error:
+        if error.errno not in _NO_QGROUP:
+            raise
+
+
+def _destroy_nested(root: int) -> None:
+    """Destroy the subvolumes in an open one."""
+    for path in list(subvolumes_in(root)):
+        above, _, below = path.rpartition(b"/")
+        place = openat2(root, above or b".", DIRECTORY)
+        try:
+            _destroy(place, below)
+        finally:
+            os.close(place)
 
 
 @contextmanager

@@ -22,9 +22,10 @@ from transom.containers.namespaces import name_donors
 from transom.containers.network_choice import choose_links, choose_networks, hostname_of
 from transom.containers.rootfs import find_directory
 from transom.drivers.network import EndpointSettings
-from transom.errors import Conflict, InvalidParameter, NotFound
+from transom.errors import Conflict, InvalidParameter, NotFound, Unsupported
 from transom.graph.model import Healthcheck, Image, Platform, RunConfig
 from transom.logs.options import check_log
+from transom.sizes import parse_size
 from transom.volumes import ANONYMOUS_LABEL
 from transom_containers.checks import check_kept, check_options
 
@@ -107,9 +108,10 @@ def _create(
         mounts=gather_mounts(asked, run.volumes, inherited),
     )
     check_kept(engine, container, config)
+    size = _check_size(engine, container)
     with ExitStack() as undo:
         parent = engine.layers.ensure(image, container.graphdriver, lambda _: job.check())
-        engine.layers.prepare(identity, container.graphdriver, parent)
+        engine.layers.prepare(identity, container.graphdriver, parent, size)
         undo.callback(engine.layers.remove, container.graphdriver, identity)
         mounts = tuple(_find_image(engine, job, container, mount) for mount in container.mounts)
         container = replace(container, mounts=mounts)
@@ -118,6 +120,26 @@ def _create(
         undo.pop_all()
     engine.supervisor.record(container, "create")
     return identity
+
+
+def _check_size(engine: Engine, container: Container) -> int:
+    """Return how many bytes the container's files may have, 0 for any.
+
+    Raises `InvalidParameter`, and `Unsupported` for a graph driver that knows no limit.
+    """
+    asked = container.host.storage_size
+    if not asked:
+        return 0
+    size = parse_size(asked, 1024)
+    if not size:
+        raise InvalidParameter(f"invalid size: {asked!r}: a container's files need some space")
+    if not engine.layers.driver(container.graphdriver).capabilities.quota:
+        able = [driver.name for driver in engine.catalog.graph.describe() if "quota" in driver.capabilities]
+        raise Unsupported(
+            f"the graph driver {container.graphdriver!r} cannot limit the size of a container's files"
+            f" (--storage-opt size={asked}): leave it out, or choose one that can ({', '.join(able) or 'none here'})"
+        )
+    return size
 
 
 def _free_name(engine: Engine) -> str:

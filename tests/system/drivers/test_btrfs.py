@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,10 +13,11 @@ import pytest
 from testbed.daemon import Daemon
 from testbed.loop import btrfs
 from testbed.registry import Registry
+from testbed.waiting import wait_for
 from transom.drivers.graph import GraphDriver
 from transom.errors import DriverUnavailable
 from transom.graph.trees import DIRECTORY
-from transom.runtime.syscalls.btrfs import create_subvolume, is_subvolume
+from transom.runtime.syscalls.btrfs import create_subvolume, is_subvolume, start_cleaning, subvolume_id
 from transom.testing.archives import file
 from transom.testing.graph_endurance import GraphEnduranceSuite
 from transom_btrfs.driver import BtrfsDriver
@@ -58,6 +60,31 @@ class TestBtrfs(GraphEnduranceSuite):
         driver.remove("one")
         assert list(driver.root.iterdir()) == []
 
+    def test_the_qgroup_of_a_limited_layer_goes_with_it(self, driver: GraphDriver) -> None:
+        driver.create("one", None)
+        driver.limit("one", 1 << 20)
+        descriptor = os.open(driver.mount("one"), DIRECTORY)
+        number = subvolume_id(descriptor)
+        os.close(descriptor)
+        driver.remove("one")
+        wait_for(lambda: number not in qgroups(driver.root))
+
+    def test_a_limited_layer_that_was_half_made_goes_at_the_next_start(self, driver: GraphDriver) -> None:
+        driver.create("one", None)
+        driver.limit("one", 1 << 20)
+        driver.recover(())
+        assert list(driver.root.iterdir()) == []
+
+
+def qgroups(path: Path) -> set[int]:
+    """Return the numbers of the subvolumes that a file system has qgroups of, without those that are gone for good."""
+    root = os.open(path, DIRECTORY)
+    start_cleaning(root)
+    os.close(root)
+    command = ["btrfs", "qgroup", "show", "--raw", str(path)]
+    lines = subprocess.run(command, check=True, capture_output=True, text=True).stdout.splitlines()
+    return {int(line.split()[0].partition("/")[2]) for line in lines if line.startswith("0/")}
+
 
 def test_elsewhere_it_says_where_it_works(tmp_path: Path) -> None:
     with pytest.raises(DriverUnavailable, match=r"not on Btrfs: put the data root on a Btrfs file system"):
@@ -81,5 +108,23 @@ def test_containers_run_on_it_and_leave_nothing(file_system: Path, registry: Reg
         # overlayfs works on Btrfs too, and is the better choice for most.
         assert (info["RecommendedDriver"]["Name"], info["RecommendedDriver"]["Others"]) == ("overlay", [])
         assert status["Recommended Driver"].startswith("overlay: ")
+        check_sizes(daemon, registry.busybox)
         daemon.transom("rmi", "-f", "changed", registry.busybox)
         assert list((daemon.data_root / "graph" / "btrfs").iterdir()) == []
+
+
+def check_sizes(daemon: Daemon, image: str) -> None:
+    """Check what `--storage-opt size=` does, and does not."""
+    write = ["sh", "-c", "dd if=/dev/urandom of=/large bs=1M count=40 conv=fsync; echo small > /small && cat /small"]
+    limited = daemon.transom("run", "--name", "limited", "--storage-opt", "size=20m", image, *write, check=False)
+    assert "Disk quota exceeded" in limited.stderr
+    shown = json.loads(daemon.transom("inspect", "limited").stdout)[0]
+    assert shown["HostConfig"]["StorageOpt"] == {"size": "20m"}
+    daemon.transom("rm", "limited")
+    for size, message in (("much", "invalid size: 'much'"), ("0", "need some space")):
+        refused = daemon.transom("create", "--storage-opt", f"size={size}", image, check=False)
+        assert (refused.returncode, message in refused.stderr) == (1, True)
+    other = daemon.transom("create", "--storage-opt", "size=20m", "--graphdriver", "vfs", image, check=False)
+    assert "the graph driver 'vfs' cannot limit the size of a container's files" in other.stderr
+    assert "choose one that can (btrfs)" in other.stderr
+    assert daemon.transom("ps", "-aq").stdout == ""

@@ -210,8 +210,13 @@ def test_no_masked_path_at_all_is_refused_since_it_is_not_the_default(field):
 
 
 def test_other_storage_options_are_refused():
-    with pytest.raises(Unsupported, match="storage option 'size'"):
-        parse_host(StorageOpt={"size": "1G"})
+    with pytest.raises(Unsupported, match=r"storage option 'dm\.basesize'"):
+        parse_host(StorageOpt={"size": "1G", "dm.basesize": "1G"})
+
+
+def test_storage_options_choose_a_driver_and_a_size():
+    host = parse_host(StorageOpt={"size": "1G", "driver": "btrfs"})
+    assert (host.graphdriver, host.storage_size) == ("btrfs", "1G")
 
 
 @pytest.mark.parametrize(
