@@ -19,7 +19,7 @@ from transom.errors import Unsupported
 from transom.graph.whiteouts import OPAQUE_ATTRIBUTE, is_attribute_of_layer, is_whiteout_device
 from transom.runtime.syscalls.files import RESOLVE_IN_ROOT, RESOLVE_NO_SYMLINKS, openat2
 
-__all__ = ["ComparedTree", "Difference", "compare", "read_attributes"]
+__all__ = ["ComparedTree", "Difference", "UnchangedLinks", "compare", "read_attributes"]
 
 _CHUNK = 1 << 20
 #: A directory or file with one of these is not whole: overlayfs finds the rest in a lower directory.
@@ -143,6 +143,24 @@ class _Level:
     names: Iterator[bytes] = field(default_factory=lambda: iter(()))
 
 
+class UnchangedLinks:
+    """Names that do not differ of files that have several. One of those may be new, and is the same file as these."""
+
+    def __init__(self) -> None:
+        self._found: dict[tuple[int, int], list[tuple[Difference, list[_Level]]]] = {}
+
+    def add(self, name: Difference, above: list[_Level]) -> None:
+        """Note a name, and the directories above it."""
+        assert name.status is not None
+        self._found.setdefault((name.status.st_dev, name.status.st_ino), []).append((name, above))
+
+    def of(self, file: tuple[int, int]) -> Iterator[Difference]:
+        """Yield the names of a file, by its device and inode, as if they differed, once they were all compared."""
+        for name, above in self._found.get(file, ()):
+            yield from _yield_levels(above)
+            yield name
+
+
 def compare(
     lower: Path | ComparedTree | None,
     upper: Path,
@@ -151,6 +169,7 @@ def compare(
     directory_times: bool = False,
     whole_files: bool = False,
     placeholders: Collection[bytes] = (),
+    unchanged_links: UnchangedLinks | None = None,
 ) -> Iterator[Difference]:
     """Yield what differs, in the order of the paths' parts, parents first; without `lower`, all there is.
 
@@ -162,6 +181,8 @@ def compare(
     `placeholders` are paths, relative to the root, that are no difference if the upper tree alone has an empty file or
     a directory there; what is in such a directory is.
 
+    `unchanged_links` are filled while this goes on.
+
     With `whole_files` all that is no directory in the upper tree differs, without a look at the lower one: so it is
     in an overlay, where a directory may be there only for what is in it. What an opaque directory hides is not listed.
 
@@ -171,7 +192,9 @@ def compare(
     with ExitStack() as stack:
         below = stack.enter_context(closing(_Tree(lower))) if lower is None or isinstance(lower, Path) else lower
         above = stack.enter_context(closing(_Tree(upper)))
-        comparison = _Comparison(below, above, lower is None, overlay, directory_times, whole_files, placeholders)
+        comparison = _Comparison(
+            below, above, lower is None, overlay, directory_times, whole_files, placeholders, unchanged_links
+        )
         yield from comparison.run(upper.stat())
 
 
@@ -185,6 +208,7 @@ class _Comparison:
         directory_times: bool,
         whole_files: bool,
         placeholders: Collection[bytes],
+        unchanged_links: UnchangedLinks | None,
     ) -> None:
         self._lower = lower
         self._upper = upper
@@ -193,6 +217,7 @@ class _Comparison:
         self._directory_times = directory_times
         self._whole_files = whole_files
         self._placeholders = frozenset(placeholders)
+        self._unchanged_links = unchanged_links
         self._levels: list[_Level] = []
 
     def run(self, status: os.stat_result) -> Iterator[Difference]:
@@ -239,6 +264,8 @@ class _Comparison:
             yield from self._ancestors()
             at = self._upper.current if not directory and self._upper.current is not None else -1
             yield Difference(path, kind, status, attributes, at)
+        elif before is not None and not directory and status.st_nlink > 1 and self._unchanged_links is not None:
+            self._unchanged_links.add(Difference(path, ChangeKind.MODIFIED, status, attributes), list(self._levels))
         if directory and not (before is not None and os.path.samestat(before, status)):
             self._descend(path, status, attributes, yielded=kind is not None)
 
@@ -260,10 +287,7 @@ class _Comparison:
 
     def _ancestors(self) -> Iterator[Difference]:
         """Yield the directories above what differs, unless they were yielded."""
-        for level in self._levels:
-            if not level.yielded:
-                level.yielded = True
-                yield Difference(level.path, ChangeKind.MODIFIED, level.status, level.attributes)
+        yield from _yield_levels(self._levels)
 
     def _attributes(self, name: bytes, path: bytes) -> dict[bytes, bytes]:
         attributes = self._upper.attributes(name)
@@ -310,6 +334,13 @@ class _Comparison:
                     return True
                 if not one:
                     return False
+
+
+def _yield_levels(levels: list[_Level]) -> Iterator[Difference]:
+    for level in levels:
+        if not level.yielded:
+            level.yielded = True
+            yield Difference(level.path, ChangeKind.MODIFIED, level.status, level.attributes)
 
 
 def _is_carrier(directory: bool, attributes: Mapping[bytes, bytes]) -> bool:

@@ -8,6 +8,7 @@ same trees always give the same bytes. Sockets have no form in an archive and ar
 
 from __future__ import annotations
 
+import itertools
 import stat
 from collections.abc import Collection, Iterable, Iterator
 from pathlib import Path
@@ -15,7 +16,7 @@ from pathlib import Path
 from transom.drivers.graph import Change, ChangeKind, Usage
 from transom.graph.archive import Entry, Kind
 from transom.graph.archive_writer import END, encode_entry
-from transom.graph.comparison import ComparedTree, Difference, compare
+from transom.graph.comparison import ComparedTree, Difference, UnchangedLinks, compare
 from transom.graph.file_encoder import FileEncoder
 from transom.graph.whiteouts import OPAQUE_ATTRIBUTE, OPAQUE_NAME, check_storable, whiteout_name
 
@@ -51,10 +52,16 @@ def find_upper_changes(
 def write_difference(lower: Path | None, upper: Path, placeholders: Collection[bytes] = ()) -> Iterator[bytes]:
     """Yield, in pieces, the layer archive that turns a tree like `lower` into one like `upper`.
 
+    A file that has a new name is in it by all its names, those that are as they were at the end.
+
     Raises `Conflict` if a file changes meanwhile, and `Unsupported` for a name that begins with `.wh.`.
     """
     # The time of a directory that a placeholder was made in is not a change either.
-    yield from _write(compare(lower, upper, directory_times=not placeholders, placeholders=placeholders))
+    links = UnchangedLinks()
+    differences = compare(
+        lower, upper, directory_times=not placeholders, placeholders=placeholders, unchanged_links=links
+    )
+    yield from _write(differences, links=links)
 
 
 def write_upper(
@@ -94,9 +101,12 @@ def _changes(differences: Iterable[Difference]) -> Iterator[Change]:
             yield Change(b"/" + difference.path, difference.kind)
 
 
-def _write(differences: Iterable[Difference], *, overlay: bool = False) -> Iterator[bytes]:
+def _write(
+    differences: Iterable[Difference], *, overlay: bool = False, links: UnchangedLinks | None = None
+) -> Iterator[bytes]:
     encoder = FileEncoder()
-    for difference in differences:
+    unchanged = () if links is None else _unchanged_names(encoder, links)
+    for difference in itertools.chain(differences, unchanged):
         status = difference.status
         if status is None:
             yield _encode_whiteout(difference.path)
@@ -110,6 +120,12 @@ def _write(differences: Iterable[Difference], *, overlay: bool = False) -> Itera
             if overlay and difference.attributes.get(OPAQUE_ATTRIBUTE) == b"y":
                 yield encode_entry(_whiteout(difference.path + b"/" + OPAQUE_NAME if difference.path else OPAQUE_NAME))
     yield END
+
+
+def _unchanged_names(encoder: FileEncoder, links: UnchangedLinks) -> Iterator[Difference]:
+    """Yield, after all that differs was encoded, the names that did not change of files that were."""
+    for file in encoder.linked():
+        yield from links.of(file)
 
 
 def _whiteout(path: bytes) -> Entry:

@@ -69,6 +69,10 @@ class FileEncoder:
                 raise
         yield encode_entry(self._entry(file, status, kind, name, link))
 
+    def linked(self) -> list[tuple[int, int]]:
+        """Return the devices and inodes of the files with several names that were encoded, in their order."""
+        return list(self._links)
+
     def _entry(self, file: Difference, status: os.stat_result, kind: Kind, name: bytes, link: bytes = b"") -> Entry:
         entry = entry_of(file, status, kind, name, link)
         return replace(entry, mtime=entry.mtime // _SECOND * _SECOND) if self._whole_seconds else entry

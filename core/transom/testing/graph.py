@@ -410,6 +410,27 @@ class GraphDriverSuite:
         driver.apply("copy", io.BytesIO(b"".join(driver.diff(layer))))
         assert self.tree(driver, "copy") == self.tree(driver, layer)
 
+    def test_new_names_of_a_file_below_are_links_in_a_layer_made_from_the_diff(self, driver: GraphDriver) -> None:
+        self.make(
+            driver,
+            "base",
+            None,
+            directory("a", mode=0o700, uid=3),
+            file("a/one", b"content"),
+            hard_link("a/two", "a/one"),
+            file("b", b"content"),
+            hard_link("c", "b"),
+        )
+        driver.create("changed", "base")
+        with driver.mounted("changed") as path:
+            os.link(path / "a" / "one", path / "new")
+        driver.create("copy", "base")
+        driver.apply("copy", io.BytesIO(b"".join(driver.diff("changed"))))
+        tree = self.tree(driver, "copy")
+        assert tree == self.tree(driver, "changed")
+        assert {b"a/one", b"new"} <= set(tree[b"new"].names)
+        assert tree[b"b"].names == (b"b", b"c")
+
     def test_a_sealed_layer_is_what_its_diff_would_have_made(self, driver: GraphDriver) -> None:
         self.make(driver, "parent", None, directory("d"), file("d/changed"), file("deleted"), directory("replaced"))
         driver.create("written", "parent")
