@@ -1,8 +1,8 @@
 """Small builds as data: their Dockerfiles, the context that they share, and what is compared of their images.
 
 An image is described by what it has beside its base: for each path a line such as `file 0644 0:0 6 "alpha\\n"`, and
-what it says of containers. The descriptions of what others have built are recorded (`recorded.json`), as lines that can
-be read and reviewed.
+what it says of containers. The descriptions of what others have built are recorded (`recorded/`), as lines that can be
+read and reviewed.
 
 `testbed.build_recording` records them anew.
 """
@@ -25,11 +25,20 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-__all__ = ["CASES", "RECORDED", "Case", "Tree", "describe", "make_context", "read_image"]
+__all__ = [
+    "CASES",
+    "Case",
+    "Names",
+    "Tree",
+    "describe",
+    "make_context",
+    "read_image",
+    "read_recorded",
+    "recording",
+    "recorded_version",
+]
 
 DIRECTORY = Path(__file__).parents[1] / "system/builds"
-#: What others made of the cases, by name.
-RECORDED = DIRECTORY / "recorded.json"
 #: The time of everything in the context.
 _TIME = 1_500_000_000
 #: What versions of BuildKit tell in different ways: whether flags are told, the values of arguments, a health check's
@@ -51,6 +60,30 @@ _CONFIG = (
 
 
 @dataclass(frozen=True)
+class Names:
+    """What each run has under names of its own: the base image, a server of files and a Git repository."""
+
+    image: str
+    web: str
+    repository: str
+
+    def put(self, text: str) -> str:
+        """Return a text with the names in the places of `$BASE`, `$WEB` and `$REPOSITORY`."""
+        for variable, name in self._pairs():
+            text = text.replace(variable, name)
+        return text
+
+    def take(self, text: str) -> str:
+        """Return a text of this run as that of any other."""
+        for variable, name in self._pairs():
+            text = text.replace(name, variable)
+        return text
+
+    def _pairs(self) -> tuple[tuple[str, str], ...]:
+        return (("$BASE", self.image), ("$WEB", self.web), ("$REPOSITORY", self.repository))
+
+
+@dataclass(frozen=True)
 class Case:
     """One build. `error` says that it fails; `base` that its Dockerfile begins after `FROM $BASE`.
 
@@ -68,11 +101,11 @@ class Case:
     differs: str = ""
     instead: Mapping[str, Any] = field(default_factory=dict)
 
-    def text(self, image: str) -> str:
-        """Return the Dockerfile, on a base image."""
+    def text(self, names: Names) -> str:
+        """Return the Dockerfile."""
         directive = f"# escape={self.escape}\n" if self.escape else ""
-        head = f"FROM {image}\n" if self.base else ""
-        return f"{directive}{head}{self.dockerfile}\n".replace("$BASE", image)
+        head = "FROM $BASE\n" if self.base else ""
+        return names.put(f"{directive}{head}{self.dockerfile}\n")
 
     def expected(self, recorded: dict[str, Any]) -> dict[str, Any]:
         """Return what is expected of Transom, given what BuildKit has made."""
@@ -102,6 +135,23 @@ def _load() -> Iterator[Case]:
 
 CASES = tuple(_load())
 
+
+def recording(peer: str) -> Path:
+    """Return the file with what a peer has made of the cases."""
+    return DIRECTORY / "recorded" / f"{peer}.json"
+
+
+def read_recorded(peer: str) -> dict[str, Any]:
+    """Return what a peer has made of the cases, by their names."""
+    cases: dict[str, Any] = json.loads(recording(peer).read_text())["cases"]
+    return cases
+
+
+def recorded_version(peer: str) -> str:
+    """Return what a peer was, and in which version, when it was recorded."""
+    return str(json.loads(recording(peer).read_text())["peer"])
+
+
 #: Files of the context: mode and content.
 _FILES: Mapping[str, tuple[int, bytes]] = {
     "a": (0o644, b"alpha\n"),
@@ -130,6 +180,19 @@ _FILES: Mapping[str, tuple[int, bytes]] = {
     "fake.tar.gz": (0o644, b"this is no archive\n"),
     "plain.gz": (0o644, gzip.compress(b"no archive either\n", mtime=0)),
     ".hidden": (0o644, b"hidden\n"),
+    **{
+        f"odd/{name}": (0o644, b"odd\n")
+        for name in ("new\nline", "tab\t", " lead", "trail ", "*", "$A", '"quote', "e\u0301")
+    },
+    "attrs/file": (0o644, b"attributes\n"),
+    "attrs/able": (0o755, b"able\n"),
+}
+#: cap_net_bind_service+ep, as the kernel keeps it (capabilities(7)).
+_CAPABLE = bytes.fromhex("0100000200040000000000000000000000000000")
+_ATTRIBUTES = {
+    ("attrs/file", "user.kept"): b"value",
+    ("attrs", "user.directory"): b"d",
+    ("attrs/able", "security.capability"): _CAPABLE,
 }
 _DIRECTORIES = {"closed": 0o700, "sticky": 0o1777, "nest/deep": 0o711, "hollow": 0o755, "special": 0o2750}
 _LINKS = {
@@ -164,7 +227,7 @@ def _archive() -> bytes:
     return buffer.getvalue()
 
 
-def make_context(root: Path, case: Case, image: str) -> None:
+def make_context(root: Path, case: Case, names: Names) -> None:
     """Make a case's context, with its Dockerfile, in a directory that is not there; a secret lies beside it."""
     root.mkdir()
     archive = _archive()
@@ -176,7 +239,7 @@ def make_context(root: Path, case: Case, image: str) -> None:
         "archive.tar.bz2": (0o644, bz2.compress(archive)),
         "archive.tar.xz": (0o644, lzma.compress(archive)),
         "packed/archive.tar": (0o644, archive),
-        "Dockerfile": (0o644, case.text(image).encode()),
+        "Dockerfile": (0o644, case.text(names).encode()),
         **({".dockerignore": (0o644, case.ignore.encode())} if case.ignore else {}),
     }
     for name, (mode, content) in files.items():
@@ -190,6 +253,8 @@ def make_context(root: Path, case: Case, image: str) -> None:
     for name, target in _LINKS.items():
         (root / name).symlink_to(target)
     (root / "hard/two").hardlink_to(root / "hard/one")
+    for (name, attribute), value in _ATTRIBUTES.items():
+        os.setxattr(root / name, attribute, value)
     (root / "pipes").mkdir()
     os.mkfifo(root / "pipes/pipe")
     (root / "pipes/pipe").chmod(0o622)
@@ -216,7 +281,7 @@ class Inode:
             tarfile.CHRTYPE: "device",
         }.get(entry.type, "file")
         if kind == "link":
-            return f"link {entry.uid}:{entry.gid} {entry.linkname}"
+            return f"link {entry.uid}:{entry.gid} {_shown(entry.linkname)}"
         words = [kind, f"{entry.mode & 0o7777:04o}", f"{entry.uid}:{entry.gid}"]
         if kind == "file":
             words.append(str(entry.size))
@@ -263,7 +328,7 @@ class Tree:
         counts: dict[int, int] = {}
         for inode in self.inodes.values():
             counts[id(inode)] = counts.get(id(inode), 0) + 1
-        return {f"/{path}": inode.line(counts[id(inode)]) for path, inode in sorted(self.inodes.items())}
+        return {f"/{_shown(path)}": inode.line(counts[id(inode)]) for path, inode in sorted(self.inodes.items())}
 
     def _put(self, layer: tarfile.TarFile, entry: tarfile.TarInfo, name: str) -> None:
         if entry.islnk():
@@ -282,6 +347,11 @@ class Tree:
     def _remove_below(self, prefix: str, only: set[str] | None) -> None:
         for path in [path for path in self.inodes if path.startswith(prefix) and (only is None or path in only)]:
             del self.inodes[path]
+
+
+def _shown(path: str) -> str:
+    """Return a path, whose bytes need be no UTF-8, as text that is."""
+    return path.encode(errors="surrogateescape").decode(errors="backslashreplace")
 
 
 def read_image(archive: Path) -> tuple[Tree, dict[str, Any]]:

@@ -1,73 +1,125 @@
-"""Records what Docker's BuildKit makes of the cases: `PYTHONPATH=tests python -m testbed.build_recording`, as root.
+"""Records what others make of the cases: `PYTHONPATH=tests python -m testbed.build_recording`, as root.
 
-It writes `recorded.json`; what has changed there is for a review. dockerd is Debian's, and so is its client, as one
-without a plugin speaks to BuildKit up to version 22 alone.
+Arguments are the peers, if not all of `PEERS`, and with `--cases PATTERN` the cases that are recorded anew. It writes a
+file for each peer into `recorded/`, which says who made it in which version; what has changed there is for a review.
+BuildKit's says all of the images, those of the others what differs from it: an empty value is for what is not there.
 """
 
 from __future__ import annotations
 
+import argparse
+import fnmatch
 import json
 import re
-import subprocess
 import tempfile
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from testbed.build_cases import CASES, RECORDED, Case, describe, make_context
+from testbed.build_cases import CASES, Case, Names, describe, make_context, read_recorded, recorded_version, recording
+from testbed.build_peers import ROOT, Buildah, BuildFailed, BuildKit, BuildPeer, Classic
 from testbed.host import become_private
 from testbed.peer import Peer
 from testbed.registry import Registry
+from testbed.web import Repository, Web
 
-__all__ = ["CLIENT", "record"]
+__all__ = ["PEERS", "differences", "open_peer", "record"]
 
-#: Debian's client.
-CLIENT = "/usr/bin/docker"
+Described = Mapping[str, Any]
+#: Who is recorded.
+PEERS = (BuildKit.name, Classic.name, Buildah.name)
 
 
-def record(cases: Iterable[Case], peer: Peer, image: str, directory: Path) -> dict[str, Any]:
-    """Return what BuildKit makes of cases, by their names."""
-    base = directory / "base.tar"
-    peer.docker("save", "-o", str(base), image)
+def record(cases: Iterable[Case], peer: BuildPeer, names: Names, base: Path, directory: Path) -> dict[str, Described]:
+    """Return what a peer makes of cases, by their names, in a directory of its own, given the saved base image."""
 
-    def build(numbered: tuple[int, Case]) -> dict[str, Any]:
+    def build(numbered: tuple[int, Case]) -> Described:
         number, case = numbered
         place = directory / str(number)
-        place.mkdir()
-        make_context(place / "context", case, image)
-        tag, archive = f"case{number}", place / "image.tar"
-        command = [CLIENT, "-H", peer.host, "build", "--network", "host", "-t", tag]
-        done = subprocess.run(
-            [*command, *case.flags(place), str(place / "context")],
-            env={**peer.environment(), "DOCKER_BUILDKIT": "1", "BUILDKIT_PROGRESS": "plain"},
-            capture_output=True,
-            text=True,
-        )
-        if done.returncode:
-            problem = done.stderr.strip().splitlines()[-1].replace(image, "$BASE")
-            # Where dockerd has its files, and whom it has asked for a name that is none.
-            return {"error": re.sub(r"/\S*/merged(?=/)|(?<=lookup ).*", "", problem)}
-        peer.docker("save", "-o", str(archive), tag)
-        return json.loads(json.dumps(describe(archive, base)).replace(image, "$BASE"))
+        place.mkdir(parents=True)
+        make_context(place / "context", case, names)
+        try:
+            archive = peer.build(case, names, place)
+        except BuildFailed as failure:
+            # Where the peer has its files, and whom it has asked for a name that is none.
+            return {"error": re.sub(r"/\S*/merged(?=/)|(?<=lookup ).*", "", names.take(str(failure)))}
+        found: Described = json.loads(names.take(json.dumps(describe(archive, base))))
+        archive.unlink()
+        return found
 
     with ThreadPoolExecutor(4) as pool:
         return {case.name: found for case, found in zip(cases, pool.map(build, enumerate(cases)), strict=True)}
 
 
+def differences(one: Described, other: Described) -> Described:
+    """Return what the second has in another way than the first, but for what they tell of how they were made."""
+    if "error" in one or "error" in other:
+        return {} if "error" in one and "error" in other else {"error": other.get("error", "")}
+    found = {}
+    for part in ("files", "config"):
+        mine, theirs = one[part], other[part]
+        changed = {
+            name: theirs.get(name, "") for name in sorted({*mine, *theirs}) if mine.get(name) != theirs.get(name)
+        }
+        if changed:
+            found[part] = changed
+    return found
+
+
+@contextmanager
+def open_peer(name: str, registry: Registry, directory: Path) -> Iterator[tuple[BuildPeer, Path]]:
+    """Give a peer of `PEERS` and an archive with the base image."""
+    place, base = directory / name, directory / "base.tar"
+    place.mkdir(parents=True)
+    if name == Buildah.name:
+        with Buildah(place, registry.busybox) as buildah:
+            registry.save_busybox(base)
+            yield buildah, base
+        return
+    with Peer(place, ROOT) as peer:
+        peer.docker("pull", "-q", registry.busybox)
+        registry.save_busybox(base)
+        yield {BuildKit.name: BuildKit, Classic.name: Classic}[name](peer), base
+
+
 def main() -> None:
-    """Write what is recorded."""
+    """Write what is recorded of the peers and the cases that are wanted."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("peers", nargs="*", default=PEERS)
+    parser.add_argument("--cases", default="*", help="a pattern of names")
+    wanted = parser.parse_args()
+    cases = [case for case in CASES if fnmatch.fnmatchcase(case.name, wanted.cases)]
     become_private()
     with tempfile.TemporaryDirectory() as name:
         directory = Path(name)
-        for part in ("registry", "peer", "cases"):
-            (directory / part).mkdir()
-        with Registry(directory / "registry") as registry:
+        (directory / "registry").mkdir()
+        (directory / "web").mkdir()
+        with (
+            Registry(directory / "registry") as registry,
+            Web(directory / "web") as web,
+            Repository(directory / "web") as repository,
+        ):
             registry.push_busybox()
-            with Peer(directory / "peer") as peer:
-                peer.docker("pull", "-q", registry.busybox)
-                found = record(CASES, peer, registry.busybox, directory / "cases")
-    RECORDED.write_text(json.dumps(found, indent=1, ensure_ascii=False, sort_keys=True) + "\n")
+            web.fill()
+            names = Names(registry.busybox, web.url, repository.url)
+            for peer_name in wanted.peers:
+                with open_peer(peer_name, registry, directory / "peers") as (peer, base):
+                    found = record(cases, peer, names, base, directory / "cases" / peer_name)
+                    _write(peer_name, peer.version(), found)
+
+
+def _write(peer: str, version: str, found: Mapping[str, Described]) -> None:
+    """Write what a peer has made, or what of it is not as BuildKit's, beside what is recorded of other cases."""
+    there = read_recorded(peer) if recording(peer).exists() and recorded_version(peer) == version else {}
+    if peer != BuildKit.name:
+        reference = read_recorded(BuildKit.name)
+        found = {case: differences(reference[case], made) for case, made in found.items()}
+    names = {case.name for case in CASES}
+    cases = {case: made for case, made in {**there, **found}.items() if made and case in names}
+    text = json.dumps({"peer": version, "cases": cases}, indent=1, ensure_ascii=False, sort_keys=True)
+    recording(peer).write_text(f"{text}\n")
 
 
 if __name__ == "__main__":

@@ -52,16 +52,16 @@ class Built:
     @property
     def vertices(self) -> list[dict[str, Any]]:
         """What it told of its steps."""
-        return [
-            dict(message.value["vertex"])
-            for message in self.messages
-            if isinstance(message, Aux) and "vertex" in message.value
-        ]
+        return _vertices(self.messages)
 
     @property
     def cached(self) -> list[str]:
         """The names of the steps whose results were there."""
         return [item["name"] for item in self.vertices if item.get("completed") and item.get("cached")]
+
+
+def _vertices(messages: list[Message]) -> list[dict[str, Any]]:
+    return [dict(item.value["vertex"]) for item in messages if isinstance(item, Aux) and "vertex" in item.value]
 
 
 class Builder:
@@ -70,6 +70,8 @@ class Builder:
     def __init__(self, engine: Engine, busybox: str) -> None:
         self.engine = engine
         self.busybox = busybox
+        #: What the last build told, also one that has failed.
+        self.messages: list[Message] = []
 
     def build(self, text: str, files: Files | None = None, **parameters: Any) -> Built:
         """Build a Dockerfile, in which BASE is the busybox image, and return what that made."""
@@ -83,6 +85,10 @@ class Builder:
             return Built(self.engine.images.get(job.run()), messages)
         finally:
             self.messages = messages
+
+    def printed(self) -> str:
+        """Return what the commands of the last build have printed."""
+        return "".join(item["log"] for item in _vertices(self.messages) if item.get("log"))
 
     @contextmanager
     def tree(self, image: Image, driver: str = "") -> Iterator[Path]:

@@ -14,10 +14,10 @@ from contextlib import suppress
 from pathlib import Path
 
 from testbed.waiting import wait_for
-from transom.runtime.syscalls.mounts import MS_PRIVATE, MS_REC, mount
+from transom.runtime.syscalls.mounts import MNT_DETACH, MS_PRIVATE, MS_REC, mount, umount2
 from transom.runtime.syscalls.processes import CLONE_NEWNET, CLONE_NEWNS, unshare
 
-__all__ = ["CGROUP_PARENT", "become_private", "end_dead_runs", "left_behind", "outside"]
+__all__ = ["CGROUP_PARENT", "become_private", "detach_mounts", "end_dead_runs", "left_behind", "outside"]
 
 _VARIABLE = "TRANSOM_TEST_RUN"
 #: Where the machine's network namespace is found after this process has left it.
@@ -60,6 +60,14 @@ def become_private() -> None:
 def outside(*command: str) -> list[str]:
     """Return the command line by which a command has the machine's network, to fetch what tests need."""
     return ["nsenter", f"--net={os.environ[_OUTSIDE]}", "--", *command]
+
+
+def detach_mounts(directory: Path) -> None:
+    """Take away what others have mounted below a directory and left, the last first."""
+    for line in reversed(_lines("/proc/self/mountinfo")):
+        place = line.split()[4]
+        if place.startswith(f"{directory}/"):
+            umount2(place, MNT_DETACH)
 
 
 def end_dead_runs() -> None:

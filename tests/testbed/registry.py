@@ -15,7 +15,7 @@ from typing import Any
 from testbed.certificates import Signed
 from testbed.tokens import Tokens
 
-__all__ = ["Registry", "free_port"]
+__all__ = ["Registry", "free_port", "wait_for_port"]
 
 #: The annotation of an OCI layout's index that names an image.
 _REFERENCE = "org.opencontainers.image.ref.name"
@@ -72,7 +72,7 @@ class Registry:
             self._process = subprocess.Popen(
                 ["docker-registry", "serve", str(configuration)], stdout=log, stderr=subprocess.STDOUT
             )
-        _wait_for_port(self.address, self._process)
+        wait_for_port(self.address, self._process)
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -97,6 +97,14 @@ class Registry:
             "--config.label=maker=umoci",
         )
         self.push(f"oci:{layout}:busybox", "busybox:latest")
+
+    def save_busybox(self, archive: Path) -> None:
+        """Write the busybox image into an archive as Docker does."""
+        archive.unlink(missing_ok=True)
+        source = f"docker://{self.busybox}"
+        _run(
+            "skopeo", "--insecure-policy", "copy", "--src-tls-verify=false", source, f"docker-archive:{archive}:base:1"
+        )
 
     def push_configured(self, name: str, config: dict[str, object]) -> str:
         """Bring busybox with more in its configuration, which no tool writes: Docker's own fields."""
@@ -178,7 +186,8 @@ def _make_busybox_tree(root: Path) -> None:
     (root / "data/from-image").write_text("content of the image\n")
 
 
-def _wait_for_port(address: str, process: subprocess.Popen[bytes]) -> None:
+def wait_for_port(address: str, process: subprocess.Popen[bytes]) -> None:
+    """Wait until a program that was started listens at an address. Raises `OSError` if it ends, or never does."""
     host, _, port = address.partition(":")
     end = time.monotonic() + 30
     while True:

@@ -11,8 +11,8 @@ from transom.runtime.syscalls.files import openat2
 __all__ = ["find_directory", "make_directory"]
 
 
-def make_directory(root: Path, path: str, owner: tuple[int, int] = (0, 0)) -> None:
-    """Make a directory of the container's file system, with the missing ones above it.
+def make_directory(root: Path, path: str, owner: tuple[int, int] = (0, 0), mode: int = 0o755) -> None:
+    """Make a directory of the container's file system, with the missing ones above it, all with an owner and a mode.
 
     Names are resolved beneath the root. Raises `NotADirectoryError` where something else is in the way.
     """
@@ -26,10 +26,12 @@ def make_directory(root: Path, path: str, owner: tuple[int, int] = (0, 0)) -> No
                 following = openat2(top, walked, os.O_PATH | os.O_DIRECTORY)
             except FileNotFoundError:
                 try:
-                    os.mkdir(part, 0o755, dir_fd=current)
+                    os.mkdir(part, mode, dir_fd=current)
                 except FileExistsError as error:
                     raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), walked) from error
                 os.chown(part, *owner, dir_fd=current)
+                # Whatever this process may not give to what is new.
+                os.chmod(part, mode, dir_fd=current)
                 following = openat2(top, walked, os.O_PATH | os.O_DIRECTORY)
             os.close(current)
             current = following

@@ -33,8 +33,8 @@ def command(name: str, words: Sequence[str]) -> str:
 
 
 def ports(values: Iterable[str]) -> str:
-    """Return the entry of EXPOSE, whose ports are a map in Go."""
-    return f"EXPOSE map[{' '.join(f'{port}:{{}}' for port in sorted(set(values)))}]"
+    """Return the entry of EXPOSE."""
+    return f"EXPOSE [{' '.join(sorted(set(values)))}]"
 
 
 def healthcheck(check: Healthcheck) -> str:

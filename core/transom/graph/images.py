@@ -108,10 +108,11 @@ class ImageStore:
         except BaseException as error:
             # There is no next try while the disk is full of what this one brought.
             keep = resumable and not isinstance(error, StorageFull)
-            if not keep:
-                for digest in lease.blobs():
-                    self._content.discard(digest)
-            self._close_lease(name, lease, keep=keep)
+            with self._db.freeing():
+                if not keep:
+                    for digest in lease.blobs():
+                        self._content.discard(digest)
+                self._close_lease(name, lease, keep=keep)
             if not keep:
                 self.collect_garbage()
             raise

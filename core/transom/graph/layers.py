@@ -335,7 +335,7 @@ class LayerStore:
     def remove(self, driver: str, layer: str) -> None:
         """Remove a container's layer. Harmless if there is none. Raises `Conflict` while it is mounted."""
         name = _name(driver, layer)
-        with self._locks.hold(name):
+        with self._locks.hold(name), self._db.freeing():
             if name in self._mounts:
                 raise Conflict(f"cannot remove the layer {layer} of the graph driver {driver}: it is mounted")
             snapshot = self._snapshots.find(driver, layer)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import errno
 import io
 import os
+import stat
 import threading
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack
@@ -330,7 +331,10 @@ class _Counting(io.RawIOBase):
 
 
 def read_file(root: Path, name: str) -> bytes:
-    """Return what is in a Dockerfile of a context, by a name that is resolved beneath its root."""
+    """Return what is in a Dockerfile of a context, by a name that is resolved beneath its root.
+
+    Raises `InvalidParameter` where there is none that can be read.
+    """
     top = os.open(root, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         descriptor = openat2(top, "/" + name, os.O_RDONLY | os.O_NONBLOCK)
@@ -338,11 +342,15 @@ def read_file(root: Path, name: str) -> bytes:
         raise InvalidParameter(f"failed to read dockerfile: open {name}: {_reason(error)}") from error
     finally:
         os.close(top)
-    with open(descriptor, "rb") as file:
-        try:
+    try:
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            raise InvalidParameter(f"failed to read dockerfile: {name} is not a regular file")
+        with open(descriptor, "rb", closefd=False) as file:
             return file.read(_LARGEST)
-        except OSError as error:
-            raise InvalidParameter(f"failed to read dockerfile: read {name}: {_reason(error)}") from error
+    except OSError as error:
+        raise InvalidParameter(f"failed to read dockerfile: read {name}: {_reason(error)}") from error
+    finally:
+        os.close(descriptor)
 
 
 def _reason(error: OSError) -> str:

@@ -117,9 +117,15 @@ def _make(tree: Path, path: bytes, manner: Manner) -> None:
     if not path.strip(b"/"):
         return
     try:
-        make_directory(tree, os.fsdecode(path), manner.owner or (0, 0))
+        make_directory(tree, os.fsdecode(path), manner.owner or (0, 0), _mode_of_made(manner))
     except NotADirectoryError as error:
         raise InvalidParameter(f"cannot copy to non-directory: {os.fsdecode(path)}") from error
+
+
+def _mode_of_made(manner: Manner) -> int:
+    """Return the mode of directories that are made on the way."""
+    usual = 0o755
+    return usual if manner.mode is None else manner.mode(usual, True)
 
 
 def _renamed(entries: Iterable[Entry], base: bytes) -> Iterator[Entry]:

@@ -3,22 +3,19 @@
 from __future__ import annotations
 
 import hashlib
-import http.server
 import io
 import os
 import re
 import socket
 import stat
-import subprocess
 import tarfile
-import threading
 from collections.abc import Iterator
-from functools import partial
 from pathlib import Path
 
 import pytest
 
 from testbed.builds import Builder, Files, context
+from testbed.web import Repository, Web
 from transom.errors import InvalidParameter, NotFound, TransomError
 
 BASE = "FROM scratch\nCOPY --from=BASE / /\n"
@@ -191,19 +188,8 @@ def test_archives_are_unpacked(builder: Builder, kind: str) -> None:
 @pytest.fixture(scope="module")
 def web(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, str]]:
     """A server of files, and its URL."""
-    root = tmp_path_factory.mktemp("web")
-
-    class Quiet(http.server.SimpleHTTPRequestHandler):
-        def log_message(self, *_: object) -> None:
-            """Say nothing."""
-
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), partial(Quiet, directory=str(root)))
-    thread = threading.Thread(target=server.serve_forever)
-    thread.start()
-    yield root, f"http://127.0.0.1:{server.server_port}"
-    server.shutdown()
-    server.server_close()
-    thread.join()
+    with Web(tmp_path_factory.mktemp("web")) as web:
+        yield web.root, web.url
 
 
 def test_files_of_the_web_are_added(builder: Builder, web: tuple[Path, str]) -> None:
@@ -236,26 +222,7 @@ def test_files_of_the_web_are_added(builder: Builder, web: tuple[Path, str]) -> 
 def repository(web: tuple[Path, str]) -> str:
     """The URL of a Git repository, served as files: a branch, a tag, a directory, a Dockerfile."""
     root, url = web
-    work = root / "work"
-    work.mkdir()
-
-    def git(*arguments: str) -> None:
-        subprocess.run(["git", "-C", work, "-c", "user.name=x", "-c", "user.email=x@y", *arguments], check=True)
-
-    git("init", "-q", "-b", "main")
-    (work / "file").write_text("first")
-    git("add", ".")
-    git("commit", "-q", "-m", "first")
-    git("tag", "v1")
-    (work / "file").write_text("second")
-    (work / "sub").mkdir()
-    (work / "sub/Dockerfile").write_text("FROM scratch\nCOPY . /\n")
-    (work / "sub/ignored").write_text("x")
-    (work / "sub/.dockerignore").write_text("ignored\n")
-    git("add", ".")
-    git("commit", "-q", "-m", "second")
-    subprocess.run(["git", "clone", "-q", "--bare", work, root / "work.git"], check=True)
-    subprocess.run(["git", "-C", root / "work.git", "update-server-info"], check=True)
+    Repository(root)
     return f"{url}/work.git"
 
 
