@@ -100,6 +100,10 @@ class Buildah:
             "--storage-driver", "overlay",
         ]
         # fmt: on
+        self._runtime = str(root / "usr/sbin/runc")
+        # It wants to know where programs for networks are, also where it makes none.
+        self._configuration = directory / "containers.conf"
+        self._configuration.write_text(f'[engine]\nhelper_binaries_dir = ["{root / "usr/lib/podman"}"]\n')
 
     def __enter__(self) -> Buildah:
         done = self._run("pull", "--tls-verify=false", self._base)
@@ -116,7 +120,13 @@ class Buildah:
     def build(self, case: Case, names: Names, place: Path) -> Path:
         """Build on the network of the host, and write an archive as Docker does."""
         tag, archive = f"localhost/case{place.name}", place / "image.tar"
-        flags = ("--format", "docker", "--layers", "--pull=never", "--tls-verify=false", "--network", "host")
+        # fmt: off
+        flags = (
+            "--format", "docker", "--layers", "--pull=never", "--tls-verify=false", "--network", "host",
+            "--identity-label=false", "--runtime", self._runtime, "--ulimit", "nofile=1024:1024",
+            "--ulimit", "nproc=1024:1024",
+        )
+        # fmt: on
         done = self._run("build", *flags, "-t", tag, *case.flags(place), str(place / "context"))
         if done.returncode:
             raise BuildFailed(_last(done))
@@ -125,7 +135,8 @@ class Buildah:
         return archive
 
     def _run(self, *arguments: str) -> subprocess.CompletedProcess[str]:
-        return subprocess.run([*self._command, *arguments], capture_output=True, text=True)
+        environment = {**os.environ, "CONTAINERS_CONF": str(self._configuration)}
+        return subprocess.run([*self._command, *arguments], env=environment, capture_output=True, text=True)
 
 
 def _last(done: subprocess.CompletedProcess[str]) -> str:

@@ -54,12 +54,15 @@ def record(cases: Iterable[Case], peer: BuildPeer, names: Names, base: Path, dir
 
 
 def differences(one: Described, other: Described) -> Described:
-    """Return what the second has in another way than the first, but for what they tell of how they were made."""
-    if "error" in one or "error" in other:
-        return {} if "error" in one and "error" in other else {"error": other.get("error", "")}
+    """Return what the second has in another way than the first, but for what they tell of how they were made.
+
+    Where only the first has failed that is all that the second has.
+    """
+    if "error" in other:
+        return {} if "error" in one else other
     found = {}
     for part in ("files", "config"):
-        mine, theirs = one[part], other[part]
+        mine, theirs = one.get(part, {}), other[part]
         changed = {
             name: theirs.get(name, "") for name in sorted({*mine, *theirs}) if mine.get(name) != theirs.get(name)
         }

@@ -69,7 +69,7 @@ def copy_into(tree: Path, found: Iterable[Copied], destination: str, manner: Man
         for item in found:
             target = _target(top, item, destination)
             if isinstance(item, Archive):
-                _make(tree, target, manner)
+                _make(tree, target, replace(manner, mode=None))
                 item.unpack(top, target, manner.owner, check)
                 continue
             _make(tree, target if item.is_directory else target.rpartition(b"/")[0], manner)
@@ -117,15 +117,10 @@ def _make(tree: Path, path: bytes, manner: Manner) -> None:
     if not path.strip(b"/"):
         return
     try:
-        make_directory(tree, os.fsdecode(path), manner.owner or (0, 0), _mode_of_made(manner))
+        mode = 0o755 if manner.mode is None else manner.mode.made
+        make_directory(tree, os.fsdecode(path), manner.owner or (0, 0), mode)
     except NotADirectoryError as error:
         raise InvalidParameter(f"cannot copy to non-directory: {os.fsdecode(path)}") from error
-
-
-def _mode_of_made(manner: Manner) -> int:
-    """Return the mode of directories that are made on the way."""
-    usual = 0o755
-    return usual if manner.mode is None else manner.mode(usual, True)
 
 
 def _renamed(entries: Iterable[Entry], base: bytes) -> Iterator[Entry]:

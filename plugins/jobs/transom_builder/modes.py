@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Final
 
 from transom.errors import InvalidParameter
 
 __all__ = ["Mode", "parse_mode"]
-
-#: Gives the mode that a file gets for the one that it has, and whether it is a directory.
-Mode = Callable[[int, bool], int]
 
 _OCTAL: Final = re.compile(r"[0-7]{1,5}")
 _CLAUSE: Final = re.compile(r"([ugoa]*)((?:[-+=](?:[ugo]|[rwxXst]*))+)")
@@ -20,10 +18,24 @@ _SHIFTS: Final = {"u": 6, "g": 3, "o": 0}
 _SPECIAL: Final = {"u": 0o4000, "g": 0o2000}
 
 
+@dataclass(frozen=True)
+class Mode:
+    """What becomes of modes: `change` gives the new one for the one that is there, and whether it is a directory.
+
+    Directories that are made on the way get the mode `made`: the octal one, and letters change nothing of theirs.
+    """
+
+    change: Callable[[int, bool], int]
+    made: int = 0o755
+
+    def __call__(self, before: int, directory: bool) -> int:
+        return self.change(before, directory)
+
+
 def parse_mode(text: str) -> Mode:
     """Return what `--chmod` says. Raises `InvalidParameter`."""
     if _OCTAL.fullmatch(text) and (mode := int(text, 8)) <= 0o7777:
-        return lambda _before, _directory: mode
+        return Mode(lambda _before, _directory: mode, mode)
     clauses = [_CLAUSE.fullmatch(clause) for clause in text.split(",")]
     parsed = [(clause[1], _ACTION.findall(clause[2])) for clause in clauses if clause is not None]
     if len(parsed) != len(clauses):
@@ -31,18 +43,21 @@ def parse_mode(text: str) -> Mode:
 
     def change(before: int, directory: bool) -> int:
         mode = before
+        # What X means is said by the mode before all changes (POSIX, chmod).
+        searchable = directory or bool(before & 0o111)
         for who, actions in parsed:
             for operator, permissions in actions:
-                mode = _apply(mode, who.replace("a", "ugo") or "ugo", operator, permissions, directory=directory)
+                words = permissions.replace("X", "x" if searchable else "")
+                mode = _apply(mode, who.replace("a", "ugo") or "ugo", operator, words, directory=directory)
         return mode
 
-    return change
+    return Mode(change)
 
 
 def _apply(mode: int, who: str, operator: str, permissions: str, *, directory: bool) -> int:
     for one in dict.fromkeys(who):
         shift = _SHIFTS[one]
-        bits = _bits(mode, permissions, one, directory=directory)
+        bits = _bits(mode, permissions, one)
         if operator == "+":
             mode |= bits
         elif operator == "-":
@@ -54,15 +69,13 @@ def _apply(mode: int, who: str, operator: str, permissions: str, *, directory: b
     return mode
 
 
-def _bits(mode: int, permissions: str, one: str, *, directory: bool) -> int:
+def _bits(mode: int, permissions: str, one: str) -> int:
     if permissions and permissions in _SHIFTS:
         return (mode >> _SHIFTS[permissions] & 0o7) << _SHIFTS[one]
     bits = 0
     for letter in permissions:
         if letter in "rwx":
             bits |= {"r": 4, "w": 2, "x": 1}[letter] << _SHIFTS[one]
-        elif letter == "X" and (directory or mode & 0o111):
-            bits |= 1 << _SHIFTS[one]
         elif letter == "s":
             bits |= _SPECIAL.get(one, 0)
         elif letter == "t":

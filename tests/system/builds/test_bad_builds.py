@@ -12,7 +12,7 @@ import pytest
 
 from testbed.builds import Builder, Files, running
 from testbed.registry import Registry
-from transom.errors import InvalidParameter
+from transom.errors import InvalidParameter, StorageFull
 
 #: More than the largest Dockerfile that is read.
 ENORMOUS = "# " + "x" * (17 << 20)
@@ -92,7 +92,7 @@ def test_a_step_that_fills_the_disk_fails_and_gives_it_back(small: Builder) -> N
 
 def test_a_copy_that_fills_the_disk_fails_and_gives_it_back(small: Builder) -> None:
     large = {"large": random.Random(1).randbytes(15 << 20)}
-    with pytest.raises(Exception, match="[Nn]o space left on device"):
+    with pytest.raises(StorageFull, match="no space left"):
         small.build("FROM BASE\nCOPY large /1\nCOPY large /2\n", large)
     assert small.left() == []
     small.build("FROM BASE\nCOPY a /1\n", {"a": "fits"})

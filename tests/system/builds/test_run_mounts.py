@@ -16,6 +16,7 @@ import pytest
 from testbed.builds import Builder
 from testbed.daemon import GRAPHDRIVER
 from transom.errors import InvalidParameter, NotFound
+from transom.graph.compression import decompress
 
 PAIRS = [(GRAPHDRIVER, "namespaces"), ("vfs", "chroot")]
 
@@ -153,6 +154,24 @@ def test_memory_is_mounted(builder: Builder) -> None:
     assert run(builder, command, no_cache=True).splitlines()[-1] == "full"
 
 
+def places_of(builder: Builder, text: str) -> list[str]:
+    """Return where a text is in what an engine keeps, also in what it keeps compressed."""
+    roots = (builder.engine.config.data_root, builder.engine.config.exec_root)
+    done = subprocess.run(["grep", "-rlaD", "skip", text, *roots], capture_output=True, text=True)
+    found = done.stdout.splitlines()
+    for blob in (builder.engine.config.data_root / "content/blobs").rglob("*"):
+        if blob.is_file() and text.encode() in decompress(blob.open("rb", buffering=0)).read():
+            found.append(str(blob))
+    return found
+
+
+def test_what_a_layer_has_is_found_though_it_is_compressed(builder: Builder) -> None:
+    text = os.urandom(20).hex()
+    built = builder.build(f"FROM BASE\nRUN echo {text} > /told\n")
+    blobs = builder.engine.config.data_root / "content/blobs"
+    assert str(blobs / built.image.blobs[-1].replace(":", "/")) in places_of(builder, text)
+
+
 @pytest.mark.parametrize(("graph", "execution"), PAIRS)
 def test_a_secret_is_there_and_nowhere_else(builder: Builder, graph: str, execution: str) -> None:
     secret = os.urandom(20).hex()
@@ -170,8 +189,7 @@ def test_a_secret_is_there_and_nowhere_else(builder: Builder, graph: str, execut
     log = "".join(item["log"] for item in built.vertices if item.get("log"))
     assert log.splitlines()[1:] == ["400 0", "440 5", "same"]
     assert secret not in str(built.messages)
-    found = subprocess.run(["grep", "-rl", secret, builder.engine.config.data_root], capture_output=True, text=True)
-    assert found.stdout == ""
+    assert places_of(builder, secret) == []
     assert list((builder.engine.config.exec_root / "rooms").iterdir()) == []
 
 

@@ -128,6 +128,18 @@ def test_the_same_build_is_taken_from_the_cache(builder: Builder) -> None:
     assert builder.build(dockerfile, files, no_cache=True).image.id != first.image.id
 
 
+def test_a_line_that_changes_in_the_last_copy_makes_that_layer_alone_anew(builder: Builder) -> None:
+    dockerfile = "FROM BASE\nRUN date +%N > /once\nCOPY tools /tools/\nRUN cat /tools/a > /made\nCOPY src /src/\n"
+    files = {"tools/a": "tool\n", "src/main": "one\ntwo\n", "src/other": "kept\n"}
+    first = builder.build(dockerfile, files)
+    second = builder.build(dockerfile, {**files, "src/main": "one\n2\n"})
+    assert second.cached == ["[2/5] RUN date +%N > /once", "[3/5] COPY tools /tools/", "[4/5] RUN cat /tools/a > /made"]
+    assert second.image.blobs[:-1] == first.image.blobs[:-1]
+    assert second.image.diff_ids[:-1] == first.image.diff_ids[:-1]
+    assert second.image.diff_ids[-1] != first.image.diff_ids[-1]
+    assert layer(builder, second.image) == [b"./", b"src/", b"src/main", b"src/other"]
+
+
 def test_a_cached_step_of_another_driver_is_unpacked(builder: Builder) -> None:
     dockerfile = "FROM BASE\nRUN echo drivers > /file\nRUN cat /file > /copy\n"
     first = builder.build(dockerfile, graphdriver=GRAPHDRIVER)

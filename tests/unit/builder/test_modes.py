@@ -41,6 +41,17 @@ def test_a_mode_is_what_chmod_makes_of_it(tmp_path: Path, word: str, before: int
     assert oct(parse_mode(word)(before, directory)) == oct(target.stat().st_mode & 0o7777)
 
 
+def test_what_may_be_entered_is_said_by_the_mode_before() -> None:
+    # As POSIX has it, and BuildKit; chmod of GNU looks at what it has changed so far.
+    assert oct(parse_mode("u+rwx,g=rX")(0o644, False)) == "0o744"
+    assert oct(parse_mode("u+rwx,g=rX")(0o601, False)) == "0o751"
+
+
+@pytest.mark.parametrize(("word", "made"), [("640", 0o640), ("u+rwX,g=", 0o755)])
+def test_directories_on_the_way_get_an_octal_mode(word: str, made: int) -> None:
+    assert parse_mode(word).made == made
+
+
 @pytest.mark.parametrize("word", ["", "8", "99999", "u", "z+x", "u+q", "u=rw,", "rwx"])
 def test_what_is_no_mode_is_refused(word: str) -> None:
     with pytest.raises(InvalidParameter, match="invalid chmod parameter"):
