@@ -17,7 +17,7 @@ from testbed.waiting import wait_for
 from transom.runtime.syscalls.mounts import MNT_DETACH, MS_PRIVATE, MS_REC, mount, umount2
 from transom.runtime.syscalls.processes import CLONE_NEWNET, CLONE_NEWNS, unshare
 
-__all__ = ["CGROUP_PARENT", "become_private", "detach_mounts", "end_dead_runs", "left_behind", "outside"]
+__all__ = ["CGROUP_PARENT", "become_private", "detach_mounts", "end_dead_runs", "groups_named", "left_behind", "outside"]
 
 _VARIABLE = "TRANSOM_TEST_RUN"
 #: Where the machine's network namespace is found after this process has left it.
@@ -139,11 +139,16 @@ def _kill_group(group: Path) -> bool:
     return bool(processes)
 
 
+def groups_named(name: str) -> list[Path]:
+    """Return the control groups of a name, in all hierarchies, while others may come and go."""
+    return [Path(path) for path, _, _ in os.walk(_CGROUPS) if path.endswith(f"/{name}")]
+
+
 def left_behind(directory: Path) -> list[str]:
     """Return what is still there of daemons whose roots were below a directory: one line per thing."""
     below = f"{directory}/"
     found = [f"mount {line.split()[4]}" for line in _lines("/proc/self/mountinfo") if below in line.split()[4]]
-    found += [f"cgroup {path}" for path in Path("/sys/fs/cgroup").glob(f"**/{CGROUP_PARENT}")]
+    found += [f"cgroup {path}" for path in groups_named(CGROUP_PARENT)]
     for process in Path("/proc").iterdir():
         if process.name.isdecimal() and int(process.name) != os.getpid():
             command = _command(process)

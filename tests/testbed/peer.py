@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from testbed.clients import Clients
-from testbed.host import CGROUP_PARENT, detach_mounts
+from testbed.host import CGROUP_PARENT, detach_mounts, groups_named
 
 __all__ = ["Peer"]
 
@@ -66,7 +66,7 @@ class Peer(Clients):
         self._process.wait(60)
         # dockerd leaves its data root, and the machine's network namespace, mounted.
         detach_mounts(self.directory)
-        for cgroup in Path("/sys/fs/cgroup").glob(f"**/{_CGROUP_PARENT}"):
+        for cgroup in groups_named(_CGROUP_PARENT):
             # Those of BuildKit's steps may be left in it.
             for below in cgroup.glob("*/"):
                 below.rmdir()

@@ -5,14 +5,16 @@ from __future__ import annotations
 import random
 import subprocess
 import tarfile
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from testbed.builds import Builder, Files, running
+from testbed.builds import Builder, Files, context, running
 from testbed.registry import Registry
-from transom.errors import InvalidParameter, StorageFull
+from transom.errors import Cancelled, InvalidParameter, StorageFull
+from transom.job import Aux, Message
 
 #: More than the largest Dockerfile that is read.
 ENORMOUS = "# " + "x" * (17 << 20)
@@ -96,3 +98,24 @@ def test_a_copy_that_fills_the_disk_fails_and_gives_it_back(small: Builder) -> N
         small.build("FROM BASE\nCOPY large /1\nCOPY large /2\n", large)
     assert small.left() == []
     small.build("FROM BASE\nCOPY a /1\n", {"a": "fits"})
+
+
+def test_a_step_that_prints_forever_ends_with_its_build(builder: Builder) -> None:
+    enough = threading.Event()
+    printed = 0
+
+    def report(message: Message) -> None:
+        nonlocal printed
+        if isinstance(message, Aux):
+            printed += len(message.value.get("vertex", {}).get("log", ""))
+        if printed > 1 << 20:
+            enough.set()
+
+    text = f"FROM {builder.busybox}\nRUN yes forever\n"
+    job = builder.engine.job("build", input=context({"Dockerfile": text}), report=report, progress="steps")
+    future = builder.engine.submit(job.run)
+    assert enough.wait(60)
+    job.cancel()
+    with pytest.raises(Cancelled):
+        future.result(60)
+    assert builder.left() == []
