@@ -1,7 +1,7 @@
 """Records what others make of the cases: `PYTHONPATH=tests python -m testbed.build_recording`, as root.
 
-Arguments are the peers, if not all of `PEERS`, and with `--cases PATTERN` the cases that are recorded anew. It writes a
-file for each peer into `recorded/`, which says who made it in which version; what has changed there is for a review.
+Arguments are the peers, if not all of `PEERS`, and with `--cases PATTERN …` the cases that are recorded anew. It writes
+a file for each peer into `recorded/`, which says who made it in which version; what has changed there is for a review.
 BuildKit's says all of the images, those of the others what differs from it: an empty value is for what is not there.
 """
 
@@ -31,6 +31,9 @@ Described = Mapping[str, Any]
 #: Who is recorded.
 PEERS = (BuildKit.name, Classic.name, Buildah.name)
 
+#: What errors say only once: where files are, whom a peer has asked for a name, addresses in memory, and identities.
+_ONCE = (r"/\S*/(?:merged|overlay2)(?=/)", r"(?<=lookup ).*", r"0x[0-9a-f]+", r"\b(?:[0-9a-z]{25}|[0-9a-f]{64})\b")
+
 
 def record(cases: Iterable[Case], peer: BuildPeer, names: Names, base: Path, directory: Path) -> dict[str, Described]:
     """Return what a peer makes of cases, by their names, in a directory of its own, given the saved base image."""
@@ -43,14 +46,21 @@ def record(cases: Iterable[Case], peer: BuildPeer, names: Names, base: Path, dir
         try:
             archive = peer.build(case, names, place)
         except BuildFailed as failure:
-            # Where the peer has its files, and whom it has asked for a name that is none.
-            return {"error": re.sub(r"/\S*/merged(?=/)|(?<=lookup ).*", "", names.take(str(failure)))}
+            return {"error": _problem(names.take(str(failure)), place)}
         found: Described = json.loads(names.take(json.dumps(describe(archive, base))))
         archive.unlink()
         return found
 
     with ThreadPoolExecutor(4) as pool:
         return {case.name: found for case, found in zip(cases, pool.map(build, enumerate(cases)), strict=True)}
+
+
+def _problem(text: str, place: Path) -> str:
+    """Return what a peer has said, without what it says only once."""
+    text = text.replace(str(place), "")
+    for once in _ONCE:
+        text = re.sub(once, "", text)
+    return text
 
 
 def differences(one: Described, other: Described) -> Described:
@@ -91,9 +101,9 @@ def main() -> None:
     """Write what is recorded of the peers and the cases that are wanted."""
     parser = argparse.ArgumentParser()
     parser.add_argument("peers", nargs="*", default=PEERS)
-    parser.add_argument("--cases", default="*", help="a pattern of names")
+    parser.add_argument("--cases", nargs="+", default=["*"], help="patterns of names")
     wanted = parser.parse_args()
-    cases = [case for case in CASES if fnmatch.fnmatchcase(case.name, wanted.cases)]
+    cases = [case for case in CASES if any(fnmatch.fnmatchcase(case.name, pattern) for pattern in wanted.cases)]
     become_private()
     with tempfile.TemporaryDirectory() as name:
         directory = Path(name)

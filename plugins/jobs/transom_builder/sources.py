@@ -89,27 +89,29 @@ def find(root: int, source: str, *, literally: bool = False) -> list[Found]:
 def find_parents(root: int, source: str) -> list[Found]:
     """Return what a source of `COPY --parents` names, each with the place below the destination that its path gives it.
 
-    `/./` in the source says where that path begins. What matches comes with the directories on the way to it.
+    `/./` in the source says where that path begins. What matches comes with the directories on the way to it, and a
+    directory with its own mode and owner.
     """
     base, separator, rest = source.partition("/./")
     base, rest = (base, rest) if separator else ("", source)
-    found: dict[bytes, Found] = {}
+    found: dict[tuple[bytes, bool], Found] = {}
     top = os.fsdecode(resolve(root, os.fsencode("/" + base))).strip("/")
     parts = [part for part in os.path.normpath("/" + rest).split("/") if part]
     names = _matching(root, top, parts) if any(map(has_wildcards, parts)) else ["/".join(filter(None, (top, *parts)))]
     for name in names:
         item = _found(root, name, source)
         relative = os.fsencode(name[len(top) :].strip("/"))
-        for above in _above(relative):
+        for above in _directories(relative, whole=item.is_directory):
             path = b"/".join(filter(None, (os.fsencode(top), above)))
-            found.setdefault(above, Found(root, path, b"", is_directory=False, below=above))
-        found[relative] = replace(item, below=relative)
+            found.setdefault((above, False), Found(root, path, b"", is_directory=False, below=above))
+        found[relative, item.is_directory] = replace(item, below=relative)
     return list(found.values())
 
 
-def _above(path: bytes) -> Iterator[bytes]:
-    parts = path.split(b"/")[:-1]
-    for count in range(1, len(parts) + 1):
+def _directories(path: bytes, *, whole: bool) -> Iterator[bytes]:
+    """Yield the directories that a path goes through, the uppermost first; the `whole` path is one, too."""
+    parts = [part for part in path.split(b"/") if part]
+    for count in range(1, len(parts) + whole):
         yield b"/".join(parts[:count])
 
 

@@ -106,7 +106,9 @@ class Transfer:
         found += [
             (_Document(os.fsencode(document.name), document.content.encode()), ()) for document in instruction.heredocs
         ]
-        if len(found) > 1 and not instruction.destination.endswith("/"):
+        # With their parents all that is copied is below the destination.
+        parents = isinstance(instruction, Copy) and instruction.parents
+        if len(found) > 1 and not instruction.destination.endswith("/") and not parents:
             raise InvalidParameter(
                 f"cannot copy several files to {instruction.destination}: the destination must be a directory and end"
                 " with a /"

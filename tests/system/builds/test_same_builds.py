@@ -12,7 +12,7 @@ import fnmatch
 import io
 import json
 import tomllib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -105,13 +105,16 @@ def test_a_peer_still_builds_what_is_recorded(name: str, registry: Registry, nam
         if peer.version() != (wanted := recorded_version(name)):
             pytest.skip(f"recorded was {wanted}, here is {peer.version()}: PEER_ROOT says where others are")
         found = record(CASES, peer, names, base, tmp_path / "cases")
-    recorded = read_recorded(name)
-    if name == BuildKit.name:
-        assert {case for case in found if differences(recorded[case], found[case])} == set()
-        return
-    reference = read_recorded(BuildKit.name)
-    told = {case: differences(reference[case], made) for case, made in found.items()}
-    assert {case: difference for case, difference in told.items() if difference} == recorded
+    reference, recorded = read_recorded(BuildKit.name), read_recorded(name)
+    if name != BuildKit.name:
+        told = {case: differences(reference[case], made) for case, made in found.items()}
+        found = {case: difference for case, difference in told.items() if difference}
+    assert _without_words(found) == _without_words(recorded)
+
+
+def _without_words(cases: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
+    """Return what was made, and that something failed; the words may be others each time."""
+    return {name: {"error": True} if "error" in made else made for name, made in cases.items()}
 
 
 def _lines(described: Described) -> list[str]:
