@@ -17,7 +17,15 @@ from testbed.waiting import wait_for
 from transom.runtime.syscalls.mounts import MNT_DETACH, MS_PRIVATE, MS_REC, mount, umount2
 from transom.runtime.syscalls.processes import CLONE_NEWNET, CLONE_NEWNS, unshare
 
-__all__ = ["CGROUP_PARENT", "become_private", "detach_mounts", "end_dead_runs", "groups_named", "left_behind", "outside"]
+__all__ = [
+    "CGROUP_PARENT",
+    "become_private",
+    "detach_mounts",
+    "end_dead_runs",
+    "groups_named",
+    "left_behind",
+    "outside",
+]
 
 _VARIABLE = "TRANSOM_TEST_RUN"
 #: Where the machine's network namespace is found after this process has left it.
