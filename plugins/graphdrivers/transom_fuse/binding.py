@@ -266,12 +266,10 @@ class _Session(mfusepy.FUSE):  # type: ignore[misc]
         info.contents.keep_cache = os.fstat(handle.descriptor).st_nlink == 1
 
     def read(self, path: bytes | None, buffer: Any, size: int, offset: int, info: Any) -> int:  # noqa: ARG002
-        data = self._handles[info.contents.fh].read(size, offset)
-        mfusepy.ctypes.memmove(buffer, data, len(data))
-        return len(data)
+        return self._handles[info.contents.fh].read_into(_memory(buffer, size), offset)
 
     def write(self, path: bytes | None, buffer: Any, size: int, offset: int, info: Any) -> int:  # noqa: ARG002
-        return self._handles[info.contents.fh].write(mfusepy.ctypes.string_at(buffer, size), offset)
+        return self._handles[info.contents.fh].write(_memory(buffer, size), offset)
 
     def fsync(self, path: bytes | None, data_only: int, info: Any) -> int:  # noqa: ARG002
         self._handles[info.contents.fh].sync(data_only=bool(data_only))
@@ -409,6 +407,11 @@ class _Session(mfusepy.FUSE):  # type: ignore[misc]
                 raise
             mode &= ~context.umask
         return Owner(context.uid, context.gid), mode
+
+
+def _memory(buffer: Any, size: int) -> Any:
+    """Return what a pointer of libfuse's leads to, without a copy."""
+    return (mfusepy.ctypes.c_char * size).from_address(mfusepy.ctypes.addressof(buffer.contents))
 
 
 def _nanoseconds(when: Any, now: int) -> int | None:

@@ -13,6 +13,7 @@ from testbed.clients import TRANSOM
 from testbed.daemon import Daemon
 from testbed.fuse import kill_server
 from testbed.registry import Registry
+from transom.runtime.syscalls.mounts import MNT_DETACH, mount, umount2
 
 
 @pytest.fixture
@@ -57,3 +58,14 @@ def test_a_container_outlives_the_daemon_and_is_started_again_when_its_server_wa
     daemon.start()
     daemon.transom("restart", "-t", "0", "box")
     assert daemon.transom("exec", "box", "cat", "/file").stdout == "kept\n"
+
+
+def test_a_full_disk_is_an_error_to_the_writer_in_a_container(tmp_path: Path, registry: Registry) -> None:
+    (tmp_path / "data").mkdir()
+    mount("tmpfs", tmp_path / "data", "tmpfs", 0, "size=24m")
+    with Daemon(tmp_path, "--graphdriver", "fuse") as daemon:
+        script = "dd if=/dev/zero of=/large bs=64k; echo $?; rm /large; cp /bin/busybox /copy; echo $?; mv /etc /other"
+        done = daemon.transom("run", "--rm", registry.busybox, "sh", "-c", f"{script}; echo $?")
+        assert done.stdout == "1\n0\n0\n"
+        assert done.stderr.count("No space left on device") == 1
+    umount2(tmp_path / "data", MNT_DETACH)

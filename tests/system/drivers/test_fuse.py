@@ -6,6 +6,7 @@ import errno
 import os
 import queue
 import select
+import shutil
 import stat
 import subprocess
 import sys
@@ -177,6 +178,42 @@ def test_a_full_disk_reaches_the_writer(tmp_path: Path, opened: Opener) -> None:
     (path / "new").unlink()
     driver.recover(())
     umount2(tmp_path / "root", MNT_DETACH)
+
+
+def test_what_changes_in_a_layer_below_is_an_error_where_it_is_wanted_and_nowhere_else(driver: GraphDriver) -> None:
+    driver.create("below", None)
+    below = [
+        directory("gone"),
+        file("gone/file"),
+        directory("led-out"),
+        file("led-out/hostname"),
+        file("kept", b"kept"),
+    ]
+    driver.apply("below", layer_archive(*below, file("removed"), file("replaced", b"content"), file("grown")))
+    driver.create("layer", "below")
+    diff = driver.root / "below" / "diff"
+    with driver.mounted("layer") as path:
+        assert len(list(path.iterdir())) == 6
+        (diff / "removed").unlink()
+        (diff / "replaced").unlink()
+        (diff / "replaced").mkdir()
+        (diff / "grown").write_text("grown")
+        for name in ("gone", "led-out"):
+            shutil.rmtree(diff / name)
+        (diff / "led-out").symlink_to("/etc")
+        for name in ("removed", "replaced", "gone/file", "led-out/hostname"):
+            for act in ((path / name).read_bytes, lambda name=name: (path / name).write_text("new")):
+                # ENOENT, ENOTDIR or EISDIR.
+                with pytest.raises(OSError, match=r"^\[Errno (2|20|21)\]"):
+                    act()
+        (path / "removed").unlink()
+        (path / "removed").write_text("again")
+        assert [(path / name).read_text() for name in ("kept", "removed")] == ["kept", "again"]
+        server_of(driver.mounts, "layer")
+    with driver.mounted("layer") as path:
+        assert (path / "grown").read_text() == "grown"
+        assert (path / "led-out").is_symlink()
+    assert (driver.mounts / ".servers" / "log").read_text() == ""
 
 
 def test_libfuse_2_serves_where_there_is_no_other(opened: Opener, monkeypatch: pytest.MonkeyPatch) -> None:

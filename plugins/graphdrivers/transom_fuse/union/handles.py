@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 from transom.runtime.syscalls.files import fallocate
 from transom_fuse.union.nodes import UPPER, Node
+
+if TYPE_CHECKING:
+    from _typeshed import ReadableBuffer, WriteableBuffer
 
 __all__ = ["Handle"]
 
@@ -32,7 +36,13 @@ class Handle:
             self._follow()
         return os.pread(self.descriptor, size, offset)
 
-    def write(self, data: bytes, offset: int) -> int:
+    def read_into(self, buffer: WriteableBuffer, offset: int) -> int:
+        """preadv(2)."""
+        if self.layer != self.node.layer:
+            self._follow()
+        return os.preadv(self.descriptor, (buffer,), offset)
+
+    def write(self, data: ReadableBuffer, offset: int) -> int:
         """pwrite(2); a file that was opened with O_APPEND is written at its end, wherever `offset` is."""
         return os.pwrite(self.descriptor, data, offset)
 
