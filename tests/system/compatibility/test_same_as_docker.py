@@ -96,6 +96,8 @@ def normalise(text: str) -> str:
     """Give both programs one name; replace IDs, times, ages, and names that were made up."""
     text = re.sub("transom", "docker", text, flags=re.IGNORECASE)
     text = re.sub("Docker", "docker", text)
+    # A container's root is of the graph driver's file system.
+    text = re.sub(r"^/ (overlay|fuse\.docker)$", "/ <layers>", text, flags=re.MULTILINE)
     text = re.sub(r"\b[0-9a-f]{64}\b", "<id>", text)
     text = re.sub(r"\b[0-9a-f]{12}\b", "<short-id>", text)
     text = re.sub(r"\d{4}-\d{2}-\d{2}[T ][\d:.]+(?:Z|[+-]\d\d:\d\d| \+0000 UTC)", "<time>", text)
