@@ -23,191 +23,16 @@ import pytest
 
 from transom.drivers.graph import GraphDriver
 from transom.graph.copy import copy_tree
-from transom.runtime.syscalls.files import RENAME_EXCHANGE, RENAME_NOREPLACE, fallocate, renameat2
+from transom.runtime.syscalls.files import RENAME_EXCHANGE, fallocate, renameat2
 from transom.runtime.syscalls.mounts import MNT_DETACH, mount, umount2
-from transom.testing.archives import (
-    MTIME,
-    Member,
-    device,
-    directory,
-    fifo,
-    file,
-    hard_link,
-    layer_archive,
-    opaque,
-    symlink,
-    whiteout,
-)
+from transom.testing.archives import MTIME, Member, directory, file, hard_link, layer_archive
+from transom.testing.file_acts import ACTS, CASES, RENAMES, change_layer, lowest_layer, middle_layer
 from transom.testing.trees import Description, describe, mounts_below
 
 __all__ = ["GraphFilesSuite", "Place"]
 
 #: What was set is as old as archives are; later times are those of the moment.
 _LATEST = MTIME + 1000
-
-Act = Callable[[bytes], object]
-
-
-def _open(path: bytes, flags: int, content: bytes = b"") -> bytes:
-    descriptor = os.open(path, flags | os.O_NONBLOCK, 0o640)
-    try:
-        if content:
-            os.write(descriptor, content)
-        return os.read(descriptor, 100) if flags & os.O_ACCMODE == os.O_RDONLY else b""
-    finally:
-        os.close(descriptor)
-
-
-def _rename_within(path: bytes) -> None:
-    os.rename(path, path + b"-new")  # noqa: PTH104 names of any bytes
-
-
-def _rename_away(path: bytes) -> None:
-    os.rename(path, path.rpartition(b"/case/")[0] + b"/case/ud/new")  # noqa: PTH104
-
-
-def _remove_all(path: bytes) -> None:
-    # What is no directory is opened by rmtree, and a pipe would wait.
-    os.listdir(path)  # noqa: PTH208
-    shutil.rmtree(path)
-    os.mkdir(path)  # noqa: PTH102
-
-
-#: What is done to one path.
-_ACTS: dict[str, Act] = {
-    "read": lambda path: _open(path, os.O_RDONLY),
-    "overwrite": lambda path: _open(path, os.O_WRONLY, b"new"),
-    "append": lambda path: _open(path, os.O_WRONLY | os.O_APPEND, b"more"),
-    "open to truncate": lambda path: _open(path, os.O_WRONLY | os.O_TRUNC, b"x"),
-    "create": lambda path: _open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, b"created"),
-    "truncate": lambda path: os.truncate(path, 3),
-    "extend": lambda path: os.truncate(path, 10_000),
-    "unlink": os.unlink,
-    "rmdir": os.rmdir,
-    "mkdir": lambda path: os.mkdir(path, 0o751),  # noqa: PTH102
-    "symlink": lambda path: os.symlink(b"target", path),  # noqa: PTH211
-    "mknod": lambda path: os.mknod(path, stat.S_IFIFO | 0o620),
-    "link": lambda path: os.link(path, path + b"-link", follow_symlinks=False),
-    "chmod": lambda path: os.chmod(path, 0o711),  # noqa: PTH101
-    "chown": lambda path: os.chown(path, 7, 8, follow_symlinks=False),
-    "utime": lambda path: os.utime(path, ns=(MTIME + 5, MTIME + 7), follow_symlinks=False),
-    "set attribute": lambda path: os.setxattr(path, b"user.new", b"value"),
-    "remove attribute": lambda path: os.removexattr(path, b"user.text"),
-    "list": lambda path: sorted(os.listdir(path)),  # noqa: PTH208
-    "rename": _rename_within,
-    "rename to another directory": _rename_away,
-    "remove all": _remove_all,
-}
-
-#: What there is, by where it is. `-low` is in the lowest layer, `-mid` in the middle one, `-up` in the layer itself.
-_TARGETS = (
-    "f-low",
-    "f-mid",
-    "f-up",
-    "f-changed",
-    "f-gone-mid",
-    "f-gone-up",
-    "d-low",
-    "d-merged",
-    "d-opaque",
-    "d-up",
-    "d-empty",
-    "d-gone",
-    "d-merged/low",
-    "d-merged/up",
-    "d-opaque/hidden",
-    "link",
-    "fifo",
-    "null",
-)
-
-_SOURCES = ("f-low", "f-up", "d-low", "d-merged", "d-up", "d-opaque", "link")
-_DESTINATIONS = ("f-mid", "f-up", "f-gone-up", "f-gone-mid", "d-low", "d-empty", "d-emptied", "d-gone", "d-up/inside")
-
-_CASES = [(act, target) for act in _ACTS for target in _TARGETS]
-_RENAMES = [(source, destination, 0) for source in _SOURCES for destination in _DESTINATIONS] + [
-    (source, destination, flags)
-    for source in ("f-low", "d-up", "d-merged")
-    for destination in ("f-mid", "d-low", "f-gone-up", "d-emptied")
-    for flags in (RENAME_NOREPLACE, RENAME_EXCHANGE)
-]
-
-
-def _lowest(case: str) -> list[Member]:
-    return [
-        directory(case),
-        file(f"{case}/f-low", b"of the lowest layer", mode=0o4755, uid=1, gid=2, xattrs={"user.text": b"value"}),
-        file(f"{case}/f-mid", b"hidden"),
-        file(f"{case}/f-changed", b"lower"),
-        file(f"{case}/f-gone-mid"),
-        file(f"{case}/f-gone-up"),
-        directory(f"{case}/d-low", mode=0o1777),
-        file(f"{case}/d-low/a", b"a"),
-        directory(f"{case}/d-low/sub"),
-        symlink(f"{case}/d-low/sub/l", "nowhere"),
-        directory(f"{case}/d-merged", xattrs={"user.text": b"value"}),
-        file(f"{case}/d-merged/low", b"low"),
-        directory(f"{case}/d-opaque"),
-        file(f"{case}/d-opaque/hidden"),
-        directory(f"{case}/d-empty"),
-        directory(f"{case}/d-emptied"),
-        file(f"{case}/d-emptied/gone"),
-        directory(f"{case}/d-gone"),
-        file(f"{case}/d-gone/gone"),
-        symlink(f"{case}/link", "f-low", uid=3, gid=4),
-        fifo(f"{case}/fifo", mode=0o620),
-        device(f"{case}/null", 1, 3),
-    ]
-
-
-def _middle(case: str) -> list[Member]:
-    return [
-        directory(case),
-        file(f"{case}/f-mid", b"of the middle layer"),
-        whiteout(f"{case}/f-gone-mid"),
-        directory(f"{case}/d-merged", mode=0o700),
-        file(f"{case}/d-merged/mid", b"mid"),
-        directory(f"{case}/d-opaque"),
-        opaque(f"{case}/d-opaque"),
-        file(f"{case}/d-opaque/shown", b"shown"),
-    ]
-
-
-def _change(case: Path, needed: frozenset[str]) -> None:
-    """Make what is in the layer itself, of what a case needs."""
-    if "f-up" in needed:
-        (case / "f-up").write_bytes(b"of the layer")
-    if "f-changed" in needed:
-        (case / "f-changed").write_bytes(b"changed")
-    if "f-gone-up" in needed:
-        (case / "f-gone-up").unlink()
-    if "d-merged" in needed:
-        (case / "d-merged" / "up").write_bytes(b"up")
-    if "d-emptied" in needed:
-        (case / "d-emptied" / "gone").unlink()
-    if "d-gone" in needed:
-        (case / "d-gone" / "gone").unlink()
-        (case / "d-gone").rmdir()
-    (case / "d-up").mkdir()
-    (case / "d-up" / "inside").write_bytes(b"inside")
-
-
-def _needed(*paths: str) -> frozenset[str]:
-    """Return what a case needs for paths: what they begin with, and what a link leads to."""
-    names = {path.partition("/")[0] for path in paths}
-    return frozenset(names | {"f-low"} if "link" in names else names)
-
-
-def _members(case: int, needed: frozenset[str], make: Callable[[str], list[Member]]) -> list[Member]:
-    """Return what a layer has for a case, of what the case needs."""
-    members = [directory(f"{case}"), *make(f"{case}/case")]
-    return [member for member in members if _part(member) in needed or _part(member) == ""]
-
-
-def _part(member: Member) -> str:
-    """Return what of a case a member belongs to: its name in the case's directory, for a whiteout what it hides."""
-    parts = os.fsdecode(member.name).split("/")
-    return parts[2].removeprefix(".wh.") if len(parts) > 2 else ""
 
 
 @dataclass(frozen=True)
@@ -258,18 +83,13 @@ class GraphFilesSuite:
             path.mkdir()
         cls.driver_class.probe(root)
         driver = cls.driver_class(root, mounts)
-        cases = [_needed(target) for _, target in _CASES]
-        cases += [_needed(source, target) for source, target, _ in _RENAMES]
         driver.create("lowest", None)
-        lowest = [member for case, needed in enumerate(cases) for member in _members(case, needed, _lowest)]
-        driver.apply("lowest", layer_archive(*lowest, *_more()))
+        driver.apply("lowest", layer_archive(*lowest_layer(), *_more()))
         driver.create("middle", "lowest")
-        middle = [member for case, needed in enumerate(cases) for member in _members(case, needed, _middle)]
-        driver.apply("middle", layer_archive(*middle))
+        driver.apply("middle", layer_archive(*middle_layer()))
         driver.create("layer", "middle")
         mount = driver.mount("layer")
-        for case, needed in enumerate(cases):
-            _change(mount / str(case) / "case", needed)
+        change_layer(mount)
         yield Place(driver, mount, plain)
         driver.recover(())
         driver.close()
@@ -277,22 +97,22 @@ class GraphFilesSuite:
 
     @pytest.mark.parametrize(
         ("number", "act", "target"),
-        [pytest.param(number, *case, id=f"{case[0]}: {case[1]}") for number, case in enumerate(_CASES)],
+        [pytest.param(number, *case, id=f"{case[0]}: {case[1]}") for number, case in enumerate(CASES)],
     )
     def test_an_act_comes_to_what_it_does_on_a_plain_file_system(
         self, place: Place, number: int, act: str, target: str
     ) -> None:
         ours, plain = place.case(number)
         moves = act.startswith("rename") and self.stays(ours / target)
-        self.compare(_ACTS[act], [os.fsencode(ours / target)], [os.fsencode(plain / target)], ours, plain, moves)
+        self.compare(ACTS[act], [os.fsencode(ours / target)], [os.fsencode(plain / target)], ours, plain, moves)
 
     @pytest.mark.parametrize(
         ("number", "source", "target", "flags"),
         [
             pytest.param(
-                len(_CASES) + number, *case, id=f"{case[0]} to {case[1]} {('', 'noreplace', 'exchange')[case[2]]}"
+                len(CASES) + number, *case, id=f"{case[0]} to {case[1]} {('', 'noreplace', 'exchange')[case[2]]}"
             )
-            for number, case in enumerate(_RENAMES)
+            for number, case in enumerate(RENAMES)
         ],
     )
     def test_a_rename_comes_to_what_it_does_on_a_plain_file_system(

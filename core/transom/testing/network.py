@@ -27,6 +27,18 @@ def interfaces() -> set[str]:
         return {link.name for link in netlink.links()}
 
 
+def interfaces_and_addresses() -> set[tuple[int, str, tuple[str, ...]]]:
+    """Return the number, the name and the addresses of each interface of this process's network namespace.
+
+    Those that interfaces give themselves (fe80::) are left out.
+    """
+    with Netlink() as netlink:
+        return {
+            (link.index, link.name, tuple(sorted(own for own in netlink.addresses(link.index) if own[:4] != "fe80")))
+            for link in netlink.links()
+        }
+
+
 def interfaces_in(sandbox: Sandbox) -> set[str]:
     """Return the names of a sandbox's interfaces."""
     return inside(sandbox.path, interfaces)
@@ -108,10 +120,14 @@ class NetworkDriverSuite:
             mac=f"02:42:0a:4d:01:{last:02x}" if network.pools else "",
         )
 
-    def test_a_network_that_is_there_is_left_as_it_is(self, driver: NetworkDriver, network: Network) -> None:
-        before = interfaces()
+    def test_a_network_that_is_there_is_left_as_it_is(
+        self, driver: NetworkDriver, network: Network, sandbox: Sandbox
+    ) -> None:
+        endpoint = driver.connect(sandbox, network, self.endpoint(network))
+        before, inner = interfaces_and_addresses(), interfaces_in(sandbox)
         driver.create(network)
-        assert interfaces() == before
+        assert (interfaces_and_addresses(), interfaces_in(sandbox)) == (before, inner)
+        driver.disconnect(sandbox, network, endpoint)
 
     def test_another_driver_object_goes_on_with_a_network(
         self, driver: NetworkDriver, network: Network, sandbox: Sandbox
@@ -138,14 +154,16 @@ class NetworkDriverSuite:
     def test_a_connected_sandbox_has_the_planned_interface_until_it_is_disconnected(
         self, driver: NetworkDriver, network: Network, sandbox: Sandbox
     ) -> None:
-        empty, outside = interfaces_in(sandbox), interfaces()
+        # What the first connection needs may stay with the network.
+        driver.disconnect(sandbox, network, driver.connect(sandbox, network, self.endpoint(network, 3)))
+        empty, outside = interfaces_in(sandbox), interfaces_and_addresses()
         endpoint = driver.connect(sandbox, network, self.endpoint(network))
         planned = {endpoint.interface} if driver.sandbox is SandboxKind.PRIVATE else set()
         assert planned <= interfaces_in(sandbox)
         assert bool(planned) == (interfaces_in(sandbox) != empty)
         driver.disconnect(sandbox, network, endpoint)
         assert interfaces_in(sandbox) == empty
-        assert interfaces() == outside
+        assert interfaces_and_addresses() == outside
 
     def test_disconnecting_twice_and_what_was_never_connected_is_harmless(
         self, driver: NetworkDriver, network: Network, sandbox: Sandbox

@@ -9,7 +9,18 @@ import pytest
 __all__ = ["private_mounts", "private_network", "pytest_configure"]
 
 #: Modules whose assertions explain themselves when they fail, as those of test modules do.
-_SUITES = ("exec", "graph", "graph_endurance", "graph_files", "log", "network", "volume")
+_SUITES = (
+    "exec",
+    "graph",
+    "graph_archives",
+    "graph_changes",
+    "graph_endurance",
+    "graph_files",
+    "graph_layers",
+    "log",
+    "network",
+    "volume",
+)
 
 
 def pytest_configure() -> None:

@@ -111,7 +111,7 @@ class VolumeDriverSuite:
         self.make(driver, "data")
         driver.unmount("data", "container")
         path = driver.mount("data", "one")
-        content = self.names(path)
+        content = self.mark(driver, path)
         driver.unmount("data", "another")
         assert self.names(path) == content
         driver.unmount("data", "one")
