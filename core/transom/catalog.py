@@ -1,7 +1,6 @@
-"""The plugins and drivers that there are: found, checked, and chosen by name.
+"""The drivers that there are: checked, probed, and chosen by name.
 
-Nothing that a plugin does here stops the engine: what cannot be imported or cannot work on this machine is listed
-with the reason.
+Nothing that a driver does here stops the engine: one that cannot work on this machine is listed with the reason.
 """
 
 from __future__ import annotations
@@ -9,40 +8,25 @@ from __future__ import annotations
 import difflib
 import logging
 import threading
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
-from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
-import pluggy
-
-from transom import hookspecs
 from transom.drivers import ExecDriver, GraphDriver, LogDriver, NetworkDriver, VolumeDriver
 from transom.drivers.base import Driver, DriverSource
+from transom.drivers.flaws import find_flaw
 from transom.errors import DriverUnavailable, InvalidParameter, NotFound
+from transom.plugins import Overdue, Plugin, Plugins, in_time
 
 if TYPE_CHECKING:
     from transom.engine import Engine
 
-__all__ = ["Catalog", "DriverInfo", "Plugin", "Plugins", "Recommendation", "Shelf"]
+__all__ = ["Catalog", "DriverInfo", "Recommendation", "Shelf"]
 
 log = logging.getLogger(__name__)
 
-GROUP = "transom"
-
 D = TypeVar("D", bound=Driver)
-
-
-@dataclass(frozen=True)
-class Plugin:
-    """A plugin that was found: its entry point's name, module, distribution, and why it was not loaded."""
-
-    name: str
-    module: str
-    distribution: str
-    version: str
-    error: str = ""
 
 
 @dataclass(frozen=True)
@@ -108,8 +92,8 @@ class Shelf(Generic[D]):
         other = self._entries.get(driver.name)
         if other is not None:
             raise InvalidParameter(
-                f"two plugins claim the {self.kind} driver {driver.name!r}: {_origin(other.plugin)} and"
-                f" {_origin(plugin)}; uninstall one of them"
+                f"two plugins claim the {self.kind} driver {driver.name!r}: {other.plugin} and"
+                f" {plugin}; uninstall one of them"
             )
         self._entries[driver.name] = _Entry(driver, plugin)
 
@@ -119,7 +103,7 @@ class Shelf(Generic[D]):
 
     def names(self) -> list[str]:
         """Return the names of all drivers of the kind, whether they work here or not."""
-        return sorted({*self._entries, *(name for source, _ in self._sources for name in source.names())})
+        return sorted({*self._entries, *(name for source, _ in self._sources for name in self._names_of(source))})
 
     def root(self, name: str) -> Path:
         """Return the driver's own directory, which lasts."""
@@ -129,14 +113,17 @@ class Shelf(Generic[D]):
         """Return the class of a driver that works here. Raises `NotFound` or `DriverUnavailable`."""
         entry = self._find(name)
         if entry is None:
-            names = self.names()
-            near = difflib.get_close_matches(name, names, n=1)
-            hint = f"did you mean {near[0]!r}?" if near else f"there are: {', '.join(names) or 'none'}"
-            raise NotFound(f"no {self.kind} driver is named {name!r}; {hint}")
+            raise NotFound(f"no {self.kind} driver is named {name!r}; {self.hint(name)}")
         reason = self._probe(entry)
         if reason is not None:
             raise DriverUnavailable(f"the {self.kind} driver {name!r} cannot work here: {reason}")
         return entry.driver
+
+    def hint(self, name: str) -> str:
+        """Return what to write instead of a name that no driver has."""
+        names = self.names()
+        near = difflib.get_close_matches(name, names, n=1)
+        return f"did you mean {near[0]!r}?" if near else f"there are: {', '.join(names) or 'none'}"
 
     def default(self) -> str:
         """Return the name of the driver of the highest rank that works here. Raises `DriverUnavailable`."""
@@ -166,6 +153,13 @@ class Shelf(Generic[D]):
             best = ""
         entries = (self._find(name) for name in self.names())
         return [self._describe(entry, default, best) for entry in entries if entry is not None]
+
+    def _names_of(self, source: DriverSource[D]) -> Collection[str]:
+        try:
+            return source.names()
+        except Exception:
+            log.exception("the %s drivers of %s cannot be listed", self.kind, type(source).__name__)
+            return ()
 
     def _find(self, name: str) -> _Entry[D] | None:
         entry = self._entries.get(name)
@@ -200,9 +194,11 @@ class Shelf(Generic[D]):
                 root = self.root(entry.driver.name)
                 try:
                     root.mkdir(mode=0o711, parents=True, exist_ok=True)
-                    entry.driver.probe(root)
+                    in_time(lambda: entry.driver.probe(root))
                 except DriverUnavailable as error:
                     entry.unavailable = error
+                except Overdue as error:
+                    entry.unavailable = DriverUnavailable(f"its probe failed: {error}", "report it to its author")
                 except Exception as error:
                     log.exception("the probe of the %s driver %s failed", self.kind, entry.driver.name)
                     entry.unavailable = DriverUnavailable(
@@ -212,76 +208,9 @@ class Shelf(Generic[D]):
         return entry.unavailable
 
 
-class Plugins:
-    """All plugins, and what their hooks give."""
-
-    def __init__(self, modules: Sequence[Any] | None = None, engine: Engine | None = None) -> None:
-        """Load the plugins that are installed, or just `modules`, if tests want to choose.
-
-        Without an engine the hooks that want one are not called.
-        """
-        self._engine = engine
-        self.manager = pluggy.PluginManager("transom")
-        self.manager.add_hookspecs(hookspecs)
-        self.plugins: list[Plugin] = []
-        if modules is None:
-            for point in sorted(entry_points(group=GROUP), key=lambda point: point.name):
-                self._load(point)
-        else:
-            for module in modules:
-                self._register(module, Plugin(module.__name__, module.__name__, "", ""))
-
-    def gather(self, hook: str) -> Iterable[tuple[Any, Plugin]]:
-        """Yield what each plugin gives for a hook whose result is an iterable, and the plugin.
-
-        A plugin whose hook raises is listed with the reason and gives nothing.
-        """
-        for implementation in getattr(self.manager.hook, hook).get_hookimpls():
-            plugin = next(plugin for plugin in self.plugins if plugin.name == implementation.plugin_name)
-            wanted = implementation.argnames  # at most the engine
-            if wanted and self._engine is None:
-                continue
-            try:
-                results = list(implementation.function(*(self._engine for _ in wanted)))
-            except Exception as error:  # noqa: BLE001 a plugin of anybody's must not stop the engine
-                self._failed(plugin, f"its hook {hook} failed with {type(error).__name__}: {error}")
-                continue
-            for result in results:
-                yield result, plugin
-
-    def _load(self, point: EntryPoint) -> None:
-        distribution = point.dist
-        plugin = Plugin(
-            point.name,
-            point.module,
-            distribution.name if distribution else "",
-            distribution.version if distribution else "",
-        )
-        try:
-            module = point.load()
-        except Exception as error:  # noqa: BLE001 a plugin of anybody's must not stop the engine
-            self.plugins.append(plugin)
-            self._failed(plugin, f"cannot be imported: {type(error).__name__}: {error}")
-            return
-        self._register(module, plugin)
-
-    def _register(self, module: Any, plugin: Plugin) -> None:
-        self.plugins.append(plugin)
-        try:
-            self.manager.register(module, name=plugin.name)
-        except (ValueError, pluggy.PluginValidationError) as error:
-            if self.manager.has_plugin(plugin.name):
-                self.manager.unregister(name=plugin.name)
-            self._failed(plugin, f"cannot be registered: {error}")
-
-    def _failed(self, plugin: Plugin, reason: str) -> None:
-        log.warning("plugin %s: %s", _origin(plugin), reason)
-        self.plugins = [
-            Plugin(item.name, item.module, item.distribution, item.version, reason)
-            if item.name == plugin.name
-            else item
-            for item in self.plugins
-        ]
+_CONTRACTS: dict[str, type[Driver]] = {
+    contract.kind: contract for contract in (GraphDriver, ExecDriver, VolumeDriver, NetworkDriver, LogDriver)
+}
 
 
 class Catalog(Plugins):
@@ -299,14 +228,11 @@ class Catalog(Plugins):
             for driver, plugin in self.gather(f"transom_{shelf.kind}drivers"):
                 if isinstance(driver, DriverSource):
                     shelf.add_source(driver, plugin)
+                elif flaw := find_flaw(driver, _CONTRACTS[shelf.kind]):
+                    self.fail(plugin, flaw)
                 else:
                     shelf.add(driver, plugin)
 
     def shelves(self) -> tuple[Shelf[Any], ...]:
         """Return the drivers of each kind."""
         return (self.graph, self.exec, self.volume, self.network, self.log)
-
-
-def _origin(plugin: Plugin) -> str:
-    where = f" of {plugin.distribution} {plugin.version}" if plugin.distribution else ""
-    return f"{plugin.name} ({plugin.module}{where})"

@@ -20,7 +20,7 @@ from transom.config import Config
 from transom.containers.rooms import Rooms
 from transom.containers.store import ContainerStore
 from transom.containers.supervisor import Supervisor
-from transom.drivers.blame import find_driver
+from transom.drivers.blame import describe, find_driver
 from transom.errors import Conflict, DriverFailed, InvalidParameter, NotFound, TransomError, Unavailable
 from transom.events import Event, Events
 from transom.graph.build_cache import BuildCache
@@ -113,7 +113,7 @@ class Engine:
         )
         self.supervisor = Supervisor(self)
         self._close.callback(self.supervisor.close)
-        self._check_log()
+        self._check_drivers()
         self._recover()
 
     def _note_lost_mount(self, driver: str, layer: str) -> None:
@@ -144,10 +144,17 @@ class Engine:
         os.ftruncate(lock, 0)
         os.pwrite(lock, b"%d\n" % os.getpid(), 0)
 
-    def _check_log(self) -> None:
-        """Refuse options of logs that no container could have. That a driver does not work is said where it is used."""
-        if self.config.log_opts:
-            check_log(self.catalog.log, self.config.log_driver, self.config.log_opts)
+    def _check_drivers(self) -> None:
+        """Refuse defaults that are no driver's name, and options of logs that no container could have.
+
+        That a driver does not work is said where it is used.
+        """
+        config, catalog = self.config, self.catalog
+        for name, shelf in ((config.graphdriver, catalog.graph), (config.execdriver, catalog.exec)):
+            if name and name not in shelf.names():
+                raise NotFound(f"no {shelf.kind} driver is named {name!r}; {shelf.hint(name)}")
+        if config.log_opts or config.log_driver != Config.log_driver:
+            check_log(catalog.log, config.log_driver, config.log_opts)
 
     def _gather_handlers(self) -> dict[str, Handler | HandlerName]:
         handlers: dict[str, Handler | HandlerName] = {}
@@ -225,11 +232,10 @@ class Engine:
         except TransomError:
             raise
         except Exception as error:
-            blame = find_driver(error)
-            if not blame:
+            if not find_driver(error):
                 raise
             log.exception("the job %s failed in a driver", job.name)
-            raise DriverFailed(f"{blame}: {type(error).__name__}: {error}") from error
+            raise DriverFailed(describe(error)) from error
 
     def handle(self, job: Job) -> Any:
         """Call the handler that is registered under the job's name."""

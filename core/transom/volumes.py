@@ -21,7 +21,8 @@ from typing import Any, Final
 
 from transom import records
 from transom.catalog import Shelf
-from transom.drivers.volume import VolumeDriver
+from transom.drivers.blame import expect
+from transom.drivers.volume import Volume, VolumeDriver
 from transom.errors import Conflict, DriverUnavailable, InvalidParameter, NotFound, TransomError
 from transom.filters import Labels, parse_truth
 from transom.graph.copy import copy_tree
@@ -219,7 +220,8 @@ class VolumeStore:
         After a restart of the engine call it once for every container that still runs.
         """
         with self._locks.hold(name):
-            return self._driver(self.get(name).driver).mount(name, container)
+            driver = self._driver(self.get(name).driver)
+            return expect(driver, "mount", Path, driver.mount(name, container))
 
     def unmount(self, name: str, container: str) -> None:
         """Say that a container no longer uses the volume's content. Harmless if it did not."""
@@ -278,8 +280,13 @@ class VolumeStore:
     def _located(self, record: VolumeRecord) -> VolumeRecord:
         """Return a volume with what its driver knows, which one that fails or is gone does not."""
         try:
-            volume = self._driver(record.driver).get(record.name)
+            driver = self._driver(record.driver)
+            volume = expect(driver, "get", Volume, driver.get(record.name))
         except TransomError:
+            return replace(record, mountpoint="", status={}, scope="local")
+        except Exception:
+            # The volumes of other drivers are to be listed too.
+            log.exception("the volume driver %s could not tell of the volume %s", record.driver, record.name)
             return replace(record, mountpoint="", status={}, scope="local")
         mountpoint = os.fspath(volume.mountpoint) if volume.mountpoint else ""
         return replace(record, mountpoint=mountpoint, status=volume.status, scope=volume.scope)

@@ -12,15 +12,16 @@ import io
 import logging
 import os
 import threading
-from collections.abc import Callable, Collection, Generator, Iterator, Sequence
+from collections.abc import Callable, Collection, Generator, Iterable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
 from transom.catalog import Shelf
+from transom.drivers.blame import expect
 from transom.drivers.graph import Change, GraphDriver, Usage
-from transom.errors import Conflict, DriverUnavailable, NotFound, TransomError
+from transom.errors import Conflict, DriverUnavailable, NotFound
 from transom.graph.archive import read_archive
 from transom.graph.archive_writer import END
 from transom.graph.compression import decompress
@@ -85,7 +86,11 @@ class LayerStore:
         """Let all drivers go. What is mounted stays so."""
         with self._guard:
             for driver in self._drivers.values():
-                driver.close()
+                try:
+                    driver.close()
+                except Exception:
+                    # The others are to be let go too.
+                    log.exception("the graph driver %s could not be closed", driver.name)
             self._drivers.clear()
 
     # An image's layers
@@ -226,7 +231,7 @@ class LayerStore:
         with self._content.open(blob) as file:
             verifying = VerifyingReader(decompress(CountingReader(file, progress)), diff_id)
             archive: io.BufferedReader = io.BufferedReader(verifying, _CHUNK)
-            size = graph.apply(layer, archive)
+            size = expect(graph, "apply", int, graph.apply(layer, archive))
             verifying.verify()
         return size
 
@@ -304,8 +309,9 @@ class LayerStore:
             mount = self._mounts.get(name)
             if mount is None:
                 snapshot = self._snapshots.get(driver, layer)
-                path = self.driver(driver).mount(layer, read_only=not snapshot.writable)
-                mount = self._mounts[name] = _Mount(path, [])
+                graph = self.driver(driver)
+                path = graph.mount(layer, read_only=not snapshot.writable)
+                mount = self._mounts[name] = _Mount(expect(graph, "mount", Path, path), [])
             if not user or user not in mount.users:
                 mount.users.append(user)
             return mount.path
@@ -350,7 +356,7 @@ class LayerStore:
     def usage(self, driver: str, layer: str) -> Usage:
         """Return what a layer by itself occupies. Raises `NotFound`."""
         with self._examined(driver, layer) as graph:
-            return graph.usage(layer)
+            return expect(graph, "usage", Usage, graph.usage(layer))
 
     def changes(self, driver: str, layer: str, placeholders: Collection[bytes] = ()) -> list[Change]:
         """Return what a layer changed on top of its parent, but for the placeholders (`GraphDriver.diff`).
@@ -358,7 +364,7 @@ class LayerStore:
         Raises `NotFound`.
         """
         with self._examined(driver, layer) as graph:
-            return graph.changes(layer, placeholders)
+            return expect(graph, "changes", list, graph.changes(layer, placeholders))
 
     def diff(self, driver: str, layer: str, placeholders: Collection[bytes] = ()) -> Iterator[bytes]:
         """Yield, in pieces, the layer archive of what a layer changed on top of its parent, but for the placeholders.
@@ -399,7 +405,7 @@ class LayerStore:
         for snapshot in self._snapshots.garbage():
             try:
                 self._discard(self.driver(snapshot.driver), snapshot)
-            except (OSError, TransomError) as error:
+            except Exception as error:  # noqa: BLE001 a driver of anybody's must not keep the garbage of the others
                 log.warning("the layer %s cannot be removed yet: %s", snapshot.name, error)
 
     def _discard(self, graph: GraphDriver, snapshot: Snapshot) -> None:
@@ -427,6 +433,10 @@ class LayerStore:
                 graph = self.driver(name)
             except DriverUnavailable:
                 continue
+            except Exception:
+                # What it has is looked at when it works again.
+                log.exception("the graph driver %s could not be opened", name)
+                continue
             known = []
             for snapshot in snapshots:
                 if snapshot.driver == name and snapshot.ready and self._has_owner(snapshot):
@@ -443,7 +453,8 @@ class LayerStore:
 
 
 def _pieces(graph: GraphDriver, layer: str, placeholders: Collection[bytes]) -> Generator[bytes, None, None]:
-    yield from graph.diff(layer, placeholders)
+    for piece in expect(graph, "diff", Iterable, graph.diff(layer, placeholders)):
+        yield expect(graph, "diff", bytes, piece)
 
 
 def _is_root(archive: bytes) -> bool:

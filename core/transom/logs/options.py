@@ -32,7 +32,7 @@ _DEFAULT_BUFFER_SIZE = 1_000_000
 def check_log(drivers: Shelf[LogDriver], name: str, options: Mapping[str, str]) -> None:
     """Check that there is a log driver, and that it takes the options. Raises `InvalidParameter`."""
     if name not in drivers.names():
-        raise InvalidParameter(f"logger: no log driver named '{name}' is registered")
+        raise InvalidParameter(f"logger: no log driver named '{name}' is registered; {drivers.hint(name)}")
     check_options(drivers.get(name), options)
 
 

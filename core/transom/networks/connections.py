@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from transom import records
+from transom.drivers.blame import expect
 from transom.drivers.network import Addressing, NetworkDriver
 from transom.errors import Conflict, InvalidParameter, NotFound, TransomError
 from transom.events import Events
@@ -219,12 +220,12 @@ class Connections:
                 network = self._networks.get(endpoint.network)
                 driver = self._networks.driver(network.driver)
                 driver.verify(Sandbox(container, self.path(container)), network, endpoint)
-            except TransomError as error:
+            except Exception as error:  # noqa: BLE001 a driver of anybody's must not stop the others
                 log.warning("the container %s on the network %s: %s", container, endpoint.network_name, error)
         for name in {network.driver for network in self._networks.list()}:
             try:
                 self._networks.driver(name).recover(self._is_connected)
-            except TransomError as error:
+            except Exception as error:  # noqa: BLE001 as above
                 log.warning("what the network driver %s may have left: %s", name, error)
 
     def _is_connected(self, endpoint: str) -> bool:
@@ -288,7 +289,7 @@ class Connections:
         endpoint = self.of(container)[name]
         network = self._networks.get(endpoint.network)
         driver = self._networks.driver(network.driver)
-        made = driver.connect(Sandbox(container, path), network, endpoint)
+        made = expect(driver, "connect", Endpoint, driver.connect(Sandbox(container, path), network, endpoint))
         variables = interface_sysctls(endpoint.driver_options)
         if variables:
             inside(path, lambda: _set_variables(made.interface, variables))

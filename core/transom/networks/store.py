@@ -23,7 +23,7 @@ from pathlib import Path
 from transom import records
 from transom.catalog import Shelf
 from transom.drivers.network import Addressing, NetworkDriver
-from transom.errors import Conflict, DriverUnavailable, Forbidden, InvalidParameter, NotFound, TransomError
+from transom.errors import Conflict, DriverUnavailable, Forbidden, InvalidParameter, NotFound
 from transom.graph.db import GraphDB
 from transom.graph.locks import Locks
 from transom.networks.firewall import Firewall
@@ -286,7 +286,7 @@ class NetworkStore:
             if places(network) or not network.builtin or self._is_there(network):
                 try:
                     self.ensure(network)
-                except TransomError as error:
+                except Exception as error:  # noqa: BLE001 a driver of anybody's must not stop the others
                     log.warning("the network %s cannot be used: %s", network.name, error)
         self._firewall.settle()
 
@@ -297,14 +297,17 @@ class NetworkStore:
             if network is not None:
                 try:
                     self.driver(network.driver).remove(network)
-                except TransomError as error:
+                except Exception as error:  # noqa: BLE001 as above
                     log.warning("what carries the network %s stays: %s", network.name, error)
         self._made.clear()
 
     def close(self) -> None:
         """Let the drivers finish."""
         for driver in self._drivers.values():
-            driver.close()
+            try:
+                driver.close()
+            except Exception:
+                log.exception("the network driver %s could not finish", driver.name)
 
     # Within
 
@@ -351,7 +354,7 @@ class NetworkStore:
         try:
             name = self.driver(network.driver).interface_of(network)
             return bool(name) and bool(socket.if_nametoindex(name))
-        except (OSError, TransomError):
+        except Exception:  # noqa: BLE001 as above
             return False
 
     def complete(self, name: str) -> Network:

@@ -10,8 +10,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from transom.drivers.blame import describe, expect
 from transom.drivers.log import LogDriver, LoggedContainer, LogWriter
-from transom.errors import StartFailed, TransomError
+from transom.errors import StartFailed
 from transom.runtime.classes import find_class
 from transom.runtime.streams import Loop
 
@@ -25,9 +26,9 @@ _BOUND = 1 << 20
 
 
 def sentence(error: Exception) -> str:
-    """Return what an error says, for an `OSError` without its number."""
+    """Return what an error says, for an `OSError` without its number, for a driver's own with its name."""
     if not isinstance(error, OSError) or error.strerror is None:
-        return str(error)
+        return describe(error)
     return f"{error.strerror}: {os.fsdecode(error.filename)}" if error.filename else error.strerror
 
 
@@ -47,11 +48,11 @@ class ContainerLog:
         """
         settings = json.loads(self._settings.read_bytes())
         options = settings["options"]
-        driver: LogDriver = find_class(settings["driver"])(
-            Path(settings["directory"]), options, LoggedContainer(**settings["container"])
-        )
         drops = options.get("mode") == "non-blocking"
         try:
+            driver: LogDriver = find_class(settings["driver"])(
+                Path(settings["directory"]), options, LoggedContainer(**settings["container"])
+            )
             if drops or driver.waits:
                 # Few logs need these: they are not among what every shim has.
                 from transom.logs.options import parse_buffer_size
@@ -60,8 +61,8 @@ class ContainerLog:
                 bound = parse_buffer_size(options) if drops else _BOUND
                 self._process = LogProcess(loop, driver, bound=bound, drops=drops, on_change=on_change)
             else:
-                self._writer = driver.open()
-        except (OSError, TransomError) as error:
+                self._writer = expect(driver, "open", LogWriter, driver.open())
+        except Exception as error:
             raise StartFailed(
                 f"failed to create task for container: failed to initialize logging driver: {sentence(error)}"
             ) from error
@@ -82,7 +83,7 @@ class ContainerLog:
         try:
             sink.write(stream, data, time.time_ns())
             self._complained = False
-        except OSError:
+        except Exception:  # noqa: BLE001 a driver of anybody's
             if not self._complained:
                 traceback.print_exc()
             self._complained = True
@@ -97,6 +98,6 @@ class ContainerLog:
         if writer is not None:
             try:
                 writer.close()
-            except OSError:
+            except Exception:  # noqa: BLE001 as above
                 traceback.print_exc()
         closed()

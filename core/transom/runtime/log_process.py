@@ -21,8 +21,9 @@ import traceback
 from collections.abc import Callable
 from typing import NoReturn
 
+from transom.drivers.blame import expect
 from transom.drivers.log import LogDriver, LogWriter
-from transom.errors import StartFailed, TransomError
+from transom.errors import StartFailed
 from transom.runtime.container_log import sentence
 from transom.runtime.streams import Loop
 from transom.runtime.syscalls.processes import set_name
@@ -190,8 +191,8 @@ def _serve(driver: LogDriver, connection: socket.socket) -> NoReturn:
         set_name("transom-log")
         _become_independent(connection)
         try:
-            writer = driver.open()
-        except (OSError, TransomError) as error:
+            writer = expect(driver, "open", LogWriter, driver.open())
+        except Exception as error:
             connection.sendall(sentence(error).encode())
             raise
         connection.sendall(_OPEN)
@@ -227,7 +228,7 @@ def _copy(connection: socket.socket, writer: LogWriter) -> None:
             try:
                 writer.write(_STREAMS[stream], data, time)
                 complained = False
-            except OSError:
+            except Exception:  # noqa: BLE001 a driver of anybody's
                 if not complained:
                     traceback.print_exc()
                 complained = True

@@ -1,21 +1,22 @@
 """The channels of a process that outlives the daemon, and what is asked on them.
 
-A request has `op` and `number`. Its answer has the same number, and `error` if it failed, with the `exit_code` and the
-`status` of the error where its class has them.
+A request has `op` and `number`. Its answer has the same number, and if it failed what `failure` says.
 """
 
 from __future__ import annotations
 
 import os
 import select
+import traceback
 from collections.abc import Callable
 from pathlib import Path
 
+from transom.drivers.blame import describe
 from transom.errors import TransomError
 from transom.runtime.channel import Channel, Message, listen
 from transom.runtime.streams import Loop
 
-__all__ = ["Service"]
+__all__ = ["Service", "failure"]
 
 Handler = Callable[[Message, list[int]], Message | None]
 
@@ -66,10 +67,8 @@ class Service:
         answer: Message = {"number": message["number"]}
         try:
             answer.update(self._handle(message, descriptors) or {})
-        except (TransomError, OSError, ValueError, KeyError) as error:
-            answer["error"] = str(error)
-            answer["exit_code"] = getattr(error, "exit_code", 0)
-            answer["status"] = getattr(error, "status", TransomError.status)
+        except Exception as error:  # noqa: BLE001 whoever asks for what fails must not end what else is served here
+            answer.update(failure(error))
         for descriptor in descriptors:
             os.close(descriptor)
         self._send(channel, answer)
@@ -79,3 +78,14 @@ class Service:
             channel.send(message)
         except OSError:
             self._disconnect(channel)
+
+
+def failure(error: Exception) -> Message:
+    """Return what is answered for an error: the `error` in words, and its class's `exit_code` and `status`."""
+    if not isinstance(error, TransomError):
+        traceback.print_exception(error)
+    return {
+        "error": describe(error),
+        "exit_code": getattr(error, "exit_code", 0),
+        "status": getattr(error, "status", TransomError.status),
+    }

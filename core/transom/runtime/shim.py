@@ -47,14 +47,15 @@ import traceback
 from dataclasses import asdict
 from pathlib import Path
 
-from transom.drivers.exec import ExecDriver
+from transom.drivers.blame import expect
+from transom.drivers.exec import Counters, ExecDriver, Spawned
 from transom.errors import Conflict, NotFound, Unsupported
 from transom.runtime.accounting import interfaces
 from transom.runtime.channel import Channel, Message
 from transom.runtime.classes import find_class
 from transom.runtime.container_log import ContainerLog
 from transom.runtime.program import exit_code_of
-from transom.runtime.service import Service
+from transom.runtime.service import Service, failure
 from transom.runtime.session import Session
 from transom.runtime.streams import Beginning, Loop
 from transom.runtime.syscalls.processes import set_child_subreaper, set_name, set_undumpable
@@ -65,11 +66,23 @@ __all__ = ["main", "publish"]
 def main(message: Message, channel: Channel) -> None:
     """Be the shim of one container until it has ended. Does not return."""
     try:
-        Shim(message, channel).run()
+        try:
+            shim = Shim(message, channel)
+        except Exception as error:
+            _refuse(channel, error)
+            raise
+        shim.run()
     except BaseException:  # noqa: BLE001 the last frame of the process: say why and end
         traceback.print_exc()
         os._exit(1)
     os._exit(0)
+
+
+def _refuse(channel: Channel, error: Exception) -> None:
+    """Answer the first request with an error."""
+    received = channel.receive()
+    if received is not None:
+        channel.send({"number": received[0]["number"], **failure(error)})
 
 
 def publish(path: Path, content: str) -> None:
@@ -158,7 +171,7 @@ class Shim:
         try:
             self._log.open(self._loop, self._init.throttle)
             with self._init.stdio() as stdio:
-                spawned = self._driver.create(stdio)
+                spawned = expect(self._driver, "create", Spawned, self._driver.create(stdio))
             self._pid = spawned.pid
             if spawned.terminal is not None:
                 self._init.use_terminal(spawned.terminal)
@@ -173,7 +186,7 @@ class Shim:
     def _abandon(self) -> None:
         """The container did not start: undo what was made, let the clients go, and end."""
         (self._directory / "pid").unlink(missing_ok=True)
-        self._driver.delete()
+        self._delete()
         self._over = True
         self._log.close()
         self._init.end()
@@ -202,7 +215,7 @@ class Shim:
             if descriptors:
                 session.attach(descriptors.pop(), message, base64.b64decode(message["leftover"]))
             with session.stdio(captured=beginning.limit > 0 or not session.idle) as stdio:
-                spawned = self._driver.exec(process, stdio)
+                spawned = expect(self._driver, "exec", Spawned, self._driver.exec(process, stdio))
         except BaseException:
             session.end()
             raise
@@ -257,14 +270,16 @@ class Shim:
 
     def _do_processes(self, _message: Message, _descriptors: list[int]) -> Message:
         self._check_running()
-        return {"processes": self._driver.processes()}
+        found = expect(self._driver, "processes", list, self._driver.processes())
+        return {"processes": [expect(self._driver, "processes", int, pid) for pid in found]}
 
     def _do_update(self, message: Message, _descriptors: list[int]) -> None:
         self._driver.update(message["resources"])
 
     def _do_stats(self, _message: Message, _descriptors: list[int]) -> Message:
         self._check_running()
-        return {"counters": asdict(self._driver.stats()), "network": interfaces(self._pid)}
+        counters = expect(self._driver, "stats", Counters, self._driver.stats())
+        return {"counters": asdict(counters), "network": interfaces(self._pid)}
 
     def _check_running(self) -> None:
         if not self._pid or self._status is not None:
@@ -293,16 +308,26 @@ class Shim:
         self._finished = time.time_ns()
         self._ran_out_of_memory = self._count_kills() > 0
         # Ends what is left of the container, so that its streams end.
-        self._driver.delete()
+        self._delete()
         if self._init.drained:
             self._finish()
 
     def _count_kills(self) -> int:
         """Return how many of the container's processes the kernel killed for want of memory."""
         try:
-            return self._driver.stats().oom_kills
+            return expect(self._driver, "stats", Counters, self._driver.stats()).oom_kills
         except Unsupported:
             return 0
+        except Exception:  # noqa: BLE001 the exit status counts more
+            traceback.print_exc()
+            return 0
+
+    def _delete(self) -> None:
+        """Undo what the driver made. What it fails to do must not keep anybody from knowing how the container ended."""
+        try:
+            self._driver.delete()
+        except Exception:  # noqa: BLE001 a driver of anybody's
+            traceback.print_exc()
 
     def _finish(self) -> None:
         """The init has ended and all that it wrote was read: make that last, then tell."""

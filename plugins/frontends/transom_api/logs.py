@@ -7,6 +7,7 @@ import time
 from typing import TYPE_CHECKING
 from urllib.parse import quote_plus
 
+from transom.drivers.blame import describe
 from transom.errors import InvalidParameter
 from transom_api.jobs import engine_of, run, run_plain
 from transom_api.parameters import Query
@@ -55,7 +56,7 @@ async def get_container_logs(request: web.Request) -> web.StreamResponse:
     try:
         log.subscribe(_waker(woken))
         stream = await open_stream(request, output_type(request, terminal=terminal))
-        await _copy(request, log, shape, woken, stream)
+        await _copy(request, log, shape, woken, stream, terminal=terminal)
     finally:
         followers.discard(woken)
         engine_of(request).submit(log.close)
@@ -69,8 +70,13 @@ async def _copy(
     shape: Callable[[Entry], bytes],
     woken: asyncio.Event,
     stream: web.StreamResponse,
+    *,
+    terminal: bool,
 ) -> None:
-    """Send what is in the log, and what comes, until it ends. A client that reads slowly is waited for."""
+    """Send what is in the log, and what comes, until it ends. A client that reads slowly is waited for.
+
+    What cannot be read is said there, and raised.
+    """
     readers: asyncio.Semaphore = request.app["readers"]
 
     def read() -> bytes:
@@ -79,7 +85,13 @@ async def _copy(
     while not log.ended:
         woken.clear()
         async with readers:
-            piece = await run_plain(engine_of(request), read)
+            try:
+                piece = await run_plain(engine_of(request), read)
+            except Exception as error:
+                # The answer has begun: it says what is wrong, and is cut off so that it does not look whole.
+                said = f"Error grabbing logs: {describe(error)}\n".encode()
+                await stream.write(said if terminal else frame("systemerr", said))
+                raise
         if piece:
             await stream.write(piece)
         elif not log.ended:

@@ -37,7 +37,8 @@ JSON_LINES = "application/json"
 _RAW = "application/vnd.docker.raw-stream"
 _MULTIPLEXED = "application/vnd.docker.multiplexed-stream"
 _HEADER = struct.Struct(">BxxxL")
-_NUMBERS = {"stdin": 0, "stdout": 1, "stderr": 2}
+#: The last is for what goes wrong with the stream itself.
+_NUMBERS = {"stdin": 0, "stdout": 1, "stderr": 2, "systemerr": 3}
 #: Seconds that a client may take to read the head of its answer before output is sent all the same.
 _PATIENCE = 0.2
 

@@ -41,11 +41,7 @@ def ls(
 ) -> None:
     """Print the drivers of all kinds, or of one."""
     shown = parse_format("{{.Name}}" if quiet else template or "")
-    drivers = client.get("/drivers")
-    kinds = {driver["Kind"]: None for driver in drivers}
-    if kind is not None and kind not in kinds:
-        raise CommandFailed(f"no drivers are of the kind {kind!r}: the kinds are {', '.join(kinds)}")
-    shown.print(LISTING, [_row(driver) for driver in drivers if kind in (None, driver["Kind"])])
+    shown.print(LISTING, [_row(driver) for driver in _of_kind(client.get("/drivers"), kind)])
 
 
 @api_command("inspect", "NAME [NAME...]", about="Display all that is known about a driver", least=1, most=None)
@@ -53,18 +49,34 @@ def ls(
 @flag("--kind", about="Look among drivers of one kind: graph, exec, volume, network or log")
 def inspect(client: Client, arguments: list[str], *, template: str | None, kind: str | None) -> None:
     """Print all that is known about drivers: origin, rank, limits, capabilities."""
-    drivers = [driver for driver in client.get("/drivers") if kind in (None, driver["Kind"])]
+    drivers = _of_kind(client.get("/drivers"), kind)
 
     def find(name: str) -> bytes:
         found = [driver for driver in drivers if driver["Name"] == name]
         if not found:
-            raise CommandFailed(f"no driver is named {name!r}: see driver ls")
+            raise CommandFailed(f"no driver is named {name!r}; {_hint(name, drivers)}")
         if len(found) > 1:
             kinds = " and ".join(driver["Kind"] for driver in found)
             raise CommandFailed(f"drivers of the kinds {kinds} are named {name!r}: choose one with --kind")
         return json.dumps(found[0], ensure_ascii=False).encode()
 
     inspect_all(arguments, find, template or "")
+
+
+def _of_kind(drivers: list[dict[str, Any]], kind: str | None) -> list[dict[str, Any]]:
+    """Return the drivers of a kind, or all. Raises `CommandFailed` for a kind that there is not."""
+    kinds = {driver["Kind"]: None for driver in drivers}
+    if kind is not None and kind not in kinds:
+        raise CommandFailed(f"no drivers are of the kind {kind!r}: the kinds are {', '.join(kinds)}")
+    return [driver for driver in drivers if kind in (None, driver["Kind"])]
+
+
+def _hint(name: str, drivers: list[dict[str, Any]]) -> str:
+    from difflib import get_close_matches  # rarely needed
+
+    names = sorted({driver["Name"] for driver in drivers})
+    near = get_close_matches(name, names, n=1)
+    return f"did you mean {near[0]!r}?" if near else f"there are: {', '.join(names)}"
 
 
 def _row(driver: dict[str, Any]) -> dict[str, Any]:

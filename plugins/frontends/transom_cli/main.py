@@ -188,7 +188,7 @@ def _start_daemon(address: Address) -> None:
 
 def _plugin_commands() -> dict[str, click.Command]:
     """Return the commands that plugins give, by name, with that of the group before it for one that is in a group."""
-    from transom.catalog import Plugins
+    from transom.plugins import Plugins
 
     return {str(command.name): command for command, _ in Plugins().gather("transom_commands")}
 

@@ -13,7 +13,8 @@ from transom.containers.attachments import Attachment
 from transom.containers.logs import LogStream, Wanted, logged
 from transom.containers.model import Container, Status
 from transom.containers.states import check_attachable, check_running
-from transom.drivers.log import LogDriver
+from transom.drivers.blame import expect
+from transom.drivers.log import LogReader
 from transom.errors import Cancelled, InvalidParameter, NotFound
 
 if TYPE_CHECKING:
@@ -48,7 +49,7 @@ def logs(
 
     return LogStream(
         found.id,
-        _log(engine, found).reader(since=since, tail=tail),
+        _reader(engine, found, since=since, tail=tail),
         Wanted(_chosen(stdout, stderr), since, until),
         engine.supervisor.followers,
         goes_on if follow else None,
@@ -118,10 +119,10 @@ def resize(engine: Engine, _job: Job, *, container: str, height: int, width: int
     engine.supervisor.record(found, "resize", {"height": str(height), "width": str(width)})
 
 
-def _log(engine: Engine, container: Container) -> LogDriver:
-    driver = engine.catalog.log.get(container.log_driver)
+def _reader(engine: Engine, container: Container, *, since: int | None = None, tail: int | None = None) -> LogReader:
     directory = engine.config.data_root / "containers" / container.id
-    return driver(directory, container.host.log_options, logged(container))
+    driver = engine.catalog.log.get(container.log_driver)(directory, container.host.log_options, logged(container))
+    return expect(driver, "reader", LogReader, driver.reader(since=since, tail=tail))
 
 
 def _chosen(stdout: bool, stderr: bool) -> frozenset[str]:
@@ -141,7 +142,7 @@ def _send_log(
     engine: Engine, job: Job, container: Container, connection: int, wanted: frozenset[str], *, framed: bool
 ) -> None:
     numbers = {"stdout": 1, "stderr": 2}
-    with closing(_log(engine, container).reader()) as reader:
+    with closing(_reader(engine, container)) as reader:
         for entry in reader.read():
             if entry.stream not in wanted:
                 continue

@@ -16,7 +16,7 @@ from testbed.clients import TRANSOM
 from testbed.daemon import Daemon
 from testbed.loop import btrfs
 from testbed.registry import Registry
-from testbed.site import EXAMPLE, place
+from testbed.site import EXAMPLE, Site
 from testbed.waiting import wait_for
 from transom_bench.workloads import GRAPH_WORKLOADS
 
@@ -29,13 +29,13 @@ SOME = ("layer", "start", "random", "metadata", "disk")
 @pytest.fixture(scope="module")
 def on_btrfs(tmp_path_factory: pytest.TempPathFactory, registry: Registry) -> Iterator[Daemon]:
     """A daemon that all graph drivers work for: on Btrfs, with an outside package installed."""
-    site = tmp_path_factory.mktemp("site")
-    place(site, EXAMPLE)
+    site = Site(tmp_path_factory.mktemp("site"))
+    site.place(EXAMPLE)
     with btrfs(tmp_path_factory.mktemp("loop")) as file_system:
         directory = file_system / "daemon"
         directory.mkdir()
         # The daemon alone needs it.
-        with Daemon(directory, wrapper=("env", f"PYTHONPATH={site}")) as daemon:
+        with Daemon(directory, wrapper=("env", f"PYTHONPATH={site.path}")) as daemon:
             daemon.transom("pull", "-q", registry.busybox)
             daemon.busybox = registry.busybox
             yield daemon

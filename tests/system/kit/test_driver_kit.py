@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -15,61 +13,28 @@ from testbed.clients import TRANSOM
 from testbed.daemon import Daemon
 from testbed.loop import btrfs
 from testbed.registry import Registry
-from testbed.site import EXAMPLE, place
+from testbed.site import EXAMPLE, Site
 
 KINDS = ("graph", "exec", "volume", "network", "log")
 
-SOUR = """
-import types
-from transom.drivers import {contract}
-
-def fail(self, *arguments, **named):
-    raise ZeroDivisionError("sour")
-
-methods = {{
-    name: types.FunctionType(fail.__code__.replace(co_name=name), globals()) for name in {contract}.__abstractmethods__
-}}
-SourDriver = type("SourDriver", ({contract},), {{**methods, "name": "{name}"}})
-"""
-
 
 @pytest.fixture(scope="module")
-def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     """A directory of packages: one of each kind as it was scaffolded, the example, and broken ones."""
-    projects, site = tmp_path_factory.mktemp("projects"), tmp_path_factory.mktemp("site")
+    projects, site = tmp_path_factory.mktemp("projects"), Site(tmp_path_factory.mktemp("site"))
     for kind in KINDS:
         kit("new", kind, f"new-{kind}", str(projects / kind), code=0)
-    for kind in ("graph", "volume"):
-        kit("new", kind, f"sour-{kind}", str(projects / f"sour-{kind}"), code=0)
-        module = projects / f"sour-{kind}" / f"transom_sour_{kind}" / "driver.py"
-        module.write_text(SOUR.format(contract=f"{kind.capitalize()}Driver", name=f"sour-{kind}"))
-        (module.parent / "__init__.py").write_text(
-            f"from transom import hookimpl\n@hookimpl\ndef transom_{kind}drivers():\n"
-            f"    from transom_sour_{kind}.driver import SourDriver\n    return [SourDriver]\n"
-        )
     kit("new", "volume", "leaky", str(projects / "leaky"), code=0)
     leaky = projects / "leaky" / "transom_leaky" / "driver.py"
     leaky.write_text(leaky.read_text().replace("self._volumes.remove(name)", "del name"))
-    kit("new", "log", "lost", str(projects / "lost"), code=0)
-    (projects / "lost" / "transom_lost" / "__init__.py").write_text("import no_such_module\n")
+    site.write("lost", "import no_such_module")
     shutil.copytree(EXAMPLE, projects / "reflink")
-    install(site, projects / "log", projects / "reflink")
+    site.install(projects / "log", projects / "reflink")
     for project in projects.iterdir():
         if project.name not in ("log", "reflink"):
-            place(site, project)
-    before = os.environ.get("PYTHONPATH")
-    os.environ["PYTHONPATH"] = str(site)
-    yield site
-    os.environ.pop("PYTHONPATH")
-    if before is not None:
-        os.environ["PYTHONPATH"] = before
-
-
-def install(site: Path, *projects: Path) -> None:
-    """Install projects as anybody does, without what they depend on, which is there."""
-    quick = ["--quiet", "--no-index", "--no-deps", "--no-build-isolation", "--disable-pip-version-check"]
-    command = [sys.executable, "-m", "pip", "install", *quick, "--target", str(site), *map(str, projects)]
-    subprocess.run(command, check=True, capture_output=True)
+            site.place(project)
+    with site.active():
+        yield site
 
 
 def kit(command: str, *arguments: str, code: int) -> str:
@@ -81,12 +46,12 @@ def kit(command: str, *arguments: str, code: int) -> str:
 
 #: What the others were copied from is tested elsewhere.
 @pytest.mark.parametrize("kind", ["log", *(pytest.param(kind, marks=pytest.mark.exhaustive) for kind in KINDS[:-1])])
-def test_a_scaffolded_driver_keeps_its_contract(site: Path, kind: str) -> None:
+def test_a_scaffolded_driver_keeps_its_contract(site: Site, kind: str) -> None:
     said = kit("test", f"new-{kind}", code=0)
     assert f"The {kind} driver new-{kind} of transom-new-{kind} 0.1.0 keeps its contract." in said
 
 
-def test_the_example_keeps_its_contract_where_files_can_share_data(site: Path, tmp_path: Path) -> None:
+def test_the_example_keeps_its_contract_where_files_can_share_data(site: Site, tmp_path: Path) -> None:
     assert "files in " in (said := kit("test", "reflink", code=2))
     assert "cannot share data: put the data root on XFS (reflink=1) or Btrfs" in said
     with btrfs(tmp_path) as storage:
@@ -94,7 +59,7 @@ def test_the_example_keeps_its_contract_where_files_can_share_data(site: Path, t
         assert list(storage.iterdir()) == []
 
 
-def test_a_driver_that_breaks_its_contract_is_told_where(site: Path) -> None:
+def test_a_driver_that_breaks_its_contract_is_told_where(site: Site) -> None:
     said = kit("test", "leaky", code=1)
     assert "FAILED test_a_removed_volume_leaves_nothing_behind" in said
     assert "breaks its contract" in said
@@ -110,26 +75,53 @@ def test_a_driver_that_breaks_its_contract_is_told_where(site: Path) -> None:
         (("vfs", "-o", "x"), "an option is written NAME=VALUE"),
     ],
 )
-def test_what_cannot_be_tested_is_said(site: Path, arguments: tuple[str, ...], message: str) -> None:
+def test_what_cannot_be_tested_is_said(site: Site, arguments: tuple[str, ...], message: str) -> None:
     assert message in kit("test", *arguments, code=2)
 
 
-def test_drivers_that_fail_everywhere_stop_nothing_but_their_own_jobs(
-    site: Path, tmp_path: Path, registry: Registry
-) -> None:
+def test_containers_run_on_scaffolded_drivers(site: Site, tmp_path: Path, registry: Registry) -> None:
     with Daemon(tmp_path) as daemon:
         daemon.transom("pull", "-q", registry.busybox)
-        listed = daemon.transom("driver", "ls").stdout
-        assert "cannot be imported: ModuleNotFoundError: No module named 'no_such_module'" in listed
-        failed = daemon.transom("volume", "create", "-d", "sour-volume", "data", check=False)
-        assert failed.stderr == (
-            "Error response from daemon: the volume driver 'sour-volume' failed in get: ZeroDivisionError: sour\n"
-        )
-        failed = daemon.transom("run", "--graphdriver", "sour-graph", registry.busybox, "true", check=False)
-        assert "the graph driver 'sour-graph' failed in " in failed.stderr
-        assert daemon.transom("volume", "ls", "-q").stdout == ""
+        lines = daemon.transom("driver", "ls", "--format", "{{.Kind}} {{.Name}} {{.From}} {{.Status}}").stdout
+        for kind in KINDS:
+            assert f"{kind} new-{kind} transom-new-{kind} 0.1.0 works\n" in lines
+        daemon.transom("network", "create", "-d", "new-network", "net")
         options = ("--rm", "--execdriver", "new-exec", "-v", "data:/x", "--volume-driver", "new-volume")
         more = ("--network", "host", "--log-driver", "new-log", "--graphdriver", "new-graph")
         script = ("sh", "-c", "echo of all four > /x/f; cat /x/f")
         assert daemon.transom("run", *options, *more, registry.busybox, *script).stdout == "of all four\n"
+        shown = daemon.transom("run", "--rm", "--network", "net", registry.busybox, "ls", "/sys/class/net").stdout
+        assert shown == "lo\n"
         daemon.transom("volume", "rm", "data")
+        daemon.transom("network", "rm", "net")
+
+
+ROOTS = "--data-root DIRECTORY/d --exec-root DIRECTORY/e -H unix://DIRECTORY/s"
+
+
+@pytest.mark.parametrize(
+    ("command", "kind", "near"),
+    [
+        ("run --graphdriver ovrlay IMAGE", "graph", "overlay"),
+        ("create --graphdriver ovrlay IMAGE", "graph", "overlay"),
+        ("run --execdriver namspaces IMAGE", "exec", "namespaces"),
+        ("run --log-driver jsn-file IMAGE", "log", "json-file"),
+        ("run --volume-driver locl -v data:/x IMAGE", "volume", "local"),
+        ("volume create -d locl data", "volume", "local"),
+        ("network create -d brige net", "network", "bridge"),
+        ("driver inspect ovrlay", "", "overlay"),
+        ("driver compare --image IMAGE overlay ovrlay", "graph", "overlay"),
+        (f"daemon {ROOTS} --graphdriver ovrlay", "graph", "overlay"),
+        (f"daemon {ROOTS} --execdriver namspaces", "exec", "namespaces"),
+        (f"daemon {ROOTS} --log-driver jsn-file", "log", "json-file"),
+    ],
+)
+def test_a_driver_that_is_misspelt_is_said_with_the_nearest_name(
+    daemon: Daemon, tmp_path: Path, command: str, kind: str, near: str
+) -> None:
+    words = command.replace("IMAGE", daemon.busybox).replace("DIRECTORY", str(tmp_path)).split()
+    failed = daemon.transom(*words, check=False)
+    assert failed.returncode != 0
+    assert f"did you mean '{near}'?" in failed.stderr
+    assert f"no {kind} driver".replace("  ", " ") in failed.stderr
+    assert daemon.transom("ps", "-aq").stdout == ""

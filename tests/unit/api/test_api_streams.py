@@ -444,6 +444,8 @@ def test_a_log_that_breaks_in_the_middle_does_not_look_whole(api, engine):
             pass
     assert answer.startswith(b"HTTP/1.1 200 OK")
     assert not answer.endswith(b"\r\n0\r\n\r\n")
+    assert b"Error grabbing logs: the reader of logs" in answer
+    assert b"Pieces failed in read: OSError: input/output error\n" in answer
 
 
 # Pull

@@ -15,7 +15,7 @@ from typing import IO, ClassVar
 
 import pytest
 
-from transom.catalog import Plugin, Shelf
+from transom.catalog import Shelf
 from transom.drivers.graph import Capabilities, Change, GraphDriver, Usage
 from transom.errors import CorruptContent
 from transom.graph.content import ContentStore, Descriptor
@@ -25,6 +25,7 @@ from transom.graph.images import ImageStore
 from transom.graph.layers import LayerStore
 from transom.graph.model import Image
 from transom.graph.reference import Reference
+from transom.plugins import Plugin
 
 LAYER_TYPE = "application/vnd.oci.image.layer.v1.tar+gzip"
 MANIFEST_TYPE = "application/vnd.oci.image.manifest.v1+json"

@@ -7,11 +7,12 @@ from types import SimpleNamespace
 
 import pytest
 
-from transom.catalog import Plugin, Shelf
+from transom.catalog import Shelf
 from transom.drivers.network import Addressing, Network, NetworkDriver, Pool, SandboxKind
 from transom.errors import Conflict, Forbidden, InvalidParameter, NotFound, Unavailable
 from transom.graph.db import GraphDB
 from transom.networks.store import DefaultBridge, NetworkStore
+from transom.plugins import Plugin
 
 
 class Recorder(NetworkDriver):

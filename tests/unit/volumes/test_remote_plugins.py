@@ -12,10 +12,11 @@ import pytest
 
 from testbed.certificates import Authority
 from testbed.volume_plugin import VolumePlugin
-from transom.catalog import Plugin, Shelf
+from transom.catalog import Shelf
 from transom.drivers.volume import VolumeDriver
 from transom.errors import DriverFailed, DriverUnavailable, NotFound, Unavailable
 from transom.graph.db import GraphDB
+from transom.plugins import Plugin
 from transom.volumes import VolumeStore
 from transom_remote import client
 from transom_remote.driver import RemoteDrivers

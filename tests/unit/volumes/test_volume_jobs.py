@@ -8,13 +8,14 @@ from typing import Any, cast
 
 import pytest
 
-from transom.catalog import Plugin, Shelf
+from transom.catalog import Shelf
 from transom.drivers.volume import VolumeDriver
 from transom.engine import Engine
 from transom.errors import NotFound
 from transom.events import Events
 from transom.graph.db import GraphDB
 from transom.job import Job
+from transom.plugins import Plugin
 from transom.volumes import VolumeStore
 from transom_named.driver import LocalDriver
 from transom_volumes import jobs

@@ -9,10 +9,11 @@ from typing import ClassVar
 import pytest
 
 from transom import records
-from transom.catalog import Plugin, Shelf
+from transom.catalog import Shelf
 from transom.drivers.volume import VolumeDriver
 from transom.errors import Conflict, InvalidParameter, NotFound, StorageFull
 from transom.graph.db import GraphDB
+from transom.plugins import Plugin
 from transom.volumes import ANONYMOUS_LABEL, VolumeRecord, VolumeStore
 from transom_named.driver import LocalDriver
 
