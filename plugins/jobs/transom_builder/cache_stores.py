@@ -9,17 +9,16 @@ from transom.builds import CacheStore
 from transom.errors import InvalidParameter, Unsupported
 from transom.graph.reference import Reference
 from transom_builder.attributes import flag
-from transom_builder.compressions import check_compression
+from transom_builder.compressions import COMPRESSION, check_compression
 from transom_builder.options import BuildOptions
 
 __all__ = ["check_stores", "reference_of"]
 
-_COMPRESSION: Final = ("compression", "compression-level", "force-compression")
 #: What each type of cache has besides its place.
 _EXPORTS: Final[Mapping[str, tuple[str, ...]]] = {
-    "inline": (),
-    "registry": ("ref", "mode", "image-manifest", "oci-mediatypes", "ignore-error", *_COMPRESSION),
-    "local": ("stream", "mode", "image-manifest", "oci-mediatypes", "ignore-error", *_COMPRESSION),
+    "inline": ("mode",),
+    "registry": ("ref", "mode", "image-manifest", "oci-mediatypes", "ignore-error", *COMPRESSION),
+    "local": ("stream", "mode", "image-manifest", "oci-mediatypes", "ignore-error", *COMPRESSION),
 }
 _IMPORTS: Final[Mapping[str, tuple[str, ...]]] = {
     "inline": (),
@@ -38,6 +37,10 @@ def check_stores(options: BuildOptions) -> None:
         mode = store.attributes.get("mode", "min")
         if mode not in _MODES:
             raise InvalidParameter(f"invalid mode {mode!r} of a cache: it should be min or max")
+        if store.type == "inline" and mode == "max":
+            raise Unsupported(
+                "an image has the cache of its own steps, which is mode=min: give max to the type registry"
+            )
         for name in ("image-manifest", "oci-mediatypes"):
             if not flag(store.attributes, name, default=True):
                 raise Unsupported(f"a cache is exported as an OCI image manifest: leave out {name}=false")

@@ -16,8 +16,10 @@ from transom_builder.attributes import flag, number
 if TYPE_CHECKING:
     from transom.job import Job
 
-__all__ = ["check_compression", "compressed", "is_forced"]
+__all__ = ["COMPRESSION", "check_compression", "compressed", "is_forced"]
 
+#: What outputs and caches may say of it.
+COMPRESSION = ("compression", "compression-level", "force-compression")
 _LANE = "compress"
 _HANDS = 4
 

@@ -17,6 +17,7 @@ from transom.graph.archive import Entry, Kind
 from transom.graph.archive_writer import END, encode_entry, padding
 from transom.graph.content import ContentStore, Descriptor
 from transom.graph.digest import Digest
+from transom.graph.layout import INDEX, LAYOUT, LAYOUT_CONTENT, REFERENCE_NAME, blob_name
 from transom.graph.lease import Lease
 from transom.graph.making import MANIFEST_TYPE
 from transom.runtime.syscalls.files import openat2
@@ -24,9 +25,6 @@ from transom_builder.contexts import read_file
 
 __all__ = ["copy_blob", "find_manifest", "pack_layout", "read_blob"]
 
-_INDEX: Final = "index.json"
-_LAYOUT: Final = orjson.dumps({"imageLayoutVersion": "1.0.0"})
-_TAG: Final = "org.opencontainers.image.ref.name"
 _CHUNK: Final = 1 << 20
 
 
@@ -35,30 +33,31 @@ def pack_layout(
 ) -> Iterator[bytes]:
     """Yield a layout as an archive, in which `latest` is a manifest; its blobs come first, and the index last."""
     for blob in dict.fromkeys(blobs):
-        yield encode_entry(Entry(_place(blob.digest), Kind.FILE, size=blob.size))
+        yield encode_entry(Entry(blob_name(blob.digest).encode(), Kind.FILE, size=blob.size))
         with content.open(blob.digest) as file:
             while data := file.read(_CHUNK):
                 check()
                 yield data
         yield padding(blob.size)
     digest = Digest.of(manifest)
-    described = {"mediaType": MANIFEST_TYPE, "digest": digest, "size": len(manifest), "annotations": {_TAG: "latest"}}
+    described = {
+        "mediaType": MANIFEST_TYPE,
+        "digest": digest,
+        "size": len(manifest),
+        "annotations": {REFERENCE_NAME: "latest"},
+    }
     index = orjson.dumps({"schemaVersion": 2, "manifests": [described]})
-    yield from _small(_place(Digest.of(config)), config)
-    yield from _small(_place(digest), manifest)
-    yield from _small(b"oci-layout", _LAYOUT)
-    yield from _small(_INDEX.encode(), index)
+    yield from _small(blob_name(Digest.of(config)), config)
+    yield from _small(blob_name(digest), manifest)
+    yield from _small(LAYOUT, orjson.dumps(LAYOUT_CONTENT))
+    yield from _small(INDEX, index)
     yield END
 
 
-def _small(name: bytes, content: bytes) -> Iterator[bytes]:
-    yield encode_entry(Entry(name, Kind.FILE, size=len(content)))
+def _small(name: str, content: bytes) -> Iterator[bytes]:
+    yield encode_entry(Entry(name.encode(), Kind.FILE, size=len(content)))
     yield content
     yield padding(len(content))
-
-
-def _place(digest: Digest) -> bytes:
-    return f"blobs/{digest.algorithm}/{digest.hex}".encode()
 
 
 def find_manifest(root: Path, *, tag: str = "", digest: str = "") -> bytes:
@@ -70,7 +69,7 @@ def find_manifest(root: Path, *, tag: str = "", digest: str = "") -> bytes:
         wanted = tag or "latest"
         found = [digest for digest, name in _entries(root) if name == wanted]
         if not found:
-            raise NotFound(f"the layout has no {wanted} in its {_INDEX}")
+            raise NotFound(f"the layout has no {wanted} in its {INDEX}")
         digest = found[-1]
     return read_blob(root, Digest.parse(digest))
 
@@ -78,10 +77,10 @@ def find_manifest(root: Path, *, tag: str = "", digest: str = "") -> bytes:
 def _entries(root: Path) -> list[tuple[str, Any]]:
     """Return the digests of the manifests, and their tags."""
     try:
-        entries = orjson.loads(_read(root, _INDEX))["manifests"]
-        return [(str(item["digest"]), dict(item.get("annotations") or {}).get(_TAG)) for item in entries]
+        entries = orjson.loads(_read(root, INDEX))["manifests"]
+        return [(str(item["digest"]), dict(item.get("annotations") or {}).get(REFERENCE_NAME)) for item in entries]
     except (orjson.JSONDecodeError, KeyError, TypeError, ValueError, AttributeError) as error:
-        raise CorruptContent(f"the layout's {_INDEX} cannot be read: {error}") from error
+        raise CorruptContent(f"the layout's {INDEX} cannot be read: {error}") from error
 
 
 def _read(root: Path, name: str) -> bytes:
@@ -93,7 +92,7 @@ def _read(root: Path, name: str) -> bytes:
 
 def read_blob(root: Path, digest: Digest) -> bytes:
     """Return a small blob of a layout, verified. Raises `NotFound` and `CorruptContent`."""
-    content = _read(root, _place(digest).decode())
+    content = _read(root, blob_name(digest))
     if Digest.of(content) != digest:
         raise CorruptContent(f"the layout's blob {digest} is damaged")
     return content
@@ -104,7 +103,7 @@ def copy_blob(root: Path, blob: Descriptor, content: ContentStore, lease: Lease,
     lease.keep_blob(blob)
     top = os.open(root, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
-        descriptor = openat2(top, b"/" + _place(blob.digest), os.O_RDONLY | os.O_NONBLOCK)
+        descriptor = openat2(top, "/" + blob_name(blob.digest), os.O_RDONLY | os.O_NONBLOCK)
     except OSError as error:
         raise NotFound(f"the layout has no blob {blob.digest}") from error
     finally:

@@ -11,7 +11,7 @@ from transom.graph.model import Image
 from transom.graph.reference import Reference, parse_name
 from transom.graph.tree_archive import write_tree
 from transom_builder.attributes import flag
-from transom_builder.compressions import check_compression
+from transom_builder.compressions import COMPRESSION, check_compression
 from transom_builder.options import BuildOptions
 from transom_builder.reports import Reports
 from transom_builder.workshop import Stack, Workshop
@@ -24,7 +24,6 @@ __all__ = ["check_outputs", "deliver_files", "deliver_images", "keeps_image", "n
 _FILES = ("local", "tar")
 _ARCHIVES = ("docker", "oci")
 _NOTHING = "cacheonly"
-_COMPRESSION = ("compression", "compression-level", "force-compression")
 _TYPES = ("image", "registry", *_FILES, *_ARCHIVES, _NOTHING)
 
 
@@ -55,7 +54,7 @@ def layer_attributes(options: BuildOptions) -> Mapping[str, str]:
     Raises `InvalidParameter`.
     """
     given = [
-        {name: output.attributes[name] for name in _COMPRESSION if name in output.attributes}
+        {name: output.attributes[name] for name in COMPRESSION if name in output.attributes}
         for output in options.outputs
         if output.type not in (*_FILES, _NOTHING)
     ]

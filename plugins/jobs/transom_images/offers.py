@@ -16,11 +16,7 @@ from transom.errors import CorruptContent, InvalidParameter, NotFound, Unsupport
 from transom.graph.content import Descriptor
 from transom.graph.digest import Digest
 from transom.graph.image_config import parse_config
-from transom.graph.making import CONFIG_TYPE, LAYER_TYPE, describe
-from transom.graph.model import Image, Platform
-from transom.graph.platforms import compatible, normalize
-from transom.graph.reference import Reference
-from transom_images.layout import (
+from transom.graph.layout import (
     DOCKER_MANIFEST,
     INDEX,
     LAYOUT,
@@ -29,6 +25,10 @@ from transom_images.layout import (
     WHOLE_NAME,
     blob_name,
 )
+from transom.graph.making import CONFIG_TYPE, LAYER_TYPE, describe
+from transom.graph.model import Image, Platform
+from transom.graph.platforms import compatible, normalize
+from transom.graph.reference import Reference
 from transom_images.manifests import LIMIT, Entry, Index, choose, parse_manifest
 from transom_images.members import Member, Members
 

@@ -20,10 +20,7 @@ from transom.graph.archive import Entry, Kind
 from transom.graph.archive_writer import END, encode_entry, padding
 from transom.graph.content import ContentStore, Descriptor
 from transom.graph.digest import Digest
-from transom.graph.model import Image, Platform
-from transom.graph.reference import Reference
-from transom.job import Job
-from transom_images.layout import (
+from transom.graph.layout import (
     DOCKER_MANIFEST,
     INDEX,
     LAYOUT,
@@ -33,6 +30,9 @@ from transom_images.layout import (
     WHOLE_NAME,
     blob_name,
 )
+from transom.graph.model import Image, Platform
+from transom.graph.reference import Reference
+from transom.job import Job
 from transom_images.listing import find_image
 
 __all__ = ["image_save"]

@@ -116,7 +116,8 @@ def test_an_image_is_pushed(builder: Builder, registry: Registry) -> None:
         ({"cache_to": (CacheStore("registry", {}),)}, InvalidParameter, "ref is needed"),
         ({"cache_to": (CacheStore("registry", {"ref": "x", "mode": "most"}),)}, InvalidParameter, "min or max"),
         ({"cache_to": (CacheStore("registry", {"ref": "x", "image-manifest": "0"}),)}, Unsupported, "image-manifest"),
-        ({"cache_to": (CacheStore("inline", {"mode": "max"}),)}, Unsupported, "attribute mode"),
+        ({"cache_to": (CacheStore("inline", {"mode": "max"}),)}, Unsupported, "which is mode=min"),
+        ({"cache_to": (CacheStore("inline", {"ref": "x"}),)}, Unsupported, "attribute ref"),
         ({"cache_to": (CacheStore("local", {}),)}, InvalidParameter, "has opened no session"),
         (
             {"outputs": (BuildOutput("image", {"compression": "lz4"}),)},
