@@ -17,7 +17,7 @@ from transom.errors import CorruptContent, InvalidParameter
 from transom.graph.build_cache import CachedStep
 from transom.graph.content import Descriptor
 from transom.graph.digest import Digest
-from transom.graph.making import MANIFEST_TYPE, NewLayer
+from transom.graph.making import LAYER_TYPE, MANIFEST_TYPE, NewLayer, oci_layer_type
 
 __all__ = ["CONFIG_TYPE", "KeptStep", "annotate", "describe_cache", "read_annotation", "read_cache", "read_descriptor"]
 
@@ -25,6 +25,7 @@ __all__ = ["CONFIG_TYPE", "KeptStep", "annotate", "describe_cache", "read_annota
 CONFIG_TYPE: Final = "application/vnd.transom.build.cache.v1+json"
 _ANNOTATION: Final = "org.transom.build.cache"
 _VERSION: Final = 1
+_LAYER_TYPES: Final = (LAYER_TYPE, f"{LAYER_TYPE}+gzip", f"{LAYER_TYPE}+zstd")
 
 
 @dataclass(frozen=True)
@@ -120,7 +121,7 @@ def _read(manifest: Mapping[str, Any], said: bytes | str, config: bytes) -> dict
             return {}
         steps = [records.load(_Record, step) for step in value["steps"]]
         diff_ids = orjson.loads(config)["rootfs"]["diff_ids"]
-        blobs = dict(zip(diff_ids, (read_descriptor(layer) for layer in manifest["layers"]), strict=True))
+        blobs = dict(zip(diff_ids, (_layer(layer) for layer in manifest["layers"]), strict=True))
         return {step.key: _known(step, blobs) for step in steps if not step.diff_id or step.diff_id in blobs}
     except (orjson.JSONDecodeError, KeyError, TypeError, AttributeError, ValueError, InvalidParameter) as error:
         raise CorruptContent(f"the cache cannot be read: {error}") from error
@@ -132,6 +133,14 @@ def read_descriptor(blob: Mapping[str, Any]) -> Descriptor:
     if not isinstance(size, int) or size < 0:
         raise ValueError("a blob has no size")
     return Descriptor(str(blob["mediaType"]), Digest.parse(str(blob["digest"])), size)
+
+
+def _layer(blob: Mapping[str, Any]) -> Descriptor:
+    found = read_descriptor(blob)
+    media_type = oci_layer_type(found.media_type)
+    if media_type not in _LAYER_TYPES:
+        raise ValueError(f"{found.media_type!r} is not the type of a layer")
+    return replace(found, media_type=media_type)
 
 
 def _known(step: _Record, blobs: Mapping[str, Descriptor]) -> KeptStep:

@@ -100,6 +100,8 @@ def read_blob(root: Path, digest: Digest) -> bytes:
 
 def copy_blob(root: Path, blob: Descriptor, content: ContentStore, lease: Lease, check: Callable[[], None]) -> None:
     """Copy a blob of a layout into the content store, where the lease keeps it. Raises as `read_blob`."""
+    if lease.keep_if_known(blob.digest) and content.has(blob.digest):
+        return
     lease.keep_blob(blob)
     top = os.open(root, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
     try:

@@ -73,8 +73,11 @@ def artifact_blob(
     Raises `CorruptContent`, `StorageFull`, and `NotFound`, `Unauthorized` and `RegistryError` as the registry says.
     """
     wanted = Reference.parse(reference)
-    lease.keep_blob(blob)
     engine.content.drop_damaged(blob.digest, job.check)
+    if lease.keep_if_known(blob.digest) and engine.content.has(blob.digest):
+        # What a stranger says of its size and type changes nothing.
+        return
+    lease.keep_blob(blob)
     with closing(Registry(wanted, engine.config, credentials, Patience(job.check))) as registry:
         downloader = Downloader(registry, engine.content, engine.config.max_download_attempts, job.check)
         downloader.download(blob, LayerProgress(job, blob.digest))

@@ -70,6 +70,17 @@ def test_an_image_tells_of_the_steps_whose_layers_it_has() -> None:
     assert read_annotation({"layers": []}, config) == {}
 
 
+@pytest.mark.parametrize(
+    "change", [{"mediaType": "application/vnd.oci.evil"}, {"size": -1}, {"size": "1"}, {"digest": "sha256:../.."}]
+)
+def test_a_layer_that_is_none_is_refused(change: dict[str, Any]) -> None:
+    config, content, _ = describe_cache(STEPS)
+    manifest = json.loads(content)
+    manifest["layers"][0] |= change
+    with pytest.raises(CorruptContent):
+        read_cache(manifest, config)
+
+
 @given(manifest=st.dictionaries(st.sampled_from(("layers", "annotations", "config")), JSON), config=JSON)
 def test_nonsense_is_an_error_and_nothing_else(manifest: dict[str, Any], config: Any) -> None:
     content = json.dumps(config).encode()
