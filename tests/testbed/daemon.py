@@ -38,7 +38,12 @@ class Daemon(Clients):
         self.process: subprocess.Popen[bytes] | None = None
 
     def __enter__(self) -> Daemon:
-        self.start()
+        try:
+            self.start()
+        except BaseException:
+            if self.process is not None:
+                self.kill()
+            raise
         return self
 
     def __exit__(self, *_: object) -> None:

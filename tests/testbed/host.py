@@ -13,6 +13,7 @@ import subprocess
 from contextlib import suppress
 from pathlib import Path
 
+from testbed.loop import loop_devices
 from testbed.waiting import wait_for
 from transom.runtime.syscalls.mounts import MNT_DETACH, MS_PRIVATE, MS_REC, mount, umount2
 from transom.runtime.syscalls.processes import CLONE_NEWNET, CLONE_NEWNS, unshare
@@ -166,10 +167,7 @@ def left_behind(directory: Path) -> list[str]:
     found += [f"link {name}" for name in links if name.startswith(("transom", "br-", "veth"))]
     tables = subprocess.run(["nft", "list", "tables"], capture_output=True, text=True).stdout.splitlines()
     found += [f"firewall {line}" for line in tables if " transom" in line]
-    loops = subprocess.run(
-        ["losetup", "--list", "--noheadings", "--output", "BACK-FILE"], capture_output=True, text=True
-    )
-    found += [f"loop device of {line}" for line in loops.stdout.splitlines() if line.startswith(below)]
+    found += [f"loop device of {file}" for file in loop_devices(directory)]
     return found
 
 

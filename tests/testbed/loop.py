@@ -1,4 +1,4 @@
-"""File systems of other kinds than the machine's, in files."""
+"""File systems of other kinds than the machine's, in files or in memory."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-__all__ = ["btrfs", "file_system"]
+__all__ = ["btrfs", "file_system", "loop_devices", "mounted"]
 
 #: Bytes; the file has holes where nothing was written.
 _SIZE = 2 << 30
@@ -29,12 +29,26 @@ def file_system(kind: str, directory: Path, *options: str) -> Iterator[Path]:
     subprocess.run([*_MAKERS[kind], image], check=True, stdout=subprocess.DEVNULL)
     # The loop device ends with the mount (losetup(8), autoclear), and that with the private host of a test that is
     # killed.
-    subprocess.run(["mount", "-o", ",".join(["loop", *options]), "-t", kind, image, target], check=True)
+    with mounted(kind, image, target, "loop", *options):
+        yield target
+    image.unlink()
+
+
+@contextmanager
+def mounted(kind: str, source: str | Path, target: Path, *options: str) -> Iterator[Path]:
+    """Mount a file system until the block ends, and give the path where it is."""
+    subprocess.run(["mount", "-t", kind, *(["-o", ",".join(options)] if options else []), source, target], check=True)
     try:
         yield target
     finally:
         subprocess.run(["umount", target], check=True)
-        image.unlink()
+
+
+def loop_devices(directory: Path) -> list[str]:
+    """Return the files below a directory that loop devices have."""
+    command = ["losetup", "--list", "--noheadings", "--output", "BACK-FILE"]
+    found = subprocess.run(command, capture_output=True, text=True).stdout.splitlines()
+    return [line for line in found if line.startswith(f"{directory}/")]
 
 
 @contextmanager

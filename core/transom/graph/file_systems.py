@@ -14,6 +14,7 @@ _NAMES = {
     0x58465342: "xfs",
     0x9123683E: "btrfs",
     0x01021994: "tmpfs",
+    0x858458F6: "ramfs",
     0xF2F52010: "f2fs",
     0x2FC12FC1: "zfs",
     0x794C7630: "overlayfs",

@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 from testbed.host import end_dead_runs
+from testbed.loop import loop_devices
 from testbed.waiting import wait_for
 
 TESTS = Path(__file__).parents[2]
@@ -16,8 +17,9 @@ from pathlib import Path
 from testbed.host import CGROUP_PARENT, become_private
 become_private()
 from testbed.daemon import Daemon
+from testbed.loop import file_system
 from testbed.registry import Registry
-with Registry(Path(sys.argv[1])) as registry, Daemon(Path(sys.argv[2])) as daemon:
+with Registry(Path(sys.argv[1])) as registry, file_system("ext4", Path(sys.argv[2])) as root, Daemon(root) as daemon:
     registry.push_busybox()
     daemon.transom("run", "-d", "--name", "paused", "--restart", "always", registry.busybox, "sleep", "1000")
     daemon.transom("pause", "paused")
@@ -36,6 +38,7 @@ def test_only_what_dead_runs_left_is_ended(tmp_path: Path) -> None:
         end_dead_runs()
         assert _runs(init)
         assert len(_commands(tmp_path)) > 2
+        assert len(loop_devices(tmp_path)) == 1
         run.kill()
         wait_for(lambda: not _runs(str(run.pid)))
         # It is a zombie: nobody has reaped it yet.
@@ -43,6 +46,8 @@ def test_only_what_dead_runs_left_is_ended(tmp_path: Path) -> None:
         end_dead_runs()
     assert not _runs(init)
     assert _commands(tmp_path) == []
+    # It goes with the last mount of it, for which nobody waits.
+    wait_for(lambda: loop_devices(tmp_path) == [])
     assert [*Path("/sys/fs/cgroup").glob(group), *Path("/sys/fs/cgroup").glob(f"*/{group}")] == []
 
 
