@@ -20,6 +20,7 @@ from transom.graph.trees import DIRECTORY
 from transom.runtime.syscalls.btrfs import create_subvolume, is_subvolume, start_cleaning, subvolume_id
 from transom.testing.archives import file
 from transom.testing.graph_endurance import GraphEnduranceSuite
+from transom.testing.graph_files import GraphFilesSuite
 from transom_btrfs.driver import BtrfsDriver
 
 
@@ -28,6 +29,17 @@ def file_system(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """A Btrfs file system."""
     with btrfs(tmp_path_factory.mktemp("loop")) as path:
         yield path
+
+
+class TestFilesOfBtrfs(GraphFilesSuite):
+    driver_class = BtrfsDriver
+
+    @pytest.fixture(scope="class")
+    @classmethod
+    def file_storage(cls, file_system: Path) -> Path:
+        storage = file_system / "files"
+        storage.mkdir()
+        return storage
 
 
 class TestBtrfs(GraphEnduranceSuite):

@@ -57,7 +57,11 @@ def test_elsewhere_copies_are_recommended_and_it_is_said_why_no_better_driver_is
     assert "cannot keep what a layer deletes" in reasons["fuse"]
 
 
-def test_where_no_better_driver_works_containers_run_on_copies_unasked(tmp_path: Path, registry: Registry) -> None:
+def test_where_no_better_driver_works_containers_run_on_copies_unasked(
+    tmp_path: Path, registry: Registry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Also where all tests are to run with another driver.
+    monkeypatch.setattr("testbed.daemon._CHOSEN", "")
     with data_root("overlay", tmp_path) as root, Daemon(root) as daemon:
         daemon.transom("pull", "-q", registry.busybox)
         assert daemon.transom("run", "--rm", registry.busybox, "echo", "here").stdout == "here\n"
