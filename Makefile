@@ -6,9 +6,9 @@ SOURCES := core plugins tests bench examples
 # The source roots are put on the path as they are: the import hook of an editable install with several roots makes every
 # start of the command 40 ms slower.
 ROOTS := core $(wildcard plugins/*)
-# Files of tests are played side by side, each worker on a private host of its own: one worker more than there are
-# processors, since tests also wait, and four at most.
-WORKERS := $(shell n=$$(nproc); echo $$((n < 4 ? n + 1 : 4)))
+# Files of tests are played side by side, each worker on a private host of its own: two for each processor, since tests
+# wait for half of their time, and eight at most.
+WORKERS := $(shell n=$$(nproc); echo $$((n < 4 ? 2 * n : 8)))
 PYTEST := $(BIN)/pytest --numprocesses $(WORKERS) --dist loadfile --no-loadscope-reorder
 
 .PHONY: demo test test-exhaustive unit system lint format compatibility bench clean packages environment
