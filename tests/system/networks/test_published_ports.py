@@ -10,11 +10,13 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 import pytest
 
 from testbed.daemon import Daemon
 from testbed.waiting import wait_for
+from transom.runtime.syscalls.mounts import MNT_DETACH, mount, umount2
 
 #: A server that says hello to everybody, and what asks it from a container.
 HELLO = ("sh", "-c", "mkdir -p /www && echo hello >/www/index.html && exec httpd -f -p 80 -h /www")
@@ -53,7 +55,17 @@ def ask(address: str, port: int, text: str) -> str:
 
 
 @pytest.fixture
-def outside() -> Iterator[str]:
+def own_names() -> Iterator[None]:
+    """Namespaces have their names in files, which would be the machine's and every other run's."""
+    names = Path("/run/netns")
+    names.mkdir(exist_ok=True)
+    mount("none", names, "tmpfs", 0)
+    yield
+    umount2(names, MNT_DETACH)
+
+
+@pytest.fixture
+def outside(own_names: None) -> Iterator[str]:
     """The name of a namespace that is wired to the machine: 192.0.2.1 is the machine, 192.0.2.2 the outside."""
     for command in (
         "ip netns add outside",
