@@ -31,14 +31,16 @@ def test_ten_containers_run_on_while_the_daemon_is_killed(own_daemon: Daemon) ->
     for index in range(5):
         script = "i=0; while :; do i=$((i+1)); echo line $i; sleep 0.1; done"
         daemon.docker("run", "-d", "--name", f"long{index}", daemon.busybox, "sh", "-c", script)
+    sign = daemon.directory / "sign"
+    sign.mkdir()
     for index in range(5):
-        script = f"for i in 1 2 3 4 5 6 7 8 9 10; do echo line $i; sleep 0.2; done; exit {index + 10}"
-        daemon.docker("run", "-d", "--name", f"short{index}", daemon.busybox, "sh", "-c", script)
+        script = f"while [ ! -e /sign/end ]; do sleep 0.1; done; seq 10 | sed 's/^/line /'; exit {index + 10}"
+        daemon.docker("run", "-d", "--name", f"short{index}", "-v", f"{sign}:/sign", daemon.busybox, "sh", "-c", script)
     pids = {f"long{index}": inspect(daemon, f"long{index}")["Pid"] for index in range(5)}
     ended = [daemon.exec_root / "shims" / identity(daemon, f"short{index}") / "exit" for index in range(5)]
     daemon.kill()
-    # One that ended before the daemon did has no directory any more.
-    wait_for(lambda: all(path.exists() or not path.parent.exists() for path in ended))
+    (sign / "end").touch()
+    wait_for(lambda: all(path.exists() for path in ended))
     daemon.start()
     for name, pid in pids.items():
         assert inspect(daemon, name)["Pid"] == pid
