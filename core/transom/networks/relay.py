@@ -30,29 +30,30 @@ from transom.runtime.service import Service
 from transom.runtime.streams import Loop
 from transom.runtime.syscalls.processes import set_name
 
-__all__ = ["CONTROL", "main"]
-
-CONTROL = "control.sock"
+__all__ = ["main"]
 
 
-def main(descriptor: int, directory: str) -> None:
-    """Be the relay until nobody needs it. `descriptor` is the channel to the daemon that started it."""
+def main(descriptor: int, control: str) -> None:
+    """Be the relay until nobody needs it.
+
+    `descriptor` is the channel to the daemon that started it, `control` the path of the socket for later ones.
+    """
     set_name("transom-relay")
     for number in (signal.SIGINT, signal.SIGHUP, signal.SIGTERM):
         signal.signal(number, signal.SIG_IGN)
-    Relay(Path(directory), Channel.of_descriptor(descriptor)).run()
+    Relay(Path(control), Channel.of_descriptor(descriptor)).run()
 
 
 class Relay:
     """The state of the process: what each container has in it."""
 
-    def __init__(self, directory: Path, channel: Channel) -> None:
-        self._directory = directory
+    def __init__(self, control: Path, channel: Channel) -> None:
+        self._control = control
         self._loop = Loop()
         self._forwards: dict[str, list[StreamForward | DatagramForward]] = {}
         self._resolvers: dict[str, Resolver] = {}
         self._names = Names()
-        self._service = Service(self._loop, directory, CONTROL, self._handle)
+        self._service = Service(self._loop, control.parent, control.name, self._handle)
         self._service.connect(channel)
 
     def run(self) -> None:
@@ -62,7 +63,7 @@ class Relay:
             self._loop.turn(min(pending, default=None))
             for resolver in self._resolvers.values():
                 resolver.expire()
-        (self._directory / CONTROL).unlink(missing_ok=True)
+        self._control.unlink(missing_ok=True)
 
     def _handle(self, message: Message, descriptors: list[int]) -> Message | None:
         answer: Message | None = getattr(self, f"_do_{message['op']}")(message, descriptors)

@@ -11,12 +11,13 @@ from collections.abc import Callable
 from pathlib import Path
 
 from transom.errors import Unavailable
-from transom.networks.relay import CONTROL
 from transom.runtime.channel import Channel, Message, connect
 
 __all__ = ["Relays"]
 
 log = logging.getLogger(__name__)
+
+_CONTROL = "control.sock"
 
 
 class Relays:
@@ -38,7 +39,7 @@ class Relays:
         with self._lock:
             if self._channel is None:
                 try:
-                    self._channel = connect(self._root, CONTROL)
+                    self._channel = connect(self._root, _CONTROL)
                     self._had_one = True
                 except OSError:
                     return False
@@ -99,7 +100,7 @@ class Relays:
         command = "import sys; from transom.networks import relay; relay.main(int(sys.argv[1]), sys.argv[2])"
         with open(self._root / "relay.log", "ab") as complaints:
             self._process = subprocess.Popen(
-                [sys.executable, "-c", command, str(theirs.fileno()), str(self._root)],
+                [sys.executable, "-c", command, str(theirs.fileno()), str(self._root / _CONTROL)],
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
                 stderr=complaints,
