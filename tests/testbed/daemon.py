@@ -77,7 +77,12 @@ class Daemon(Clients):
                 stdout=log,
                 stderr=subprocess.STDOUT,
             )
-        self._wait()
+        try:
+            self._wait()
+        except BaseException:
+            # Nobody leaves a `with` block that was not entered.
+            self.kill()
+            raise
 
     def stop(self) -> int:
         """Stop the daemon as an init system would, and return its exit code."""
@@ -96,7 +101,8 @@ class Daemon(Clients):
 
     def _wait(self) -> None:
         assert self.process is not None
-        end = time.monotonic() + 30
+        # A machine with much to do takes its time: the patience is for a daemon that hangs.
+        end = time.monotonic() + 120
         while True:
             try:
                 with socket.socket(socket.AF_UNIX) as probe:

@@ -189,7 +189,7 @@ def _make_busybox_tree(root: Path) -> None:
 def wait_for_port(address: str, process: subprocess.Popen[bytes]) -> None:
     """Wait until a program that was started listens at an address. Raises `OSError` if it ends, or never does."""
     host, _, port = address.partition(":")
-    end = time.monotonic() + 30
+    end = time.monotonic() + 120
     while True:
         try:
             socket.create_connection((host, int(port)), timeout=1).close()
