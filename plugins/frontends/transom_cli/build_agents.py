@@ -112,8 +112,10 @@ def _add_key(agent: str, name: str, key: bytes) -> None:
     except OSError as error:
         raise _missing("ssh-add", error) from error
     if done.returncode:
-        reason = os.fsdecode(done.stderr).strip().splitlines() or [f"ssh-add ended with {done.returncode}"]
-        raise CommandFailed(f"failed to parse {name}: {reason[-1]}")
+        *_, reason = f"ssh-add ended with {done.returncode}", *os.fsdecode(done.stderr).strip().splitlines()
+        if reason.startswith("Enter passphrase"):
+            reason = "this private key is passphrase protected, and there is no terminal to ask at"
+        raise CommandFailed(f"failed to parse {name}: {reason}")
 
 
 def _missing(program: str, error: OSError) -> CommandFailed:
