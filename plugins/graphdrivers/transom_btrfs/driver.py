@@ -98,7 +98,13 @@ class BtrfsDriver(GraphDriver):
         self._layers.remove(layer)
 
     def seal(self, layer: str, name: str) -> None:
-        self._layers.rename(layer, name)
+        with _opened(self._layers.path(layer) / _TREE) as tree:
+            nested = any(True for _ in subvolumes_in(tree))
+        if nested:
+            # A snapshot has none of what is in subvolumes of its source: they become directories.
+            super().seal(layer, name)
+        else:
+            self._layers.rename(layer, name)
 
     def parent(self, layer: str) -> str | None:
         return self._layers.parent(layer)

@@ -26,6 +26,10 @@ DRIVERS = ("overlay", "fuse", "vfs", "btrfs", "reflink")
 SOME = ("layer", "start", "random", "metadata", "disk")
 
 
+#: What would go on for longer than any test.
+ENDLESS = ("--workload", "metadata", "--quick", "--runs", "100")
+
+
 @pytest.fixture(scope="module")
 def on_btrfs(tmp_path_factory: pytest.TempPathFactory, registry: Registry) -> Iterator[Daemon]:
     """A daemon that all graph drivers work for: on Btrfs, with an outside package installed."""
@@ -115,7 +119,7 @@ def test_what_cannot_be_compared_is_refused_before_any_work(daemon: Daemon, argu
 
 
 def test_an_interrupt_in_the_middle_leaves_nothing(on_btrfs: Daemon) -> None:
-    command = [str(TRANSOM), "-H", on_btrfs.host, "driver", "compare", "fuse", "btrfs", "--workload", "metadata"]
+    command = [str(TRANSOM), "-H", on_btrfs.host, "driver", "compare", "fuse", "btrfs", *ENDLESS]
     with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE) as client:
         wait_for(lambda: len(layers(on_btrfs)) > 3)
         client.send_signal(signal.SIGINT)
@@ -139,7 +143,7 @@ def test_a_full_disk_ends_a_comparison_and_nothing_is_left(tmp_path: Path) -> No
 
 
 def test_a_daemon_that_is_killed_meanwhile_leaves_nothing(own_daemon: Daemon) -> None:
-    command = [str(TRANSOM), "-H", own_daemon.host, "driver", "compare", "overlay", "--workload", "metadata"]
+    command = [str(TRANSOM), "-H", own_daemon.host, "driver", "compare", "overlay", *ENDLESS]
     with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE) as client:
         while not layers(own_daemon):
             assert client.poll() is None

@@ -72,6 +72,17 @@ class TestBtrfs(GraphEnduranceSuite):
         driver.remove("one")
         assert list(driver.root.iterdir()) == []
 
+    def test_what_a_build_puts_into_subvolumes_of_its_own_is_in_the_layers_above(self, driver: GraphDriver) -> None:
+        driver.create("written", None)
+        tree = driver.mount("written")
+        descriptor = os.open(tree, DIRECTORY)
+        create_subvolume(descriptor, b"own")
+        os.close(descriptor)
+        (tree / "own" / "file").write_text("content")
+        driver.seal("written", "sealed")
+        driver.create("child", "sealed")
+        assert (driver.mount("child") / "own" / "file").read_text() == "content"
+
     def test_the_qgroup_of_a_limited_layer_goes_with_it(self, driver: GraphDriver) -> None:
         driver.create("one", None)
         driver.limit("one", 1 << 20)
