@@ -18,7 +18,7 @@ import docker
 import pytest
 
 from testbed.clients import Clients
-from testbed.daemon import Daemon
+from testbed.daemon import GRAPHDRIVER, Daemon
 from testbed.peer import Peer
 from testbed.registry import Registry
 
@@ -96,8 +96,8 @@ def normalise(text: str) -> str:
     """Give both programs one name; replace IDs, times, ages, and names that were made up."""
     text = re.sub("transom", "docker", text, flags=re.IGNORECASE)
     text = re.sub("Docker", "docker", text)
-    # A container's root is of the graph driver's file system.
-    text = re.sub(r"^/ (overlay|fuse\.docker)$", "/ <layers>", text, flags=re.MULTILINE)
+    # The table was written for one graph driver; another one's mounts may be called by its name and the program's.
+    text = re.sub(rf"\b{GRAPHDRIVER}(\.docker)?\b", "overlay", text)
     text = re.sub(r"\b[0-9a-f]{64}\b", "<id>", text)
     text = re.sub(r"\b[0-9a-f]{12}\b", "<short-id>", text)
     text = re.sub(r"\d{4}-\d{2}-\d{2}[T ][\d:.]+(?:Z|[+-]\d\d:\d\d| \+0000 UTC)", "<time>", text)
