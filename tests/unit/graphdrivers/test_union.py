@@ -117,6 +117,38 @@ def test_names_of_one_file_below_part_when_it_is_changed(union: Maker, tmp_path:
     assert [tree.status(node).st_size for node in (f, g)] == [3, 7]
 
 
+def test_an_open_file_of_a_layer_below_has_one_name_less_when_it_is_removed(union: Maker, tmp_path: Path) -> None:
+    make_tree(tmp_path / "0", {"f": b"content"})
+    os.link(tmp_path / "0/f", tmp_path / "0/g")
+    tree = union({})
+    handle = tree.open(tree.lookup(tree.root, b"f"), os.O_RDONLY)
+    tree.unlink(tree.root, b"f")
+    assert tree.link_count(handle.node, tree.status(handle.node)) == 1
+    assert handle.read(10, 0) == b"content"
+    tree.close_handle(handle)
+
+
+def test_what_nobody_holds_is_forgotten_and_found_again(union: Maker, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("transom_fuse.union.tree._MOST_KNOWN", 3)
+    monkeypatch.setattr("transom_fuse.union.tree._MANY_READ", 2)
+    tree = union({"d": {"held": b"1", "copied": b"2", "idle": b"3", "removed": b"4"}})
+    directory, _ = walk(tree, b"d/held")
+    assert not tree.crowded
+    nodes = {name: tree.lookup(directory, name) for name in (b"held", b"copied", b"idle")}
+    assert tree.crowded
+    handle = tree.open(nodes[b"held"], os.O_RDONLY)
+    tree.set_mode(nodes[b"copied"], 0o600)
+    tree.unlink(directory, b"removed")
+    before = sorted(tree.entries(directory))
+    tree.trim(0)
+    assert not tree.crowded
+    assert directory.upper is None
+    assert set(directory.children) == {b"held", b"copied"}
+    assert sorted(tree.entries(directory)) == before
+    assert [tree.lookup(directory, name) is node for name, node in nodes.items()] == [True, True, False]
+    tree.close_handle(handle)
+
+
 def test_a_copy_keeps_times_holes_and_attributes(union: Maker, tmp_path: Path) -> None:
     make_tree(tmp_path / "0", {"d": {"sparse": b""}})
     path = tmp_path / "0/d/sparse"

@@ -130,7 +130,10 @@ class Tree:
 
     def link_count(self, node: Node, status: os.stat_result) -> int:
         """Return how many names a node has. A merged directory says 1, which means that nobody counted."""
-        return 1 if isinstance(node, Directory) and len(node.layers) > 1 else status.st_nlink
+        if isinstance(node, Directory) and len(node.layers) > 1:
+            return 1
+        # A name in a layer below is there when it was removed, too.
+        return status.st_nlink - 1 if node.held >= 0 and node.layer != UPPER else status.st_nlink
 
     def read_link(self, node: Node) -> bytes:
         """Return where a symbolic link leads to."""
