@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import ast
+import subprocess
+import sys
 import tomllib
 from pathlib import Path
 
@@ -11,10 +13,11 @@ import pytest
 from click.testing import CliRunner
 
 from transom_kit.commands import new
+from transom_kit.finding import KINDS
 from transom_kit.scaffold import write_project
 
 
-@pytest.mark.parametrize("kind", ["graph", "exec", "volume", "network", "log"])
+@pytest.mark.parametrize("kind", KINDS)
 def test_a_project_is_complete(tmp_path: Path, kind: str) -> None:
     made = write_project(kind, "two-words", tmp_path / "made")
     project = tomllib.loads((made / "pyproject.toml").read_text())
@@ -65,3 +68,25 @@ def test_a_project_is_named_for_its_driver(tmp_path: Path, monkeypatch: pytest.M
     monkeypatch.chdir(tmp_path)
     assert "transom driver test red" in CliRunner().invoke(new, ["log", "red"]).output
     assert (tmp_path / "transom-red" / "transom_red" / "driver.py").exists()
+
+
+def check(tool: str, *arguments: str, directory: Path) -> None:
+    """Run a tool of the development environment, which finds nothing to complain of."""
+    done = subprocess.run([sys.executable, "-m", tool, *arguments], cwd=directory, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def write_all(directory: Path) -> list[Path]:
+    return [write_project(kind, f"made-{kind}", directory / kind) for kind in KINDS]
+
+
+def test_projects_are_written_as_linters_want_them(tmp_path: Path) -> None:
+    projects = [str(project) for project in write_all(tmp_path)]
+    check("ruff", "check", "--no-cache", *projects, directory=tmp_path)
+    check("ruff", "format", "--no-cache", "--check", *projects, directory=tmp_path)
+
+
+@pytest.mark.exhaustive
+def test_projects_are_typed_in_full(tmp_path: Path) -> None:
+    for project in write_all(tmp_path):
+        check("mypy", "--strict", str(next(project.glob("transom_*"))), "tests", directory=project)
