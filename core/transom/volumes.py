@@ -23,7 +23,7 @@ from transom import records
 from transom.catalog import Shelf
 from transom.drivers.blame import expect
 from transom.drivers.volume import Volume, VolumeDriver
-from transom.errors import Conflict, DriverUnavailable, InvalidParameter, NotFound, TransomError
+from transom.errors import Conflict, DriverFailed, DriverUnavailable, InvalidParameter, NotFound, TransomError
 from transom.filters import Labels, parse_truth
 from transom.graph.copy import copy_tree
 from transom.graph.db import GraphDB, Node
@@ -175,8 +175,8 @@ class VolumeStore:
             except BaseException as error:
                 # The driver has left nothing; what it may have under that name from elsewhere is not ours.
                 self._db.remove(_KIND, name)
-                if isinstance(error, InvalidParameter):
-                    raise InvalidParameter(f"create {name}: {error}") from error
+                if isinstance(error, InvalidParameter | DriverFailed):
+                    raise type(error)(f"create {name}: {error}") from error
                 raise
             self._db.put(_KIND, name, records.dump(record), root=True)
             return self._located(record)
@@ -206,8 +206,10 @@ class VolumeStore:
                 if not force:
                     self._db.put(_KIND, name, records.dump(record), root=True)
                     raise
-            except BaseException:
+            except BaseException as error:
                 self._db.put(_KIND, name, records.dump(record), root=True)
+                if isinstance(error, DriverFailed):
+                    raise DriverFailed(f"remove {name}: {error}") from error
                 raise
             self._db.remove(_KIND, name)
             return record
@@ -220,8 +222,12 @@ class VolumeStore:
         After a restart of the engine call it once for every container that still runs.
         """
         with self._locks.hold(name):
-            driver = self._driver(self.get(name).driver)
-            return expect(driver, "mount", Path, driver.mount(name, container))
+            volume = self.get(name)
+            driver = self._driver(volume.driver)
+            try:
+                return expect(driver, "mount", Path, driver.mount(name, container))
+            except DriverFailed as error:
+                raise DriverFailed(f"error while mounting volume '{volume.mountpoint}': {error}") from error
 
     def unmount(self, name: str, container: str) -> None:
         """Say that a container no longer uses the volume's content. Harmless if it did not."""

@@ -30,7 +30,7 @@ _DEEP = 200
 _LIMIT = 16 << 20
 
 
-class GraphDriverSuite(LayerArchiveSuite, LayerChangesSuite):
+class GraphDriverSuite(LayerChangesSuite, LayerArchiveSuite):
     """Tests that every graph driver passes. A subclass names the driver.
 
     It may also override the fixture `storage`, a directory on the file system that the driver wants.

@@ -94,15 +94,14 @@ class PluginClient:
             answer = None
         if response.status != http.client.OK:
             said = answer.get("Err") if isinstance(answer, dict) else ""
-            raise self._failed(method, said or content[:1000].decode(errors="replace").strip() or response.reason)
+            said = said or content[:1000].decode(errors="replace").strip() or response.reason
+            raise DriverFailed(f"{method}: {said}")
         if not isinstance(answer, dict):
-            raise self._failed(method, "an answer that is no JSON object")
+            raise DriverFailed(f'{method}: the volume plugin "{self.name}" answers with what is no JSON object')
         if answer.get("Err"):
-            raise self._failed(method, answer["Err"])
+            # What a plugin says itself is told as it is, as Docker does.
+            raise DriverFailed(str(answer["Err"]))
         return answer
-
-    def _failed(self, method: str, said: object) -> DriverFailed:
-        return DriverFailed(f'the volume plugin "{self.name}" failed: {method}: {said}')
 
     def _unreachable(self, error: OSError) -> Unavailable:
         reason = error.strerror or str(error)

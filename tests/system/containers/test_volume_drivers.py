@@ -92,11 +92,10 @@ def test_a_plugin_keeps_volumes_for_containers(daemon: Daemon, plugin: VolumePlu
 def test_a_plugin_is_listed_and_its_errors_are_said(daemon: Daemon, plugin: VolumePlugin) -> None:
     assert "paint" in json.loads(daemon.docker("info", "-f", "{{json .Plugins.Volume}}").stdout)
     refused = daemon.docker("volume", "create", "-d", "paint", "-o", "size=1", "wall", check=False)
-    assert refused.stderr.startswith("Error response from daemon:")
-    assert 'the volume plugin "paint" failed: VolumeDriver.Create: unknown option size' in refused.stderr
+    assert refused.stderr == "Error response from daemon: create wall: unknown option size\n"
     plugin.answers["VolumeDriver.Mount"] = {"Err": "wet paint"}
     refused = daemon.docker("run", "--rm", "-v", "wall:/x", "--volume-driver", "paint", daemon.busybox, check=False)
-    assert "VolumeDriver.Mount: wet paint" in refused.stderr
+    assert f"error while mounting volume '{plugin.root}/wall': wet paint" in refused.stderr
     daemon.docker("volume", "rm", "wall")
     misspelt = daemon.docker("volume", "create", "-d", "pain", check=False)
     assert "no volume driver is named 'pain'; did you mean 'paint'?" in misspelt.stderr

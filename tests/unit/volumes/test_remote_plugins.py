@@ -148,20 +148,24 @@ def test_a_plugin_of_another_kind_is_no_volume_driver(shelf: Shelf[VolumeDriver]
         shelf.get("paint")
 
 
-def test_errors_name_the_plugin_and_the_method(shelf: Shelf[VolumeDriver], plugin: VolumePlugin) -> None:
+def test_errors_are_a_plugins_own_words_and_name_the_method_where_there_are_none(
+    shelf: Shelf[VolumeDriver], plugin: VolumePlugin
+) -> None:
     driver = make(shelf)
     driver.create("data", {})
+    nonsense = 'the volume plugin "paint" answers with what is no JSON object'
     for answer, said in (
         ({"Err": "out of paint"}, "out of paint"),
-        ((500, b'{"Err": "out of paint"}'), "out of paint"),
-        ((404, b"page not found\n"), "page not found"),
-        ((500, b""), "Internal Server Error"),
-        ((200, b"<html>"), "an answer that is no JSON object"),
-        ((200, b"[]"), "an answer that is no JSON object"),
+        ((500, b'{"Err": "out of paint"}'), "VolumeDriver.Mount: out of paint"),
+        ((404, b"page not found\n"), "VolumeDriver.Mount: page not found"),
+        ((500, b""), "VolumeDriver.Mount: Internal Server Error"),
+        ((200, b"<html>"), f"VolumeDriver.Mount: {nonsense}"),
+        ((200, b"[]"), f"VolumeDriver.Mount: {nonsense}"),
     ):
         plugin.answers["VolumeDriver.Mount"] = answer  # type: ignore[assignment]
-        with pytest.raises(DriverFailed, match=f'the volume plugin "paint" failed: VolumeDriver.Mount: {said}'):
+        with pytest.raises(DriverFailed) as failure:
             driver.mount("data", "container")
+        assert str(failure.value) == said
 
 
 def test_what_is_not_there_is_not_found(shelf: Shelf[VolumeDriver], plugin: VolumePlugin) -> None:
@@ -252,6 +256,20 @@ def test_a_volume_of_a_plugin_has_its_scope_and_status(volumes: VolumeStore, plu
     made = volumes.create("data", "paint", {"colour": "red"})
     assert (made.scope, made.status, made.mountpoint) == ("global", {"users": 0}, str(plugin.root / "data"))
     assert volumes.list() == [made]
+
+
+def test_the_engine_says_what_a_plugin_failed_to_do_with_which_volume(
+    volumes: VolumeStore, plugin: VolumePlugin
+) -> None:
+    with pytest.raises(DriverFailed, match=r"^create data: unknown option size$"):
+        volumes.create("data", "paint", {"size": "1"})
+    volumes.create("data", "paint")
+    plugin.answers["VolumeDriver.Mount"] = {"Err": "wet paint"}
+    with pytest.raises(DriverFailed, match=rf"^error while mounting volume '{plugin.root}/data': wet paint$"):
+        volumes.mount("data", "container")
+    plugin.answers["VolumeDriver.Remove"] = {"Err": "still dripping"}
+    with pytest.raises(DriverFailed, match=r"^remove data: still dripping$"):
+        volumes.remove("data")
 
 
 def test_a_volume_of_a_plugin_that_is_gone_stays_and_can_be_forgotten(
