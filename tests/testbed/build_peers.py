@@ -135,7 +135,8 @@ class Buildah:
         return archive
 
     def _run(self, *arguments: str) -> subprocess.CompletedProcess[str]:
-        environment = {**os.environ, "CONTAINERS_CONF": str(self._configuration)}
+        # Caches that steps mount are among the temporary files, and are kept.
+        environment = {**os.environ, "CONTAINERS_CONF": str(self._configuration), "TMPDIR": str(self._directory)}
         return subprocess.run([*self._command, *arguments], env=environment, capture_output=True, text=True)
 
 
