@@ -17,7 +17,7 @@ import pytest
 
 from testbed.clients import Clients
 from testbed.daemon import Daemon
-from testbed.host import CGROUP_PARENT
+from testbed.host import CGROUP_PARENT, groups_named
 from testbed.peer import Peer
 from testbed.registry import Registry
 
@@ -121,7 +121,7 @@ def podman(tmp_path: Path) -> Iterator[list[str]]:
         stores = ["--root", str(tmp_path / "root"), "--runroot", short, "--storage-driver", "vfs"]
         # crun does not take cgroups of both versions at once.
         yield ["podman", *stores, "--runtime", "runc", "--cgroup-manager", "cgroupfs"]
-    for left in Path("/sys/fs/cgroup").glob(f"**/{group}"):
+    for left in groups_named(group):
         for below, _, _ in os.walk(left, topdown=False):
             Path(below).rmdir()
 
