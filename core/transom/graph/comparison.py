@@ -174,9 +174,9 @@ def compare(
     """Yield what differs, in the order of the paths' parts, parents first; without `lower`, all there is.
 
     Type, permissions, owner, group, extended attributes, targets of links and numbers of devices are
-    compared, and of files size, time and, where the times are whole seconds and so perhaps not exact,
-    content. A directory in which anything differs differs. `directory_times` says whether it does so by its
-    time alone too.
+    compared, and of files size, time and, in an overlay or where the times are whole seconds and so perhaps not exact,
+    content. A directory in which anything differs differs. `directory_times` says whether it does so by its time
+    alone too.
 
     `placeholders` are paths, relative to the root, that are no difference if the upper tree alone has an empty file or
     a directory there; what is in such a directory is.
@@ -319,8 +319,9 @@ class _Comparison:
             return True
         if _of_layer(self._lower.attributes(name)) != _of_layer(attributes):
             return True
-        whole_second = status.st_mtime_ns % 1_000_000_000 == 0
-        return kind == stat.S_IFREG and whole_second and self._content_differs(name)
+        # What is in an overlay's upper directory was opened for writing, whatever its time says.
+        doubtful = self._overlay or status.st_mtime_ns % 1_000_000_000 == 0
+        return kind == stat.S_IFREG and doubtful and self._content_differs(name)
 
     def _content_differs(self, name: bytes) -> bool:
         with ExitStack() as stack:

@@ -69,18 +69,23 @@ def write_upper(
 ) -> Iterator[bytes]:
     """Yield, in pieces, the archive of an overlay's upper directory. Raises as `write_difference` does.
 
-    With the whole tree of its `lower` layers, directories that are as they are there, and `placeholders` as for
-    `compare`, are left out.
+    With the whole tree of its `lower` layers it is the archive that `write_difference` makes of the two whole trees,
+    byte for byte, so that a layer does not depend on the driver: the kernel marks directories as opaque that hide
+    nothing, and what was opened for writing and left as it was is in the upper directory, too. Without, all that is in
+    the upper directory is written, and opaque directories are marked.
     """
+    alone = lower is None
+    links = None if alone else UnchangedLinks()
     differences = compare(
         lower,
         upper,
         overlay=True,
-        whole_files=True,
+        whole_files=alone,
         directory_times=not placeholders,
         placeholders=placeholders,
+        unchanged_links=links,
     )
-    yield from _write(differences, overlay=True)
+    yield from _write(differences, mark_opaque=alone, links=links)
 
 
 def measure_difference(lower: Path | None, upper: Path) -> Usage:
@@ -102,7 +107,7 @@ def _changes(differences: Iterable[Difference]) -> Iterator[Change]:
 
 
 def _write(
-    differences: Iterable[Difference], *, overlay: bool = False, links: UnchangedLinks | None = None
+    differences: Iterable[Difference], *, mark_opaque: bool = False, links: UnchangedLinks | None = None
 ) -> Iterator[bytes]:
     encoder = FileEncoder()
     unchanged = () if links is None else _unchanged_names(encoder, links)
@@ -117,7 +122,7 @@ def _write(
         else:
             check_storable(difference.name, difference.path)
             yield from encoder.encode(difference, status, difference.path or b".")
-            if overlay and difference.attributes.get(OPAQUE_ATTRIBUTE) == b"y":
+            if mark_opaque and difference.attributes.get(OPAQUE_ATTRIBUTE) == b"y":
                 yield encode_entry(_whiteout(difference.path + b"/" + OPAQUE_NAME if difference.path else OPAQUE_NAME))
     yield END
 

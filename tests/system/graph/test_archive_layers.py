@@ -123,6 +123,7 @@ def test_a_layer_in_overlays_form_shows_what_applying_it_shows(before: Any, afte
         with overlay(high, low) as merged:
             assert picture(merged) == picture(upper)
             assert list(find_upper_changes(high, low)) == list(find_changes(low, merged))
+            assert b"".join(write_upper(high, low)) == b"".join(write_difference(low, merged))
         extract(io.BytesIO(base), copy)
         extract(io.BytesIO(b"".join(write_upper(high))), copy)
         assert picture(copy) == picture(upper)
@@ -170,13 +171,14 @@ def seen(tree: Path) -> dict[str, bytes | None]:
 
 
 def test_what_a_container_did_is_read_from_the_upper_directory(tmp_path: Path) -> None:
-    low, upper, copy = (tmp_path / name for name in ("low", "upper", "copy"))
-    for path in (low, upper, copy):
+    low, upper, copy, whole = (tmp_path / name for name in ("low", "upper", "copy", "whole"))
+    for path in (low, upper, copy, whole):
         path.mkdir()
     for name in ("gone/f", "again/old/f", "again/same", "changed/f", "kept/f", "touched", "swapped/f"):
         (low / name).parent.mkdir(parents=True, exist_ok=True)
         (low / name).write_text(name)
     copy_of(low, copy)
+    copy_of(low, whole)
     with overlay(low, upper=upper) as tree:
         shutil.rmtree(tree / "gone")
         shutil.rmtree(tree / "again")
@@ -184,6 +186,7 @@ def test_what_a_container_did_is_read_from_the_upper_directory(tmp_path: Path) -
         (tree / "again/same").write_text("again/same")
         (tree / "changed/f").write_text("other")
         (tree / "changed/hard").hardlink_to(tree / "changed/f")
+        (tree / "linked").hardlink_to(tree / "kept/f")
         with (tree / "touched").open("r+"):
             pass
         shutil.rmtree(tree / "swapped")
@@ -196,6 +199,11 @@ def test_what_a_container_did_is_read_from_the_upper_directory(tmp_path: Path) -
         assert b"/gone" in paths
         assert b"/again/old" in paths
         assert b"/touched" not in paths
+        # Whatever driver a layer is made with, it is the same.
+        assert b"".join(write_upper(upper, low)) == b"".join(write_difference(low, tree))
+        extract(io.BytesIO(b"".join(write_upper(upper, low))), whole)
+        assert picture(whole) == picture(tree)
+        assert (whole / "linked").samefile(whole / "kept/f")
         extract(io.BytesIO(b"".join(write_upper(upper))), copy)
         assert picture(copy) == picture(tree)
         assert (copy / "changed/hard").samefile(copy / "changed/f")
