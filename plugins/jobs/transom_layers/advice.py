@@ -83,6 +83,11 @@ _LEFTOVERS: Final = (
     ),
 )
 
+#: What package managers write with every package that they install.
+_RECORDS: Final = re.compile(
+    rb"var/lib/(?:dpkg|apt|rpm|dnf|pacman)/|var/cache/(?:debconf|ldconfig)/|var/log/|usr/(?:lib/sysimage|share)/rpm/"
+    rb"|(?:usr/)?lib/apk/db/|etc/ld\.so\.cache$"
+)
 _COPIES: Final = re.compile(r"(?:COPY|ADD)\b", re.IGNORECASE)
 _UPGRADES: Final = re.compile(
     r"\b(?:apt|apt-get|aptitude)\b[^;&|]*\b(?:dist-|full-|safe-)?upgrade\b|\bapk\b[^;&|]*\bupgrade\b"
@@ -162,13 +167,31 @@ def _about_hidden(hidings: Sequence[Hiding], tree: Tree, instructions: Mapping[i
     for version in tree.versions:
         if version.kind is Kind.FILE and version.size:
             contents.setdefault(version.layer, set()).add(version.content)
+    copies = {
+        id(hiding.successor): hiding.version
+        for hiding in hidings
+        if hiding.successor is not None and hiding.successor.content == hiding.version.content
+    }
     cases: dict[_Case, _Finding] = {}
     for hiding in hidings:
         version = hiding.version
         if version.size and version.kind is Kind.FILE:
-            case = _Case(_kind(hiding, contents.get(hiding.layer, set())), version.layer, hiding.layer)
-            cases.setdefault(case, _Finding()).add(version)
-    return [finding.advice(case.kind, _place(case), _text(case, instructions)) for case, finding in cases.items()]
+            kind = _kind(hiding, contents.get(hiding.layer, set()))
+            layer = _origin(version, copies).layer if kind == "deleted-later" else version.layer
+            cases.setdefault(_Case(kind, layer, hiding.layer), _Finding()).add(version)
+    return [
+        finding.advice(case.kind, _place(case), _text(case, instructions))
+        for case, finding in cases.items()
+        # What is begun with has records of its packages, which the first package that is added changes.
+        if case.kind != "package-records" or case.layer > 1
+    ]
+
+
+def _origin(version: Version, copies: Mapping[int, Version]) -> Version:
+    """Return the version whose content a later one has again, with another owner, say."""
+    while id(version) in copies:
+        version = copies[id(version)]
+    return version
 
 
 def _kind(hiding: Hiding, contents: set[bytes]) -> str:
@@ -180,7 +203,9 @@ def _kind(hiding: Hiding, contents: set[bytes]) -> str:
         return "mode-changed" if successor.mode != version.mode else "written-again"
     if successor is None and version.content in contents:
         return "moved"
-    return "deleted-later" if hiding.deleted else "replaced"
+    if hiding.deleted:
+        return "deleted-later"
+    return "package-records" if _RECORDS.match(version.node.path) else "replaced"
 
 
 def _place(case: _Case) -> int:
@@ -211,6 +236,8 @@ def _text(case: _Case, instructions: Mapping[int, str]) -> str:
         if case.layer == 1:
             way = "if that is the image that it began with, begin with a smaller one"
         return f"{upper} deletes files of {lower}, and they travel with the image all the same: {way}"
+    if case.kind == "package-records":
+        return f"{upper} writes again what {lower} has recorded of packages: install all packages in one RUN"
     if _UPGRADES.search(instructions.get(case.hidden_by, "")):
         return f"{upper} upgrades packages of {lower}: begin with a newer image"
     return f"{upper} replaces files of {lower}: write them once, in their last form"

@@ -347,6 +347,30 @@ def test_what_is_moved_is_not_called_deleted(advised: Any) -> None:
     assert advised(*layers) == [("moved", 2, 1000)]
 
 
+def test_what_is_deleted_is_of_the_layer_that_brought_it_whoever_owns_it_meanwhile(content: ContentStore) -> None:
+    found = report(
+        content,
+        [file("base", b"y")],
+        [file("a", BIG)],
+        [file("a", BIG, uid=7)],
+        [whiteout("a")],
+        steps=["ADD base", "COPY a /", "RUN chown", "RUN rm a"],
+    )
+    assert [(advice.kind, advice.layer, advice.size) for advice in found.advice] == [
+        ("deleted-later", 2, 1000),
+        ("owner-changed", 3, 1000),
+    ]
+    assert "by .dockerignore" in found.advice[0].text
+
+
+def test_records_of_packages_that_are_written_again_are_said_where_that_can_be_helped(advised: Any) -> None:
+    layers = [
+        (step, [file("var/lib/dpkg/status", BIG + step.encode())])
+        for step in ("ADD base", "RUN apt-get install a", "RUN apt-get install b")
+    ]
+    assert advised(*layers) == [("package-records", 3, len(BIG) + len(layers[1][0]))]
+
+
 def test_package_lists_that_a_later_layer_deletes_are_one_advice(content: ContentStore) -> None:
     found = report(
         content,
