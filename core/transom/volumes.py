@@ -312,13 +312,13 @@ def _load(node: Node) -> VolumeRecord:
 
 def _same(record: VolumeRecord, driver: str, options: Mapping[str, str]) -> VolumeRecord:
     """Return a volume if it is what was asked for. Raises `Conflict`."""
-    other = ""
     if record.driver != driver:
-        other = f"the driver {record.driver}"
-    elif options and dict(record.options) != options:
-        other = "other options"
-    if other:
-        raise Conflict(f"create {record.name}: volume name must be unique, and there is one with {other}")
+        raise Conflict(
+            f"create {record.name}: driver '{record.driver}' already has volume '{record.name}': volume name must be"
+            " unique"
+        )
+    if options and dict(record.options) != options:
+        raise Conflict(f"create {record.name}: volume name must be unique, and there is one with other options")
     return record
 
 
