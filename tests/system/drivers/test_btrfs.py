@@ -36,7 +36,7 @@ class TestFilesOfBtrfs(GraphFilesSuite):
 
     @pytest.fixture(scope="class")
     @classmethod
-    def file_storage(cls, file_system: Path) -> Path:
+    def file_storage(cls, file_system: Path, private_mounts: None) -> Path:
         storage = file_system / "files"
         storage.mkdir()
         return storage
