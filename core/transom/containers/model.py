@@ -309,7 +309,8 @@ class Container:
     `config.run` is complete: the image's defaults with the client's choice on top. `mounts` are all mounts: the
     client's, and a volume for each path that the image declares. The drivers are the chosen ones, by name. `network` is
     the network mode: the name of the first of its networks, or `container:<ID>` of the container whose network it has.
-    A `temporary` one is a job's own, a step of a build, and goes with it; it may have no image.
+    A `temporary` one is a job's own, a step of a build, and goes with it; it may have no image, and its layer is the
+    job's.
     """
 
     id: str

@@ -383,7 +383,8 @@ class Supervisor:
         self._change(removing)
         self.attachments.drop(container.id)
         self.views.end(container.id)
-        self._engine.layers.remove(container.graphdriver, container.id)
+        if not container.temporary:
+            self._engine.layers.remove(container.graphdriver, container.id)
         shutil.rmtree(self._preparation.directory(container), ignore_errors=True)
         self._store.remove(container)
         self.followers.wake(container.id)
@@ -454,7 +455,9 @@ class Supervisor:
     def _discard(self, container_id: str) -> None:
         """End and remove a container whose job went with an earlier engine."""
         try:
+            container = self._store.get(container_id)
             self.remove(container_id, force=True, volumes=True)
+            self._engine.layers.remove(container.graphdriver, container_id)
         except NotFound:
             log.info("the container %s of an unfinished job was removed by somebody else", container_id)
 

@@ -147,18 +147,19 @@ class GraphDriver(Driver):
         with self._with_parent(layer) as (lower, upper):
             yield from write_difference(lower, upper, placeholders)
 
-    def seal(self, layer: str, name: str) -> None:
+    def seal(self, layer: str, name: str, parent: str | None) -> None:
         """Give a layer that nobody writes to any more another name, under which it is a layer of an image.
 
-        It is not mounted, and afterwards as if `create` and `apply` of its `diff` had made it by the new name; there is
-        none by the old one. If this raises, what there is by either name is half made. Raises `Conflict` if there is
-        one by the new name.
+        Neither it nor what stands on it is mounted. Afterwards it is as if `create` on top of `parent` and `apply` of
+        its `diff` had made it by the new name. `parent` holds what its parent holds: its parent itself, or what that
+        was sealed as. Whether there still is one by the old name is the driver's affair: the engine removes it, after
+        everything that stood on it was sealed too. If this raises, what there is by either name is half made. Raises
+        `Conflict` if there is one by the new name.
         """
         from transom.graph.streams import stream_of
 
-        self.create(name, self.parent(layer))
+        self.create(name, parent)
         self.apply(name, stream_of(self.diff(layer)))
-        self.remove(layer)
 
     def changes(self, layer: str, placeholders: Collection[bytes] = ()) -> list[Change]:
         """Return what the layer changed, parents before what is in them, in the order of their paths.

@@ -68,9 +68,15 @@ class LayerDirectories:
             self._delete(name)
             raise
 
-    def rename(self, layer: str, name: str) -> None:
-        """Give a layer another name. Raises `NotFound`, and `Conflict` if there is one by that name."""
+    def rename(self, layer: str, name: str, parent: str | None) -> None:
+        """Give a layer another name, and its parent the name that this one has now.
+
+        Raises `NotFound`, and `Conflict` if there is one by that name.
+        """
         path = self.path(layer)
+        if parent is not None and parent != self.parent(layer):
+            (path / f".{_PARENT}").symlink_to(f"../{parent}")
+            (path / f".{_PARENT}").replace(path / _PARENT)
         try:
             path.rename(self.root / name)
         except OSError as error:

@@ -261,13 +261,26 @@ class LayerStore:
                 raise
         return container
 
-    def seal(self, driver: str, layer: str, diff_ids: Sequence[Digest], new: NewLayer, lease: Lease) -> None:
-        """Let a layer that `prepare` made, and nobody writes to any more, be the topmost of `diff_ids`.
+    def seal(self, driver: str, layers: Sequence[tuple[str, NewLayer]], below: Sequence[Digest], lease: Lease) -> None:
+        """Let layers that `prepare` made, and nobody writes to any more, be those of an image on top of others.
 
-        `new` is what `pack` made of its `diff`, so that this is what `unpack` would do, without unpacking; like that it
-        is not flushed. The lease must keep the blob. Raises `Conflict` while the layer is mounted, and `NotFound`.
+        Each of `layers`, lowest first, stands on the one before, and the first on the layers `below`, by their diff
+        IDs. With each comes what `pack` made of its `diff`, so that this is what `unpack` would do, without unpacking;
+        like that it is not flushed. One that is empty is none. The lease must keep the blobs. Raises `Conflict` while
+        one of them is mounted, and `NotFound`.
         """
         graph = self.driver(driver)
+        diff_ids = tuple(below)
+        for layer, new in layers:
+            if not new.empty:
+                diff_ids = (*diff_ids, new.diff_id)
+                self._seal(graph, driver, layer, diff_ids, new, lease)
+        for layer, _ in reversed(layers):
+            self.remove(driver, layer)
+
+    def _seal(
+        self, graph: GraphDriver, driver: str, layer: str, diff_ids: Sequence[Digest], new: NewLayer, lease: Lease
+    ) -> None:
         chain = chain_ids(tuple(diff_ids))
         with self._locks.hold(_name(driver, chain[-1].hex)), self._locks.hold(_name(driver, layer)):
             if _name(driver, layer) in self._mounts:
@@ -279,10 +292,10 @@ class LayerStore:
             if not snapshot.ready and snapshot.name not in self._unpacked:
                 # An earlier removal may have failed halfway.
                 graph.remove(snapshot.layer)
-                graph.seal(layer, snapshot.layer)
+                # From here on it is not what it was: a crash in between leaves nothing that is taken for whole.
+                self._snapshots.put(replace(own, ready=False))
+                graph.seal(layer, snapshot.layer, snapshot.parent)
                 self._unpacked[snapshot.name] = new.size
-            self._snapshots.put(replace(own, ready=False))
-            self._delete(graph, own)
 
     def secure(self, driver: str) -> None:
         """Flush all layers of images that this engine has unpacked, also those of no image, so that they stay."""

@@ -86,8 +86,8 @@ class StackedLayers(GraphDriver):
     def apply(self, layer: str, archive: IO[bytes]) -> int:
         return extract(archive, self._diff(layer), whiteouts=Whiteouts.OVERLAY).size
 
-    def seal(self, layer: str, name: str) -> None:
-        self._layers.rename(layer, name)
+    def seal(self, layer: str, name: str, parent: str | None) -> None:
+        self._layers.rename(layer, name, parent)
 
     def _diff(self, layer: str) -> Path:
         return self._layers.path(layer) / "diff"

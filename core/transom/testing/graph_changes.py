@@ -82,7 +82,8 @@ class LayerChangesSuite(LayerSuite):
             (path / "new" / "file").touch()
             os.link(path / "new" / "file", path / "new" / "link")
         self.make_like(driver, "unpacked", "written")
-        driver.seal("written", "sealed")
+        driver.seal("written", "sealed", "parent")
+        driver.remove("written")
         assert self.tree(driver, "sealed") == self.tree(driver, "unpacked")
         assert b"".join(driver.diff("sealed")) == b"".join(driver.diff("unpacked"))
         assert driver.parent("sealed") == "parent"
@@ -93,17 +94,38 @@ class LayerChangesSuite(LayerSuite):
         driver.create("written", None)
         with driver.mounted("written") as path:
             (path / "below").touch()
-        driver.seal("written", "sealed")
+        driver.seal("written", "sealed", None)
+        driver.remove("written")
         self.make(driver, "child", "sealed", file("above"))
         assert self.names(driver, "child") == {b"above", b"below"}
         driver.create("written", "child")
         assert self.names(driver, "written") == {b"above", b"below"}
 
+    def test_layers_that_stand_on_each_other_are_sealed_one_after_the_other(self, driver: GraphDriver) -> None:
+        names = ("one", "two", "three")
+        parent: str | None = None
+        for name in names:
+            driver.create(name, parent)
+            with driver.mounted(name) as path:
+                (path / name).touch()
+                (path / "last").write_text(name)
+            parent = name
+        archives = [b"".join(driver.diff(name)) for name in names]
+        parent = None
+        for name in names:
+            driver.seal(name, f"sealed-{name}", parent)
+            parent = f"sealed-{name}"
+        for name in reversed(names):
+            driver.remove(name)
+        assert [driver.parent(f"sealed-{name}") for name in names] == [None, "sealed-one", "sealed-two"]
+        assert [b"".join(driver.diff(f"sealed-{name}")) for name in names] == archives
+        assert self.names(driver, "sealed-three") == {b"one", b"two", b"three", b"last"}
+
     def test_a_layer_is_not_sealed_by_a_name_that_is_taken(self, driver: GraphDriver) -> None:
         self.make(driver, "taken", None, file("file"))
         driver.create("written", None)
         with pytest.raises(TransomError):
-            driver.seal("written", "taken")
+            driver.seal("written", "taken", None)
         assert self.names(driver, "taken") == {b"file"}
 
     def make_like(self, driver: GraphDriver, layer: str, other: str) -> None:

@@ -17,6 +17,7 @@ from typing import ClassVar
 
 from transom.drivers.graph import Capabilities, GraphDriver
 from transom.errors import DriverUnavailable
+from transom.graph.copy import copy_tree
 from transom.graph.file_systems import file_system_name
 from transom.graph.layer_directories import LayerDirectories
 from transom.graph.trees import DIRECTORY
@@ -77,9 +78,14 @@ class BtrfsDriver(GraphDriver):
             if source is None:
                 create_subvolume(place, _TREE.encode())
                 (directory / _TREE).chmod(0o755)
-            else:
-                with _opened(source) as snapshotted:
+                return
+            with _opened(source) as snapshotted:
+                if not _has_subvolumes(snapshotted):
                     create_snapshot(place, _TREE.encode(), snapshotted)
+                    return
+            # As `seal`: what is in subvolumes of a parent that is not sealed is there too.
+            create_subvolume(place, _TREE.encode())
+            copy_tree(source, directory / _TREE)
 
     def limit(self, layer: str, size: int) -> None:
         """Limit what the layer's subvolume refers to. The first limit turns on the file system's quota."""
@@ -97,14 +103,14 @@ class BtrfsDriver(GraphDriver):
     def remove(self, layer: str) -> None:
         self._layers.remove(layer)
 
-    def seal(self, layer: str, name: str) -> None:
+    def seal(self, layer: str, name: str, parent: str | None) -> None:
         with _opened(self._layers.path(layer) / _TREE) as tree:
-            nested = any(True for _ in subvolumes_in(tree))
+            nested = _has_subvolumes(tree)
         if nested:
             # A snapshot has none of what is in subvolumes of its source: they become directories.
-            super().seal(layer, name)
+            super().seal(layer, name, parent)
         else:
-            self._layers.rename(layer, name)
+            self._layers.rename(layer, name, parent)
 
     def parent(self, layer: str) -> str | None:
         return self._layers.parent(layer)
@@ -114,6 +120,10 @@ class BtrfsDriver(GraphDriver):
 
     def recover(self, known: Collection[str]) -> None:
         self._layers.recover(known)
+
+
+def _has_subvolumes(tree: int) -> bool:
+    return any(True for _ in subvolumes_in(tree))
 
 
 def _destroy_tree(directory: Path) -> None:

@@ -51,8 +51,8 @@ class VfsDriver(GraphDriver):
     def unmount(self, layer: str) -> None:
         """Nothing was mounted."""
 
-    def seal(self, layer: str, name: str) -> None:
-        self._layers.rename(layer, name)
+    def seal(self, layer: str, name: str, parent: str | None) -> None:
+        self._layers.rename(layer, name, parent)
 
     def remove(self, layer: str) -> None:
         self._layers.remove(layer)

@@ -193,6 +193,7 @@ class _Making:
         try:
             self.crew.run()
         finally:
+            steps.close()
             self.engine.layers.secure(self.workshop.driver)
         return steps
 

@@ -69,6 +69,11 @@ class Reports:
         if number is not None:
             self._transcript.finish(number)
 
+    @property
+    def reads(self) -> bool:
+        """Whether the client reads lines, in which every step tells what has come of it."""
+        return not self.draws and not self._quiet
+
     def finish(self) -> None:
         """Tell what waits for its turn, since there will be none."""
         self._transcript.close()

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import TYPE_CHECKING
@@ -21,6 +24,7 @@ from transom.graph.making import NewLayer, derive
 from transom.graph.model import History, Image, Platform, RunConfig
 from transom.graph.reference import Reference
 from transom.times import format_moment
+from transom_builder.ahead import Ahead
 from transom_builder.cache_import import ImportedCaches
 from transom_builder.cache_records import KeptStep
 from transom_builder.contexts import Context, Contexts
@@ -40,6 +44,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Steps"]
 
+log = logging.getLogger(__name__)
+
 #: Named contexts that are images.
 _IMAGE = "docker-image://"
 _LAYOUT = "oci-layout://"
@@ -47,6 +53,8 @@ _COMMENT = "buildkit.dockerfile.v0"
 _SECOND = 10**9
 #: As many images and contexts are looked for at the same time.
 _FINDERS = 4
+#: As many layers are packed behind the steps at the same time.
+_PACKERS = 2
 _FIND = "find"
 
 
@@ -94,6 +102,9 @@ class Steps:
         self._reports = reports
         self._images: dict[tuple[Source, Platform], Image] = {}
         self._made: dict[tuple[int, int], _Made] = {}
+        self._packers = ThreadPoolExecutor(_PACKERS, "transom-build")
+        #: The stages that run ahead, by their indexes, and where each of them is.
+        self._ahead: dict[int, tuple[Ahead[_Made], StageState]] = {}
 
     def add(self) -> None:
         """Give the crew the steps, after `resolve`."""
@@ -102,9 +113,25 @@ class Steps:
         for stage in self._plan.stages:
             needs = tuple(last[need.index] for need in stage.needs if isinstance(need, StageRef))
             task = self._crew.add(partial(self._begin, stage), "step", needs)
+            ahead = self._runs_ahead(stage)
             for position, instruction in enumerate(stage.instructions, 1):
-                task = self._crew.add(partial(self._do, stage, position, instruction), "step", (task,))
+                work = self._do_ahead if ahead else self._do
+                task = self._crew.add(partial(work, stage, position, instruction), "step", (task,))
+            if ahead:
+                task = self._crew.add(partial(self._seal, stage), "step", (task,))
             last[stage.index] = task
+
+    def close(self) -> None:
+        """End what is done behind the steps, after the crew: what was packed is kept for the next build."""
+        for stage in self._plan.stages:
+            if stage.index in self._ahead and not self._job.cancelled:
+                try:
+                    self._seal(stage)
+                except (OSError, TransomError) as error:
+                    log.info("layers of a build that failed are not kept: %s", error)
+        self._packers.shutdown()
+        for ahead, _ in self._ahead.values():
+            ahead.close()
 
     @property
     def plan(self) -> Plan:
@@ -246,40 +273,108 @@ class Steps:
             self._made[stage.index, position] = made
             step.say(f" ---> {self._shown(made)}\n")
 
+    def _runs_ahead(self, stage: Stage) -> bool:
+        """Return whether nothing of a stage is looked up, or told before the next step begins, and every layer is what
+        its step has written."""
+        links = any(isinstance(item, Copy | Add) and item.link for item in stage.instructions)
+        return not (self._may_use_cache(stage) or self._reports.reads or links or self._plan.epoch is not None)
+
+    def _do_ahead(self, stage: Stage, position: int, instruction: Instruction) -> None:
+        if stage.index not in self._ahead:
+            made = self._made[stage.index, 0]
+            workshop = self._workshop.with_check(self._job.check)
+            self._ahead[stage.index] = Ahead(made, Stack.of(made.image), workshop, self._packers), made.state
+        ahead, before = self._ahead[stage.index]
+        state, resolved = advance(before, instruction)
+        self._ahead[stage.index] = ahead, state
+        if not resolved.makes_layer:
+            ahead.add(None, lambda made, layer: self._finished(made, state, resolved, layer, made.image.created))
+            return
+        name = f"{self._prefix(stage, position)}{title(resolved, before.environment)}"
+        with self._reports.step(name) as step, self._prepared(stage, ahead.stack, resolved, step) as work:
+            layer = work.do()
+            when = format_moment(self._now())
+
+        def finish(made: _Made, layer: NewLayer) -> _Made:
+            key = work.key(Stack.of(made.image))
+            return self._kept(made, state, resolved, key, CachedStep(layer, when))
+
+        ahead.add(layer, finish)
+
+    def _seal(self, stage: Stage) -> None:
+        """Wait for what is done behind the steps of a stage, and keep it for the next build."""
+        if stage.index not in self._ahead:
+            return
+        ahead, _ = self._ahead[stage.index]
+        with ExitStack() as told:
+            if not ahead.packed:
+                told.enter_context(self._reports.step(f"{self._prefix(stage, len(stage.instructions))}packing layers"))
+            made = ahead.seal()
+        del self._ahead[stage.index]
+        first = self._made[stage.index, 0]
+        diff_ids = first.image.diff_ids
+        for step in made.kept[len(first.kept) :]:
+            self._engine.build_cache.forget(step.key)
+            diff_ids = diff_ids if step.layer.empty else (*diff_ids, step.layer.diff_id)
+            self._add_to_cache(step, diff_ids)
+        self._made[stage.index, len(stage.instructions)] = made
+
     def _work(self, stage: Stage, before: _Made, state: StageState, resolved: Resolved, step: Step) -> _Made:
         """Do what changes files, or take what was made before."""
+        try:
+            with self._prepared(stage, Stack.of(before.image), resolved, step) as work:
+                return self._cached_or_done(stage, before, state, resolved, work, step)
+        except TransomError:
+            self._verdicts.tell(before.unsaid, cached=False)
+            raise
+
+    @contextmanager
+    def _prepared(self, stage: Stage, stack: Stack, resolved: Resolved, step: Step) -> Iterator[Work]:
+        """Give the work of an instruction for the length of a `with` block, whose errors say where they belong."""
         files = partial(self._files, stage)
         worker = Worker(Workplace(self._engine, self._options, self._workshop, self._contexts, files))
         try:
-            with worker.prepare(Stack.of(before.image), resolved, step) as work:
-                return self._cached_or_done(stage, before, state, resolved, work, step)
+            with worker.prepare(stack, resolved, step) as work:
+                yield work
         except TransomError as error:
-            self._verdicts.tell(before.unsaid, cached=False)
             raise worker.explain(error, resolved, self._plan.dockerfile, draws=self._reports.draws) from error
 
     def _cached_or_done(
         self, stage: Stage, before: _Made, state: StageState, resolved: Resolved, work: Work, step: Step
     ) -> _Made:
         cache = self._engine.build_cache
-        text = f"{resolved.instruction.name} {resolved.instruction.text.partition(' ')[2]}".strip()
-        with cache.building(work.key, self._crew.check):
-            found = self._known(before, work.key) if self._may_use_cache(stage) else None
+        below = Stack.of(before.image)
+        key = work.key(below)
+        with cache.building(key, self._crew.check):
+            found = self._known(before, key) if self._may_use_cache(stage) else None
             fetched = None
             if found is None and self._may_use_cache(stage):
-                found = fetched = self._caches.fetch(work.key, step)
+                found = fetched = self._caches.fetch(key, step)
             cached = found is not None
             self._verdicts.tell(before.unsaid, cached=cached)
             if cached:
                 step.cached()
             if found is None:
-                found = CachedStep(work.do(), format_moment(self._now()))
+                layer = work.do()
+                done = NewLayer.nothing()
+                if layer is not None:
+                    done = self._workshop.finish(layer, Stack() if work.link else below, below)
+                found = CachedStep(done, format_moment(self._now()))
+            made = replace(self._kept(before, state, resolved, key, found), cached=cached)
             if fetched is not None or not cached:
-                cache.forget(work.key)
-                diff_ids = (*before.image.diff_ids, found.layer.diff_id)
-                cache.add(work.key, found, diff_ids, type="regular", description=text, parent=before.key)
-        made = self._finished(before, state, resolved, found.layer, self._moment(found.made))
-        return replace(
-            made, key=work.key, cached=cached, kept=(*before.kept, KeptStep(work.key, before.key, found, text))
+                cache.forget(key)
+                self._add_to_cache(made.kept[-1], (*before.image.diff_ids, found.layer.diff_id))
+        return made
+
+    def _kept(self, before: _Made, state: StageState, resolved: Resolved, key: str, step: CachedStep) -> _Made:
+        """Return what a stage has become by a step that is kept."""
+        text = f"{resolved.instruction.name} {resolved.instruction.text.partition(' ')[2]}".strip()
+        made = self._finished(before, state, resolved, step.layer, self._moment(step.made))
+        return replace(made, key=key, kept=(*before.kept, KeptStep(key, before.key, step, text)))
+
+    def _add_to_cache(self, step: KeptStep, diff_ids: tuple[Digest, ...]) -> None:
+        self._engine.build_cache.add(
+            step.key, step.step, diff_ids, type="regular", description=step.description, parent=step.parent
         )
 
     def _known(self, before: _Made, key: str) -> CachedStep | None:

@@ -12,7 +12,6 @@ from transom.containers.users import find_user
 from transom.dockerfile.instructions import Add, Copy
 from transom.errors import InvalidParameter
 from transom.graph.archive import Entry, Kind
-from transom.graph.making import NewLayer
 from transom.graph.tree_entries import BytesData
 from transom_builder.additions import add_sources
 from transom_builder.contexts import Context
@@ -50,30 +49,35 @@ class Transfer:
         self._workshop = place.workshop
         self._step = step
 
-    def prepare(self, held: ExitStack, stack: Stack, instruction: Copy | Add) -> tuple[str, Callable[[], NewLayer]]:
-        """Return the key of an instruction on top of some layers, and what makes its layer.
+    def prepare(
+        self, held: ExitStack, stack: Stack, instruction: Copy | Add
+    ) -> tuple[Callable[[Stack], str], Callable[[], str | None]]:
+        """Return what gives the key of an instruction on top of some layers, and what makes its layer.
 
         What it copies from stays mounted for as long as `held` is open.
         """
         found = self._find(held, instruction)
         on = Stack() if instruction.link else stack
         owner = self._owner(stack, instruction.chown)
-        key = key_of(
-            "copy",
-            parent=on.chain_id,
-            destination=instruction.destination,
-            owner=owner,
-            mode=instruction.chmod,
-            sources=[self._key(item, key, instruction.excludes) for item, key in found],
-        )
+        sources = [self._key(item, key, instruction.excludes) for item, key in found]
+
+        def key(below: Stack) -> str:
+            return key_of(
+                "copy",
+                parent="" if instruction.link else below.chain_id,
+                destination=instruction.destination,
+                owner=owner,
+                mode=instruction.chmod,
+                sources=sources,
+            )
+
         mode = parse_mode(instruction.chmod) if instruction.chmod else None
         manner = Manner(owner, mode, instruction.excludes)
 
-        def do() -> NewLayer:
-            with self._workshop.writable(on) as layer:
-                with self._workshop.mounted(layer) as tree:
-                    copy_into(tree, (item for item, _ in found), instruction.destination, manner, self._workshop.check)
-                return self._workshop.finish(layer, on, stack)
+        def do() -> str | None:
+            with self._workshop.writing(on) as layer, self._workshop.mounted(layer) as tree:
+                copy_into(tree, (item for item, _ in found), instruction.destination, manner, self._workshop.check)
+            return layer
 
         return key, do
 

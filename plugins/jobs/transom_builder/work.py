@@ -13,7 +13,6 @@ from transom.dockerfile.instructions import Add, Copy, Run, Workdir
 from transom.dockerfile.parse import Dockerfile
 from transom.dockerfile.source import DockerfileError
 from transom.errors import Cancelled, InvalidParameter, StartFailed, TransomError
-from transom.graph.making import NewLayer
 from transom_builder.keys import key_of
 from transom_builder.mounts import Mounts
 from transom_builder.processes import Process, remove_process, run_process
@@ -41,11 +40,15 @@ class _ProcessFailed(InvalidParameter):
 
 @dataclass(frozen=True)
 class Work:
-    """A step that is about to be done: its key, and what does it and returns the layer, which is empty if no file
-    changes."""
+    """A step that is about to be done.
 
-    key: str
-    do: Callable[[], NewLayer]
+    `key` gives its key when the layers are known that it is done on top of. `do` does it and returns the writable layer
+    with what it changed, None if it has nothing to change. With `link` that stands on no other layer.
+    """
+
+    key: Callable[[Stack], str]
+    do: Callable[[], str | None]
+    link: bool = False
 
 
 class Worker:
@@ -64,7 +67,8 @@ class Worker:
             if isinstance(instruction, Run):
                 yield self._run(held, stack, resolved, instruction, step)
             elif isinstance(instruction, Copy | Add):
-                yield Work(*Transfer(self._place, step).prepare(held, stack, instruction))
+                key, do = Transfer(self._place, step).prepare(held, stack, instruction)
+                yield Work(key, do, instruction.link)
             elif isinstance(instruction, Workdir):
                 yield self._workdir(stack, resolved, instruction)
             else:
@@ -96,22 +100,20 @@ class Worker:
     # WORKDIR
 
     def _workdir(self, stack: Stack, resolved: Resolved, instruction: Workdir) -> Work:
-        key = key_of("workdir", parent=stack.chain_id, path=instruction.path, user=resolved.user)
+        def key(below: Stack) -> str:
+            return key_of("workdir", parent=below.chain_id, path=instruction.path, user=resolved.user)
 
-        def do() -> NewLayer:
+        def do() -> str | None:
             with self._workshop.shown(stack) as tree:
                 if find_directory(tree, instruction.path) is not None:
-                    return NewLayer.nothing()
+                    return None
                 user = find_user(tree, resolved.user)
-            with self._workshop.writable(stack) as layer:
-                with self._workshop.mounted(layer) as tree:
-                    try:
-                        make_directory(tree, instruction.path, (user.uid, user.gid))
-                    except NotADirectoryError as error:
-                        raise InvalidParameter(
-                            f"cannot make the directory {instruction.path}: not a directory"
-                        ) from error
-                return self._workshop.finish(layer, stack)
+            with self._workshop.writing(stack) as layer, self._workshop.mounted(layer) as tree:
+                try:
+                    make_directory(tree, instruction.path, (user.uid, user.gid))
+                except NotADirectoryError as error:
+                    raise InvalidParameter(f"cannot make the directory {instruction.path}: not a directory") from error
+            return layer
 
         return Work(key, do)
 
@@ -120,21 +122,25 @@ class Worker:
     def _run(self, held: ExitStack, stack: Stack, resolved: Resolved, run: Run, step: Step) -> Work:
         mounts = Mounts(self._place, run.mounts, resolved.script)
         environment = tuple(f"{name}={value}" for name, value in resolved.environment.items())
-        key = key_of(
-            "run",
-            parent=stack.chain_id,
-            arguments=resolved.arguments,
-            environment=environment,
-            user=resolved.user,
-            working_dir=resolved.working_dir,
-            network=run.network,
-            security=run.security,
-            hosts=self._options.add_hosts,
-            mounts=mounts.key(held),
-        )
+        mounted = mounts.key(held)
+
+        def key(below: Stack) -> str:
+            return key_of(
+                "run",
+                parent=below.chain_id,
+                arguments=resolved.arguments,
+                environment=environment,
+                user=resolved.user,
+                working_dir=resolved.working_dir,
+                network=run.network,
+                security=run.security,
+                hosts=self._options.add_hosts,
+                mounts=mounted,
+            )
+
         proxies = tuple(f"{name}={value}" for name, value in resolved.proxies.items())
 
-        def do() -> NewLayer:
+        def do() -> str | None:
             opened = mounts.open(held)
             process = Process(
                 resolved.arguments,
@@ -142,7 +148,7 @@ class Worker:
                 (*proxies, *opened.environment),
                 user=resolved.user,
                 working_dir=resolved.working_dir,
-                image=stack.chain_id[7:19],
+                image=stack.name,
                 privileged=run.security == "insecure",
                 network=self._options.network if run.network == "default" else run.network,
                 extra_hosts=self._options.add_hosts,
@@ -155,10 +161,8 @@ class Worker:
 
         return Work(key, do)
 
-    def _in_container(
-        self, stack: Stack, process: Process, targets: tuple[tuple[str, bool], ...], step: Step
-    ) -> NewLayer:
-        with self._workshop.writable(stack) as layer, ExitStack() as last:
+    def _in_container(self, stack: Stack, process: Process, targets: tuple[tuple[str, bool], ...], step: Step) -> str:
+        with self._workshop.writing(stack) as layer, ExitStack() as last:
             stubs = Stubs(targets)
             last.callback(self._remove, layer, step)
             # The container has one more share in this mount, so that the layer is mounted once and not three times.
@@ -181,7 +185,7 @@ class Worker:
                 if code:
                     raise _ProcessFailed(process.arguments, code)
                 stubs.remove(tree)
-            return self._workshop.finish(layer, stack)
+        return layer
 
     def _remove(self, container: str, step: Step) -> None:
         remove_process(self._place.engine, container)

@@ -5,7 +5,7 @@ Whatever is unfinished is a writable layer of no container, which the engine's n
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -30,11 +30,15 @@ _SECOND = 10**9
 
 @dataclass(frozen=True)
 class Stack:
-    """The layers that a file system is made of, lowest first, and the blob and size of each."""
+    """The layers that a file system is made of, lowest first, and the blob and size of each.
+
+    On top of them may be `raw` ones: writable layers that are not packed yet, by their names.
+    """
 
     diff_ids: tuple[Digest, ...] = ()
     blobs: tuple[Digest, ...] = ()
     sizes: tuple[int, ...] = ()
+    raw: tuple[str, ...] = ()
 
     @classmethod
     def of(cls, image: Image) -> Stack:
@@ -43,8 +47,18 @@ class Stack:
 
     @property
     def chain_id(self) -> str:
-        """What names all of them together, empty for none."""
+        """What names all of them together, empty for none. There is no such thing for raw ones."""
+        assert not self.raw
         return chain_ids(self.diff_ids)[-1] if self.diff_ids else ""
+
+    @property
+    def name(self) -> str:
+        """A short name of the topmost one, for people, empty for none."""
+        return self.raw[-1][:12] if self.raw else self.chain_id[7:19]
+
+    def under(self, layer: str | None) -> Stack:
+        """Return them with a raw layer on top, if there is one."""
+        return self if layer is None else replace(self, raw=(*self.raw, layer))
 
     def plus(self, layer: NewLayer) -> Stack:
         """Return them with one more on top, unless it is empty."""
@@ -85,12 +99,18 @@ class Workshop:
         """Return the same with an epoch."""
         return Workshop(self._engine, self.driver, self._lease, self._check, epoch)
 
+    def with_check(self, check: Callable[[], None]) -> Workshop:
+        """Return the same with something else that ends the work."""
+        return Workshop(self._engine, self.driver, self._lease, check, self._epoch)
+
     def keep_image(self, image: Image) -> None:
         """Let the lease keep an image, also when it is removed."""
         self._engine.images.keep(image, self._lease)
 
     def top(self, stack: Stack) -> str | None:
         """Return the name of the topmost layer, after unpacking what is not there."""
+        if stack.raw:
+            return stack.raw[-1]
         return self._engine.layers.unpack_all(
             self.driver, stack.diff_ids, stack.blobs, self._lease, lambda _: self._check()
         )
@@ -128,24 +148,50 @@ class Workshop:
         with self.writable(stack) as layer, self.mounted(layer) as path:
             yield path
 
-    def finish(self, layer: str, stack: Stack, on: Stack | None = None) -> NewLayer:
-        """Make of what a writable layer on top of `stack` has changed a layer, which stands `on` the same or others.
+    @contextmanager
+    def writing(self, stack: Stack) -> Iterator[str]:
+        """Give a writable layer on top of others, which stays after the `with` block if nothing was raised in it: until
+        `finish` or `discard`."""
+        layer = make_id()
+        self._engine.layers.prepare(layer, self.driver, self.top(stack))
+        try:
+            yield layer
+        except BaseException:
+            self.discard(layer)
+            raise
 
-        The writable layer is not mounted, and gone afterwards or with its block.
-        """
+    def discard(self, layer: str) -> None:
+        """Remove a writable layer. Harmless if there is none."""
+        self._engine.layers.remove(self.driver, layer)
+
+    def pack(self, layer: str) -> NewLayer:
+        """Store what a writable layer has changed as a blob."""
         archive = self._pieces(layer)
         if self._epoch is not None:
             archive = _clamp(archive, self._epoch)
-        new = pack(archive, self._engine.content, self._lease)
-        if new.empty:
+        return pack(archive, self._engine.content, self._lease)
+
+    def finish(self, layer: str, stack: Stack, on: Stack | None = None) -> NewLayer:
+        """Make of what a writable layer on top of `stack` has changed a layer, which stands `on` the same or others.
+
+        The writable layer is not mounted, and gone afterwards.
+        """
+        try:
+            new = self.pack(layer)
+            if new.empty:
+                return new
+            on = stack if on is None else on
+            if self._epoch is None and on == stack:
+                self._engine.layers.seal(self.driver, ((layer, new),), on.diff_ids, self._lease)
+            else:
+                self.unpack(on, new)
             return new
-        on = stack if on is None else on
-        diff_ids = (*on.diff_ids, new.diff_id)
-        if self._epoch is None and on == stack:
-            self._engine.layers.seal(self.driver, layer, diff_ids, new, self._lease)
-        else:
-            self.unpack(on, new)
-        return new
+        finally:
+            self.discard(layer)
+
+    def seal(self, layers: Sequence[tuple[str, NewLayer]], stack: Stack) -> None:
+        """Let packed layers that stand on each other be the ones on top of `stack`."""
+        self._engine.layers.seal(self.driver, layers, stack.diff_ids, self._lease)
 
     def unpack(self, stack: Stack, layer: NewLayer) -> None:
         """Unpack a layer, whose blob the lease keeps, on top of others."""

@@ -79,7 +79,9 @@ class TestBtrfs(GraphEnduranceSuite):
         create_subvolume(descriptor, b"own")
         os.close(descriptor)
         (tree / "own" / "file").write_text("content")
-        driver.seal("written", "sealed")
+        driver.create("next", "written")
+        assert (driver.mount("next") / "own" / "file").read_text() == "content"
+        driver.seal("written", "sealed", None)
         driver.create("child", "sealed")
         assert (driver.mount("child") / "own" / "file").read_text() == "content"
 
