@@ -7,6 +7,8 @@ Pax records carry long names, large numbers, nanoseconds, extended attributes an
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 from transom.graph import pax
 from transom.graph.archive import Entry, Kind
 from transom.graph.header import BLOCK, Header, encode_header, fits, split_name
@@ -50,40 +52,53 @@ def encode_entry(entry: Entry, segments: Segments | None = None) -> bytes:
         records[b"linkpath"] = entry.link
     if not all(map(_is_utf8, records.values())):
         records = {b"hdrcharset": b"BINARY", **records}
+    uid, gid = entry.uid, entry.gid
     if not fits(size):
         records[b"size"] = b"%d" % size
-    if not fits(entry.uid, identity=True):
-        records[b"uid"] = b"%d" % entry.uid
-    if not fits(entry.gid, identity=True):
-        records[b"gid"] = b"%d" % entry.gid
+        size = 0
+    if not fits(uid, identity=True):
+        records[b"uid"] = b"%d" % uid
+        uid = 0
+    if not fits(gid, identity=True):
+        records[b"gid"] = b"%d" % gid
+        gid = 0
     seconds, fraction = divmod(entry.mtime, _SECOND)
-    if fraction or not fits(seconds):
+    if not fits(seconds):
+        seconds, fraction = 0, 1
+    if fraction:
         records[b"mtime"] = pax.encode_time(entry.mtime)
-    records |= pax.encode_attributes(entry.attributes)
+    if entry.attributes:
+        records |= pax.encode_attributes(entry.attributes)
+    device = entry.kind in _DEVICES
     header = Header(
         name,
         entry.kind.value,
         entry.mode,
-        entry.uid if fits(entry.uid, identity=True) else 0,
-        entry.gid if fits(entry.gid, identity=True) else 0,
-        size if fits(size) else 0,
-        seconds if fits(seconds) else 0,
+        uid,
+        gid,
+        size,
+        seconds,
         entry.link,
-        entry.major if entry.kind in _DEVICES else 0,
-        entry.minor if entry.kind in _DEVICES else 0,
+        entry.major if device else 0,
+        entry.minor if device else 0,
     )
-    return _encode_extended(entry.name, records) + encode_header(header) + sparse_map
+    return _encode_extended(records) + encode_header(header) + sparse_map
 
 
 _DEVICES = frozenset((Kind.CHARACTER_DEVICE, Kind.BLOCK_DEVICE))
 
 
-def _encode_extended(name: bytes, records: dict[bytes, bytes]) -> bytes:
+def _encode_extended(records: dict[bytes, bytes]) -> bytes:
     if not records:
         return b""
     data = pax.encode_records(records)
-    header = Header(_beside(name, b"PaxHeaders.0"), b"x", 0o644, size=len(data))
-    return encode_header(header) + data + padding(len(data))
+    return _extended_header(len(data)) + data + padding(len(data))
+
+
+@lru_cache(256)
+def _extended_header(size: int) -> bytes:
+    """Return what goes before records. Whoever knows what they are does not look at its name; so all have the same."""
+    return encode_header(Header(b"PaxHeaders.0/records", b"x", 0o644, size=size))
 
 
 def _beside(name: bytes, directory: bytes) -> bytes:

@@ -18,6 +18,7 @@ from transom.graph.whiteouts import is_attribute_of_layer
 __all__ = ["KINDS", "FileEncoder", "entry_of"]
 
 _CHUNK = 1 << 20
+_SMALL = 1 << 16
 _ZEROS = bytes(_CHUNK)
 _SECOND = 1_000_000_000
 #: The kinds of what a layer can have, by the type bits of `st_mode`.
@@ -105,7 +106,14 @@ class FileEncoder:
     ) -> Iterator[bytes]:
         segments = find_segments(descriptor, status)
         whole: Segments = ((0, status.st_size),) if status.st_size else ()
-        yield encode_entry(self._entry(file, status, Kind.FILE, name), None if segments == whole else segments)
+        header = encode_entry(self._entry(file, status, Kind.FILE, name), None if segments == whole else segments)
+        if segments == whole and status.st_size <= _SMALL:
+            # Most files of most layers: in one piece.
+            data = os.pread(descriptor, status.st_size, 0)
+            if len(data) == status.st_size:
+                yield b"".join((header, data, padding(len(data))))
+                return
+        yield header
         stored = 0
         for start, length in segments:
             stored += length
