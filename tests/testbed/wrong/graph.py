@@ -298,7 +298,7 @@ class ListsTheRoot(VfsDriver):
 class SealsOnWhatItWasWrittenOn(VfsDriver):
     noticed = "test_layers_that_stand_on_each_other_are_sealed_one_after_the_other"
 
-    def seal(self, layer: str, name: str, parent: str | None) -> None:  # noqa: ARG002 that is what is wrong
+    def seal(self, layer: str, name: str, parent: str | None) -> None:
         super().seal(layer, name, self.parent(layer))
 
 
