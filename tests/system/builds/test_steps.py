@@ -162,6 +162,40 @@ def test_a_failing_command_says_which_and_leaves_nothing(builder: Builder) -> No
     assert again.cached == ["[2/3] RUN echo before"]
 
 
+@pytest.mark.parametrize("graph", sorted({graph for graph, _ in PAIRS}))
+def test_what_is_built_without_looking_is_found_by_the_next_build(builder: Builder, graph: str) -> None:
+    dockerfile = """\
+FROM BASE AS first
+RUN mkdir /made && echo one > /made/one
+ENV A=b
+RUN true
+COPY file /made/
+RUN rm /made/one && echo $A > /made/two
+FROM first
+WORKDIR /made
+FROM BASE
+COPY --from=first /made /copied
+RUN echo three > /copied/three
+"""
+    files = {"file": "content\n"}
+    image = builder.build(dockerfile, files, graphdriver=graph, no_cache=True).image
+    assert builder.left() == []
+    assert [step.empty_layer for step in image.history[-2:]] == [False, False]
+    assert layer(builder, image) == [b"./", b"copied/", b"copied/three"]
+    with builder.tree(image, graph) as tree:
+        assert sorted(path.name for path in (tree / "copied").iterdir()) == ["file", "three", "two"]
+    again = builder.build(dockerfile, files, graphdriver=graph)
+    assert (again.image, len(again.cached)) == (image, 6)
+
+
+def test_of_a_build_without_looking_the_steps_before_one_that_failed_are_kept(builder: Builder) -> None:
+    with pytest.raises(InvalidParameter):
+        builder.build("FROM BASE\nRUN echo kept > /file\nRUN cat /file; exit 3\n", no_cache=True)
+    assert builder.left() == []
+    again = builder.build("FROM BASE\nRUN echo kept > /file\nRUN cat /file\n")
+    assert again.cached == ["[2/3] RUN echo kept > /file"]
+
+
 def test_a_failing_command_in_the_words_of_dockers_own_builder(builder: Builder) -> None:
     with pytest.raises(InvalidParameter, match=r"^The command '/bin/sh -c exit 7' returned a non-zero code: 7$"):
         builder.build("FROM BASE\nRUN exit 7\n", progress="docker")
