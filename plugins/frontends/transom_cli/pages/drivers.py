@@ -84,8 +84,12 @@ def _glance(result: Json, driver: str, limit: str) -> str:
     if result["Apart"] and result["Order"][0] == driver:
         shown = f"<strong>{shown}</strong>"
     if driver != limit and native is not None and native["Median"]:
-        shown += f'<br><span class="faint">{found["Median"] / native["Median"]:.3g}x</span>'
+        shown += f'<br><span class="faint">{_times(found["Median"] / native["Median"])}x</span>'
     return shown
+
+
+def _times(ratio: float) -> str:
+    return f"{ratio:.3g}" if ratio < 1000 else f"{ratio:.0f}"
 
 
 def _workload(name: str, results: list[Json], drivers: list[str]) -> str:
