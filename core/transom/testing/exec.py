@@ -12,6 +12,7 @@ import os
 import secrets
 import shutil
 import signal
+import subprocess
 import time
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
@@ -350,7 +351,8 @@ class ExecDriverSuite:
         except Unsupported:
             return
         paused = sandbox.output()
-        time.sleep(0.05)
+        # As long as one that goes on needs for many lines, however busy the machine is.
+        subprocess.run(["sh", "-c", "for line in 1 2 3 4 5 6 7 8 9 10; do sleep 0.01; done"], check=True)
         assert sandbox.output() == paused
         sandbox.driver.resume()
         sandbox.until(lambda: sandbox.output() != paused)
