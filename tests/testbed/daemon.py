@@ -93,11 +93,11 @@ class Daemon(Clients):
         return code
 
     def kill(self) -> None:
-        """Kill the daemon, as no daemon should be."""
-        assert self.process is not None
-        self.process.send_signal(signal.SIGKILL)
-        self.process.wait()
-        self.process = None
+        """Kill the daemon, as no daemon should be. Another thread may start it again at once."""
+        killed, self.process = self.process, None
+        assert killed is not None
+        killed.send_signal(signal.SIGKILL)
+        killed.wait()
 
     def _wait(self) -> None:
         assert self.process is not None

@@ -48,6 +48,8 @@ def describe(tree: Path) -> dict[bytes, Description]:
 def _describe(root: bytes, path: bytes, links: dict[tuple[int, int], list[bytes]]) -> Description:
     name = root + b"/" + path if path else root
     status = os.lstat(name)
+    # An overlay counts the names that a file of a layer below has there, also where they are hidden.
+    names = links.get((status.st_dev, status.st_ino), [])
     return Description(
         stat.filemode(status.st_mode)[0],
         stat.S_IMODE(status.st_mode),
@@ -60,7 +62,7 @@ def _describe(root: bytes, path: bytes, links: dict[tuple[int, int], list[bytes]
             for attribute in sorted(os.listxattr(name, follow_symlinks=False))
             if not attribute.startswith(_OVERLAYFS)
         ),
-        tuple(links.get((status.st_dev, status.st_ino), ())),
+        tuple(names) if len(names) > 1 else (),
     )
 
 

@@ -418,7 +418,10 @@ def test_a_log_that_is_truncated_and_removed_is_followed_on(daemon: Daemon, name
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (("--log-driver", "nosuch"), "logger: no log driver named 'nosuch' is registered"),
+        (
+            ("--log-driver", "nosuch"),
+            "logger: no log driver named 'nosuch' is registered; there are: journald, json-file, local, none, syslog",
+        ),
         (("--log-opt", "nosuch=1"), "unknown log opt 'nosuch' for json-file log driver"),
         (("--log-driver", "local", "--log-opt", "nosuch=1"), "unknown log opt 'nosuch' for log driver local"),
         (("--log-opt", "mode=fast"), "logger: logging mode not supported: fast"),
