@@ -133,7 +133,8 @@ def test_what_nobody_holds_is_forgotten_and_found_again(union: Maker, monkeypatc
     monkeypatch.setattr("transom_fuse.union.tree._MANY_READ", 2)
     tree = union({"d": {"held": b"1", "copied": b"2", "idle": b"3", "removed": b"4"}})
     directory, _ = walk(tree, b"d/held")
-    assert not tree.crowded
+    tree.close_handle(tree.create(directory, b"two", 0o600, os.O_WRONLY))
+    tree.link(tree.lookup(directory, b"two"), directory, b"names")
     nodes = {name: tree.lookup(directory, name) for name in (b"held", b"copied", b"idle")}
     assert tree.crowded
     handle = tree.open(nodes[b"held"], os.O_RDONLY)

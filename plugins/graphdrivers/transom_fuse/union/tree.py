@@ -196,7 +196,8 @@ class Tree:
             # One that was removed stays as it was.
             if directory.names or directory is self.root:
                 directory.forget()
-                for node in list(directory.children.values()):
+                # One with several names here is forgotten once.
+                for node in set(directory.children.values()):
                     self._forget_node(node)
         self._known = known
         self._reads = 0
