@@ -112,7 +112,7 @@ def _run_of(process: Path) -> str:
 
 def _is_dead(run: str) -> bool:
     """Return whether the name is that of a run whose process, which this one could see, is not there any more."""
-    name = re.match(r"transom-test-(\d+)-(\d+)-(\d+)(?:-peer)?$", run)
+    name = re.match(r"transom-test-(\d+)-(\d+)-(\d+)(?:-peer|-podman)?$", run)
     if name is None or name[3] != _pids():
         return False
     try:
