@@ -20,11 +20,11 @@ _MAKERS = {
 
 
 @contextmanager
-def file_system(kind: str, directory: Path, *options: str) -> Iterator[Path]:
-    """Make a file system in a file in a directory, and give the path where it is mounted until the block ends."""
+def file_system(kind: str, directory: Path, *options: str, size: int = _SIZE) -> Iterator[Path]:
+    """Make a file system in a file of a size in a directory, and give where it is mounted until the block ends."""
     image, target = directory / f"{kind}.img", directory / kind
     with open(image, "wb") as file:
-        file.truncate(_SIZE)
+        file.truncate(size)
     target.mkdir()
     subprocess.run([*_MAKERS[kind], image], check=True, stdout=subprocess.DEVNULL)
     # The loop device ends with the mount (losetup(8), autoclear), and that with the private host of a test that is
@@ -52,7 +52,7 @@ def loop_devices(directory: Path) -> list[str]:
 
 
 @contextmanager
-def btrfs(directory: Path) -> Iterator[Path]:
+def btrfs(directory: Path, size: int = _SIZE) -> Iterator[Path]:
     """Make a Btrfs file system as `file_system` does."""
-    with file_system("btrfs", directory) as target:
+    with file_system("btrfs", directory, size=size) as target:
         yield target

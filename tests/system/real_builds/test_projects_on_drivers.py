@@ -35,7 +35,7 @@ LOOK = {
 def on_btrfs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Daemon]:
     """A daemon with its data on Btrfs."""
     directory = tmp_path_factory.mktemp("btrfs")
-    with btrfs(directory) as place, Daemon(place) as daemon:
+    with btrfs(directory, size=16 << 30) as place, Daemon(place) as daemon:
         yield daemon
 
 
