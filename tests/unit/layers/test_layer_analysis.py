@@ -304,7 +304,7 @@ def advised(content: ContentStore) -> Iterator[Any]:
 @pytest.mark.parametrize(
     ("step", "path", "kind"),
     [
-        ("RUN apt-get update", "var/lib/apt/lists/deb.debian.org_Packages.lz4", "package-lists"),
+        ("RUN apt-get update", "var/lib/apt/lists/debian_Packages.lz4", "package-lists"),
         ("RUN apt-get update", "var/cache/apt/pkgcache.bin", "package-cache"),
         ("RUN apk add git", "var/cache/apk/APKINDEX.tar.gz", "package-cache"),
         ("RUN dnf install git", "var/cache/dnf/packages/x.rpm", "package-cache"),
