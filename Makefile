@@ -37,7 +37,8 @@ test: environment
 # What takes long and tells little more than `test`, properties of what nobody has tried before, and the system tests on
 # the graph driver that has most of its own code.
 test-exhaustive: environment
-	@$(PYTEST) tests/system tests/unit -m 'exhaustive or hypothesis' --hypothesis-profile=searching
+	@$(PYTEST) tests/system tests/unit -m 'exhaustive or hypothesis' --hypothesis-profile=searching \
+		--timeout=3600
 	@TRANSOM_TEST_GRAPHDRIVER=fuse $(PYTEST) tests/system
 
 unit: environment

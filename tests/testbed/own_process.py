@@ -52,7 +52,8 @@ def _things() -> Mapping[str, object]:
     status = dict(line.split(":", 1) for line in Path("/proc/self/status").read_text().splitlines())
     namespaces = {f"namespace {link.name}": str(link.readlink()) for link in Path("/proc/self/ns").iterdir()}
     limits = {name: resource.getrlimit(getattr(resource, name)) for name in dir(resource) if name.startswith("RLIMIT_")}
-    handlers = {number.name: signal.getsignal(number) for number in signal.Signals}
+    # The limit of a test's time has the alarm.
+    handlers = {number.name: signal.getsignal(number) for number in signal.Signals if number != signal.SIGALRM}
     variables = {f"${name}": value for name, value in os.environ.items() if name != "PYTEST_CURRENT_TEST"}
     return {
         **{name: status[name].strip() for name in _STATUS},
@@ -63,7 +64,6 @@ def _things() -> Mapping[str, object]:
         "child subreaper": _is_child_subreaper(),
         "directory": str(Path.cwd()),
         "control groups": Path("/proc/self/cgroup").read_text(),
-        "timer": signal.getitimer(signal.ITIMER_REAL)[0] > 0,
     }
 
 
