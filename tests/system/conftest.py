@@ -6,6 +6,7 @@ import os
 import re
 import signal
 import subprocess
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -29,7 +30,11 @@ def pytest_configure() -> None:
 def nothing_is_left(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """The suite's last word: no process, mount, link, cgroup or loop device of it is left."""
     yield
-    assert left_behind(tmp_path_factory.getbasetemp()) == []
+    # On a busy machine a process may end a moment after the daemon that it belonged to.
+    end = time.monotonic() + 10
+    while (left := left_behind(tmp_path_factory.getbasetemp())) and time.monotonic() < end:
+        time.sleep(0.05)
+    assert left == []
 
 
 @pytest.fixture(scope="session")

@@ -9,7 +9,7 @@ from collections import deque
 from dataclasses import dataclass
 
 from transom.errors import InvalidParameter
-from transom.runtime.syscalls.files import openat2
+from transom.runtime.syscalls.files import GONE, openat2
 
 __all__ = ["Location", "PathStat", "locate", "resolve", "stat_path"]
 
@@ -81,6 +81,8 @@ def stat_path(root: int, location: Location) -> PathStat:
             finally:
                 os.close(above)
     except OSError as error:
+        if error.errno == errno.ESTALE:
+            raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), location.path) from error
         if error.errno not in (errno.ENOTDIR, errno.ELOOP, errno.ENAMETOOLONG):
             raise
         raise InvalidParameter(f"lstat {_shown(location.path)}: {os.strerror(error.errno).lower()}") from error
@@ -125,7 +127,7 @@ def _read_link(root: int, directory: bytes, name: bytes) -> bytes | None:
             os.close(above)
     except OSError as error:
         # EINVAL: it is there, and no symbolic link.
-        if error.errno in (errno.ENOENT, errno.ENOTDIR, errno.EINVAL, errno.ELOOP, errno.ENAMETOOLONG):
+        if error.errno in (*GONE, errno.ENOTDIR, errno.EINVAL, errno.ELOOP, errno.ENAMETOOLONG):
             return None
         raise
 

@@ -17,7 +17,7 @@ from typing import Protocol
 from transom.drivers.graph import ChangeKind
 from transom.errors import Unsupported
 from transom.graph.whiteouts import OPAQUE_ATTRIBUTE, is_attribute_of_layer, is_whiteout_device
-from transom.runtime.syscalls.files import RESOLVE_IN_ROOT, RESOLVE_NO_SYMLINKS, openat2
+from transom.runtime.syscalls.files import GONE, RESOLVE_IN_ROOT, RESOLVE_NO_SYMLINKS, openat2
 
 __all__ = ["ComparedTree", "Difference", "UnchangedLinks", "compare", "read_attributes"]
 
@@ -118,7 +118,9 @@ class _Tree:
             return None
         try:
             return os.stat(name, dir_fd=self.current, follow_symlinks=False)
-        except FileNotFoundError:
+        except OSError as error:
+            if error.errno not in GONE:
+                raise
             return None
 
     def attributes(self, name: bytes) -> dict[bytes, bytes]:
@@ -360,7 +362,7 @@ def read_attributes(directory: int, name: bytes) -> dict[bytes, bytes]:
         names = os.listxattr(path, follow_symlinks=False)
         return {os.fsencode(name): os.getxattr(path, name, follow_symlinks=False) for name in names}
     except OSError as error:
-        if error.errno in (errno.EOPNOTSUPP, errno.ENOENT, errno.ENODATA):
+        if error.errno in (*GONE, errno.EOPNOTSUPP, errno.ENODATA):
             return {}
         raise
 

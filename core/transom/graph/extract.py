@@ -167,6 +167,8 @@ def _failure(error: OSError, entry: Entry) -> Exception:
     if error.errno in _CORRUPT or (error.errno == errno.EPERM and entry.kind is Kind.HARD_LINK):
         link = f" -> {shown(entry.link)!r}" if entry.link else ""
         return CorruptContent(f"the archive has an entry {name!r}{link} that cannot be: {os.strerror(error.errno)}")
+    if error.errno == errno.ESTALE:
+        return Conflict(f"cannot unpack {name!r}: its directory, or itself, was removed meanwhile")
     if error.errno == errno.EBUSY:
         return Conflict(f"cannot replace {name!r}: something is mounted there")
     if error.errno == errno.EROFS:

@@ -14,6 +14,7 @@ from transom.graph.archive_writer import encode_entry, padding
 from transom.graph.comparison import Difference
 from transom.graph.sparse import Segments, find_segments
 from transom.graph.whiteouts import is_attribute_of_layer
+from transom.runtime.syscalls.files import GONE
 
 __all__ = ["KINDS", "FileEncoder", "entry_of"]
 
@@ -65,7 +66,7 @@ class FileEncoder:
                 link = os.readlink(file.name, dir_fd=file.directory)
             except OSError as error:
                 # EINVAL: something else has its name now.
-                if self._live and error.errno in (errno.ENOENT, errno.EINVAL):
+                if self._live and error.errno in (*GONE, errno.EINVAL):
                     return
                 raise
         yield encode_entry(self._entry(file, status, kind, name, link))
@@ -84,7 +85,7 @@ class FileEncoder:
             descriptor = os.open(file.name, flags, dir_fd=file.directory)
         except OSError as error:
             # ELOOP: a symbolic link has its name now, ENXIO: a device or a socket.
-            if error.errno not in (errno.ENOENT, errno.ELOOP, errno.ENXIO):
+            if error.errno not in (*GONE, errno.ELOOP, errno.ENXIO):
                 raise
             if self._live:
                 self._forget(status, name)

@@ -11,6 +11,7 @@ from transom.drivers.graph import ChangeKind
 from transom.graph.archive_writer import END
 from transom.graph.comparison import Difference, compare, read_attributes
 from transom.graph.file_encoder import FileEncoder
+from transom.runtime.syscalls.files import GONE
 
 __all__ = ["write_file", "write_tree"]
 
@@ -40,7 +41,9 @@ def write_file(directory: int, name: bytes) -> Iterator[bytes]:
     """
     try:
         status = os.stat(name, dir_fd=directory, follow_symlinks=False)
-    except FileNotFoundError:
+    except OSError as error:
+        if error.errno not in GONE:
+            raise
         yield END
         return
     if not stat.S_ISSOCK(status.st_mode):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import os
 import socket
@@ -13,6 +14,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 
 from testbed.trees import build, picture, trees
+from transom.errors import Conflict
 from transom.graph.extract import extract_below
 from transom.graph.tree_archive import write_file, write_tree
 
@@ -86,6 +88,33 @@ def test_what_goes_away_meanwhile_is_left_out(tree: Path) -> None:
     found = members([*read, *pieces])
     assert [member.name for member in found] == ["t", "t/a", "t/b", "t/c"]
     assert found[-1].isreg()
+
+
+def _stale(*_arguments: object, **_options: object) -> None:
+    """Answer as FUSE and NFS do for what was removed after it was looked up."""
+    raise OSError(errno.ESTALE, os.strerror(errno.ESTALE))
+
+
+def test_what_goes_away_on_a_network_or_fuse_is_left_out(tree: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "readlink", _stale)
+    assert [member.name for member in members(write_tree(tree, b"", with_root=False))] == ["b", "b/file", "b.txt"]
+    monkeypatch.setattr(os, "stat", _stale)
+    above = os.open(tree, os.O_RDONLY)
+    assert members(write_file(above, b"b.txt")) == []
+    os.close(above)
+
+
+def test_a_directory_that_goes_away_while_it_is_filled_is_a_conflict(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    archive = io.BytesIO()
+    with tarfile.open(fileobj=archive, mode="w") as writer:
+        writer.addfile(tarfile.TarInfo("new/file"))
+    root = os.open(tmp_path, os.O_RDONLY)
+    monkeypatch.setattr(os, "fchmod", _stale)
+    with pytest.raises(Conflict, match="^cannot unpack 'new/file': its directory, or itself, was removed meanwhile$"):
+        extract_below(io.BytesIO(archive.getvalue()), root, b"/")
+    os.close(root)
 
 
 def test_one_file_keeps_its_bytes_whatever_its_name(tree: Path) -> None:

@@ -11,6 +11,7 @@ import sys
 from transom.runtime.syscalls._libc import check, libc
 
 __all__ = [
+    "GONE",
     "RENAME_EXCHANGE",
     "RENAME_NOREPLACE",
     "RENAME_WHITEOUT",
@@ -25,6 +26,9 @@ __all__ = [
     "renameat2",
     "syncfs",
 ]
+
+#: What calls end in whose file was removed. ESTALE: one of FUSE or NFS that was looked up, or opened, before that.
+GONE = frozenset((errno.ENOENT, errno.ESTALE))
 
 #: openat2(2): treat the directory as the root of every absolute name and symbolic link.
 RESOLVE_IN_ROOT = 0x10
@@ -49,7 +53,10 @@ class _OpenHow(ctypes.Structure):
 
 
 def openat2(directory: int, path: str | bytes, flags: int, mode: int = 0, resolve: int = RESOLVE_IN_ROOT) -> int:
-    """Open a path relative to a directory's descriptor, resolved in the way that `resolve` says."""
+    """Open a path relative to a directory's descriptor, resolved in the way that `resolve` says.
+
+    What is removed meanwhile raises `FileNotFoundError`, also on FUSE and NFS.
+    """
     how = _OpenHow(flags | os.O_CLOEXEC, mode, resolve)
     name = os.fsencode(path)
     while True:
@@ -60,6 +67,9 @@ def openat2(directory: int, path: str | bytes, flags: int, mode: int = 0, resolv
                 path,
             )
         except OSError as error:
+            if error.errno == errno.ESTALE:
+                # The kernel has looked the name up once more already.
+                raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), path) from error
             # EAGAIN: something was renamed meanwhile and the kernel could not be sure (openat2(2)).
             if error.errno not in (errno.EAGAIN, errno.EINTR):
                 raise
