@@ -38,7 +38,7 @@ test: environment
 # the graph driver that has most of its own code.
 test-exhaustive: environment
 	@$(PYTEST) tests/system tests/unit -m 'exhaustive or hypothesis' --hypothesis-profile=searching \
-		--timeout=3600
+		--timeout=3600 -o faulthandler_timeout=0
 	@TRANSOM_TEST_GRAPHDRIVER=fuse $(PYTEST) tests/system
 
 unit: environment
