@@ -111,8 +111,7 @@ class Supervisor:
         if signal in (parse_signal("KILL"), parse_signal("TERM"), self._stop_signal(container)):
             self._set_stopped_by_user(container.id)
         ended = self.wait(container.id, "not-running") if signal == parse_signal("KILL") else None
-        self.shims.request(container.id, "signal", signal=signal)
-        self.record(container, "kill", {"signal": str(signal)})
+        self._send(container, signal)
         self._let_hear(container, signal)
         if ended is not None:
             _ends_within(ended, _KILL_TIMEOUT)
@@ -407,12 +406,17 @@ class Supervisor:
 
     def _signal(self, container: Container, number: int) -> None:
         try:
-            self.shims.request(container.id, "signal", signal=number)
-            self.record(container, "kill", {"signal": str(number)})
-        except Conflict:
+            self._send(container, number)
+        except (Conflict, NotFound):
             # It ended by itself just now.
             return
         self._let_hear(container, number)
+
+    def _send(self, container: Container, number: int) -> None:
+        # What follows an end waits for the lock, so it is told after what caused it.
+        with self._store.locked(container.id):
+            self.shims.request(container.id, "signal", signal=number)
+            self.record(container, "kill", {"signal": str(number)})
 
     def _let_hear(self, container: Container, signal: int) -> None:
         """Let a paused container go on that was sent a signal to end; only KILL ends it where it is."""
