@@ -12,6 +12,7 @@ from transom.drivers.graph import Change, ChangeKind, GraphDriver
 from transom.errors import TransomError
 from transom.graph.archive import read_archive
 from transom.testing.archives import directory, file, hard_link
+from transom.testing.comparing import difference
 from transom.testing.graph_layers import LayerSuite
 from transom.testing.trees import edit
 
@@ -85,7 +86,7 @@ class LayerChangesSuite(LayerSuite):
         driver.seal("written", "sealed", "parent")
         driver.remove("written")
         assert self.tree(driver, "sealed") == self.tree(driver, "unpacked")
-        assert b"".join(driver.diff("sealed")) == b"".join(driver.diff("unpacked"))
+        assert difference(b"".join(driver.diff("sealed")), b"".join(driver.diff("unpacked"))) is None
         assert driver.parent("sealed") == "parent"
         with pytest.raises(TransomError), driver.mounted("written"):
             pass
@@ -118,7 +119,8 @@ class LayerChangesSuite(LayerSuite):
         for name in reversed(names):
             driver.remove(name)
         assert [driver.parent(f"sealed-{name}") for name in names] == [None, "sealed-one", "sealed-two"]
-        assert [b"".join(driver.diff(f"sealed-{name}")) for name in names] == archives
+        for name, archive in zip(names, archives, strict=True):
+            assert difference(b"".join(driver.diff(f"sealed-{name}")), archive) is None
         assert self.names(driver, "sealed-three") == {b"one", b"two", b"three", b"last"}
 
     def test_a_layer_is_not_sealed_by_a_name_that_is_taken(self, driver: GraphDriver) -> None:
