@@ -48,7 +48,6 @@ def test_an_idle_daemon_ends_by_itself() -> None:
     listening = "until test -S /run/transom.sock; do sleep 0.1; done"
     # With an address no other daemon is started, whatever becomes of this one.
     asked = "transom -H unix:///run/transom.sock ps"
-    done = on_a_bare_machine(
-        f"{daemon} {listening}; {asked}; while test -e /run/transom/daemon.pid; do sleep 0.1; done"
-    )
+    ended = "while test -e /run/transom/daemon.pid; do sleep 0.1; done"
+    done = on_a_bare_machine(f"{daemon} {listening}; {asked}; {ended}")
     assert "CONTAINER ID" in done.stdout

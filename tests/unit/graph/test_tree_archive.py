@@ -112,7 +112,7 @@ def test_a_directory_that_goes_away_while_it_is_filled_is_a_conflict(
         writer.addfile(tarfile.TarInfo("new/file"))
     root = os.open(tmp_path, os.O_RDONLY)
     monkeypatch.setattr(os, "fchmod", _stale)
-    with pytest.raises(Conflict, match="^cannot unpack 'new/file': its directory, or itself, was removed meanwhile$"):
+    with pytest.raises(Conflict, match=r"^cannot unpack 'new/file': its directory, or itself, was removed meanwhile$"):
         extract_below(io.BytesIO(archive.getvalue()), root, b"/")
     os.close(root)
 
