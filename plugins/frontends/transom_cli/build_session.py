@@ -78,9 +78,9 @@ class Session:
     def _answer(self, wanted: dict[str, Any]) -> None:
         path = f"/session/{self.name}/streams/{wanted['stream']}"
         try:
-            self._give(path, str(wanted["kind"]), str(wanted["id"]))
-        except CommandFailed as failure:
-            self.failure = self.failure or failure
+            with self._noted():
+                self._give(path, str(wanted["kind"]), str(wanted["id"]))
+        except CommandFailed:
             with suppress(OSError):
                 self._response.connection.socket.shutdown(socket.SHUT_RDWR)
 
@@ -89,15 +89,28 @@ class Session:
         if kind == "secret" and name in answers.secrets:
             self._send(path, [answers.secrets[name]()])
         elif kind == "context" and name in answers.contexts:
-            self._send(path, answers.contexts[name]())
+            self._send(path, self._noting(answers.contexts[name]()))
         elif kind == "ssh" and name in answers.agents:
             self._connect(path, answers.agents[name])
         elif kind == "output" and name in answers.outputs:
             response = self._client.stream("GET", path)
-            with closing(response.connection):
+            with closing(response.connection), self._noted():
                 answers.outputs[name](response.chunks())
         else:
             self._client.stream("DELETE", path).connection.close()
+
+    @contextmanager
+    def _noted(self) -> Iterator[None]:
+        """Keep the reason for a failure, before the daemon is told by a connection that ends."""
+        try:
+            yield
+        except CommandFailed as failure:
+            self.failure = self.failure or failure
+            raise
+
+    def _noting(self, body: Iterable[bytes]) -> Iterator[bytes]:
+        with self._noted():
+            yield from body
 
     def _send(self, path: str, body: Iterable[bytes]) -> None:
         """Send a body, as much of it as is wanted."""

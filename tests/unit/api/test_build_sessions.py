@@ -8,6 +8,8 @@ import os
 import socket
 import tarfile
 import threading
+import time
+from contextlib import closing
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -144,7 +146,16 @@ def test_a_result_that_fails_half_way_is_no_result(asking, size):
     assert taken == []
 
 
-def test_a_result_that_the_client_cannot_write_fails_by_its_reason(asking):
+def test_a_result_that_the_client_cannot_write_fails_by_its_reason(asking, monkeypatch):
+    class Slow(closing):
+        """Gives the daemon time to notice that its reader is gone."""
+
+        def __exit__(self, *error):
+            super().__exit__(*error)
+            time.sleep(0.3)
+
+    monkeypatch.setattr("transom_cli.build_session.closing", Slow)
+
     def take(chunks):
         next(chunks)
         raise CommandFailed("cannot write out.tar: no space left on device")
