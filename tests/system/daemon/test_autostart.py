@@ -6,38 +6,31 @@ import subprocess
 import sys
 from pathlib import Path
 
-_TRANSOM = Path(sys.executable).parent / "transom"
+from testbed.bare import on_a_bare_machine
 
-
-def on_a_bare_machine(script: str) -> subprocess.CompletedProcess[str]:
-    """Run a script where /run and /var/lib are empty, and end the daemon that it left."""
-    prepared = (
-        "mount -t tmpfs run /run && mount -t tmpfs lib /var/lib && "
-        f"{{ {script}; }}; code=$?; kill $(cat /run/transom/daemon.pid); "
-        "while test -e /run/transom/daemon.pid; do sleep 0.05; done; exit $code"
-    )
-    command = ["unshare", "--mount", "sh", "-c", prepared.replace("transom ", f"{_TRANSOM} ")]
-    environment = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin"}
-    return subprocess.run(command, capture_output=True, text=True, timeout=120, env=environment)
+_PROGRAMS = Path(sys.executable).parent
 
 
 def test_the_first_command_starts_a_daemon_and_the_next_finds_it() -> None:
-    done = on_a_bare_machine(
-        "transom ps && cp /run/transom/daemon.pid /run/first && transom ps -q && cmp /run/transom/daemon.pid /run/first"
-    )
+    first, second = "transom ps && cp /run/transom/daemon.pid /run/first", "transom ps -q"
+    done = on_a_bare_machine(f"{first} && {second} && cmp /run/transom/daemon.pid /run/first", _PROGRAMS)
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout.startswith("CONTAINER ID")
 
 
 def test_two_commands_at_once_start_one_daemon() -> None:
-    done = on_a_bare_machine("transom info >/run/a & transom info >/run/b; wait; grep -h '^ ID' /run/a /run/b")
+    script = "transom info >/run/a & transom info >/run/b; wait; grep -h '^ ID' /run/a /run/b"
+    done = on_a_bare_machine(script, _PROGRAMS)
     first, second = done.stdout.splitlines()
     assert first == second
 
 
 def test_nothing_is_started_for_an_address_that_was_given(tmp_path: Path) -> None:
     done = subprocess.run(
-        [str(_TRANSOM), "-H", f"unix://{tmp_path}/nobody.sock", "ps"], capture_output=True, text=True, timeout=60
+        [str(_PROGRAMS / "transom"), "-H", f"unix://{tmp_path}/nobody.sock", "ps"],
+        capture_output=True,
+        text=True,
+        timeout=60,
     )
     assert done.returncode == 1
     assert "Cannot connect to the Transom daemon" in done.stderr
@@ -49,5 +42,5 @@ def test_an_idle_daemon_ends_by_itself() -> None:
     # With an address no other daemon is started, whatever becomes of this one.
     asked = "transom -H unix:///run/transom.sock ps"
     ended = "while test -e /run/transom/daemon.pid; do sleep 0.1; done"
-    done = on_a_bare_machine(f"{daemon} {listening}; {asked}; {ended}")
+    done = on_a_bare_machine(f"{daemon} {listening}; {asked}; {ended}", _PROGRAMS)
     assert "CONTAINER ID" in done.stdout

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from testbed.bare import on_a_bare_machine
 from testbed.host import outside
 from transom_kit.scaffold import write_project
 
@@ -61,7 +62,10 @@ def test_the_readme_is_true(tmp_path: Path, wheels: Path) -> None:
     readme = (project / "README.md").read_text()
     lines = [line.strip() for line in readme.splitlines() if line.startswith("    ")]
     assert [line.split()[0] for line in lines] == ["pip", "transom", "pip", "pytest", "transom"]
-    said = [shell(project, wheels, line) for line in lines]
-    assert re.search(r"volume +shelf +transom-shelf 0\.1\.0", said[1])
-    assert re.search(r"\d+ passed", said[3])
-    assert "keeps its contract" in said[4]
+    shell(project, wheels, lines[0])
+    listed = on_a_bare_machine(lines[1], project / ".venv/bin")
+    assert listed.returncode == 0, listed.stderr
+    said = [shell(project, wheels, line) for line in lines[2:]]
+    assert re.search(r"volume +shelf +transom-shelf 0\.1\.0", listed.stdout)
+    assert re.search(r"\d+ passed", said[1])
+    assert "keeps its contract" in said[2]
