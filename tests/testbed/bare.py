@@ -8,7 +8,7 @@ from pathlib import Path
 __all__ = ["on_a_bare_machine"]
 
 
-def on_a_bare_machine(script: str, programs: Path, *, seconds: float = 120) -> subprocess.CompletedProcess[str]:
+def on_a_bare_machine(script: str, programs: Path) -> subprocess.CompletedProcess[str]:
     """Run a script of a shell that finds `transom` in a directory of programs, and end the daemon that it left."""
     prepared = (
         "mount -t tmpfs run /run && mount -t tmpfs lib /var/lib && "
@@ -17,4 +17,4 @@ def on_a_bare_machine(script: str, programs: Path, *, seconds: float = 120) -> s
     )
     environment = {"PATH": f"{programs}:/usr/sbin:/usr/bin:/sbin:/bin"}
     command = ["unshare", "--mount", "sh", "-c", prepared]
-    return subprocess.run(command, capture_output=True, text=True, timeout=seconds, env=environment)
+    return subprocess.run(command, capture_output=True, text=True, timeout=120, env=environment)
